@@ -1,0 +1,115 @@
+"""What a pipeline file says, as written: frozen values in which `${{ }}` is still text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+#: JSON-like data from the file; any string in it may hold `${{ }}`.
+Templated = Any
+#: Where a value stands in the document: `("jobs", "build", "steps", 0, "run")`.
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """`defaults.run`: what a `run` step uses when it names no shell or folder itself."""
+
+    shell: str | None = None
+    working_directory: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """When a failed job or step is tried again; delays are seconds."""
+
+    attempts: int = 3
+    delay: float = 1.0
+    backoff: str = "exponential"
+    max_delay: float = 300.0
+    jitter: bool = True
+    on: tuple[str, ...] = ("failure", "timeout", "lost")
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An input of `on.workflow_dispatch` (or `on.workflow_call`)."""
+
+    name: str
+    type: str = "string"
+    description: str = ""
+    required: bool = False
+    default: Templated = None
+    options: tuple[str, ...] = ()
+    path: Path = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """`strategy`: the matrix as written, and how its legs run."""
+
+    matrix: Templated = None
+    fail_fast: Templated = True
+    max_parallel: Templated = None
+    path: Path = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step as written. Exactly one of `run` and `uses` is set in a pipeline that passed `parse`."""
+
+    id: str
+    path: Path
+    name: str | None = None
+    condition: Templated = None
+    run: str | None = None
+    uses: str | None = None
+    with_: Mapping[str, Templated] = field(default_factory=dict)
+    shell: str | None = None
+    working_directory: str | None = None
+    env: Templated = field(default_factory=dict)
+    continue_on_error: Templated = False
+    timeout_minutes: Templated = None
+    retry: Retry | None = None
+    image: str | None = None
+    #: False when `id` was generated; such a step is not in the `steps` context under that name.
+    named: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job as written, before its matrix is expanded."""
+
+    id: str
+    path: Path
+    steps: tuple[Step, ...] = ()
+    name: str | None = None
+    needs: tuple[str, ...] = ()
+    condition: Templated = None
+    runs_on: Templated = None
+    env: Templated = field(default_factory=dict)
+    defaults: Defaults = Defaults()
+    outputs: Mapping[str, Templated] = field(default_factory=dict)
+    strategy: Strategy | None = None
+    continue_on_error: Templated = False
+    timeout_minutes: Templated = None
+    container: Templated = None
+    retry: Retry | None = None
+    #: Keys that are valid in the language but that this version cannot run yet, with their paths.
+    unsupported: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """One pipeline file as written."""
+
+    file: str
+    jobs: Mapping[str, Job]
+    #: event name -> its filters as written (`{}` when it has none)
+    on: Mapping[str, Templated] = field(default_factory=dict)
+    name: str | None = None
+    run_name: str | None = None
+    inputs: tuple[Input, ...] = ()
+    env: Templated = field(default_factory=dict)
+    defaults: Defaults = Defaults()
+    retry: Retry | None = None
+    unsupported: tuple[Path, ...] = ()
