@@ -1,0 +1,184 @@
+"""The contract between a job and an engine: what is asked for, and the box that comes back.
+
+One thread uses a box at a time. The order is `open`, then `run` any number of times, then `close`,
+which never fails and always happens. Paths named "inside" are as a step sees them.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from runner.events import Result
+
+#: Receives what a process prints, as it is printed.
+Write = Callable[[bytes], None]
+#: Receives progress of a pull: image, bytes so far, bytes in all (0 while unknown), done.
+Progress = Callable[[str, int, int, bool], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The image of a box and how to get it; `credentials` are (user, password) for its registry."""
+
+    name: str
+    pull: Literal["missing", "always", "never"] = "missing"
+    credentials: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Where a job's tree comes from: a snapshot to lay a writable layer over, or a folder as it is.
+
+    `layers` are folders of the host, uppermost first, never written to; `objects` are git's object
+    folders, mounted read-only at `/github/objects/0`, `/github/objects/1`, ... `bind` replaces all.
+    `open_layers` gives the same layers with modes that any user may write to.
+    """
+
+    layers: tuple[Path, ...] = ()
+    objects: tuple[Path, ...] = ()
+    bind: Path | None = None
+    open_layers: Callable[[], tuple[Path, ...]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BoxSpec:
+    """What a job needs of a box."""
+
+    run: int
+    job: str
+    attempt: int
+    project: str
+    image: Image
+    workspace: Workspace
+    env: Mapping[str, str] = field(default_factory=dict)
+    volumes: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+    options: str = ""
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BoxFacts:
+    """What a box is like inside; `env` is the environment that its image sets."""
+
+    workspace: str
+    temp: str
+    tool_cache: str
+    env: Mapping[str, str]
+    shells: frozenset[str]
+    os: str = "Linux"
+    arch: str = "X64"
+    id: str = ""
+    network: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process of a step. `folder` came from `Box.new_folder`; `files` are put into it before the
+    start, and those named in `collect` are read back after the end. `id` marks its descendants."""
+
+    id: str
+    folder: str
+    argv: Sequence[str]
+    cwd: str
+    env: Mapping[str, str]
+    files: Mapping[str, bytes]
+    collect: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a process ended. `reason` is empty, `cancelled`, `timeout`, `out-of-memory` or `lost`;
+    `explanation` is a sentence for the user where there is one. `refused` names the collected files
+    that are not what they were (a link, too large), and why."""
+
+    exit_code: int
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    reason: str = ""
+    explanation: str = ""
+
+
+class Stop(Protocol):
+    """Why and when a running process has to end; asked several times a second."""
+
+    def reason(self) -> Literal["", "cancelled", "timeout"]: ...
+
+    def immediately(self) -> bool: ...
+
+
+class NoStop:
+    """Nothing stops this process."""
+
+    def reason(self) -> Literal["", "cancelled", "timeout"]:
+        return ""
+
+    def immediately(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """Stops a process at a point of `time.monotonic()`."""
+
+    at: float
+
+    def reason(self) -> Literal["", "cancelled", "timeout"]:
+        return "timeout" if time.monotonic() >= self.at else ""
+
+    def immediately(self) -> bool:
+        return False
+
+
+class Box(Protocol):
+    """A place where the steps of one job run."""
+
+    @property
+    def facts(self) -> BoxFacts: ...
+
+    def new_folder(self) -> str:
+        """The path, inside, of a fresh folder for one step's script and command files."""
+        ...
+
+    def run(self, process: Process, write: Write, stop: Stop) -> Finished:
+        """Run a process to its end. Raises EngineError when the box itself is gone."""
+        ...
+
+    def beside(self, image: Image, progress: Progress) -> "Box":
+        """Another box of that image over the same workspace and network; closed with this one."""
+        ...
+
+    def read_tree(self, path: str) -> Iterator[bytes]:
+        """The file or folder at `path` (inside) as the blocks of a tar stream.
+
+        Raises FileNotFoundError when it does not exist."""
+        ...
+
+    def shell(self, process: Process) -> int:
+        """Give the terminal to an interactive shell in the box; returns its exit code."""
+        ...
+
+    def close(self, result: Result) -> None:
+        """End every process and remove what was made; `result` decides whether `keep` applies."""
+        ...
+
+
+class Engine(Protocol):
+    """Opens boxes. One engine serves several threads."""
+
+    @property
+    def name(self) -> str: ...
+
+    def check(self) -> None:
+        """Raises EnvironmentMissingError, with what to do, when no job could run."""
+        ...
+
+    def open(self, spec: BoxSpec, progress: Progress) -> Box:
+        """Raises EngineError when the box cannot be had; nothing is left behind then."""
+        ...
+
+    def finish(self) -> None:
+        """Called once after the last box: removes what could not be removed while boxes were open."""
+        ...

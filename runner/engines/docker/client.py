@@ -1,0 +1,79 @@
+"""The connection to a Docker engine, and its errors in words that say what to do."""
+
+import os
+from typing import TYPE_CHECKING, ClassVar
+
+from runner.errors import EXIT_ENVIRONMENT, EnvironmentMissingError, PipeError
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+#: Seconds without an answer after which a call counts as failed; streams have no limit.
+TIMEOUT = 60
+
+
+class EngineError(PipeError):
+    """The engine could not do its part; `reason` is one word for records and tests."""
+
+    exit_code: ClassVar[int] = EXIT_ENVIRONMENT
+
+    def __init__(self, reason: str, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+
+
+def connect() -> "APIClient":
+    """A client of the engine that the Docker command line would use (DOCKER_HOST, context).
+
+    Raises EnvironmentMissingError when none answers.
+    """
+    import docker
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    try:
+        client = docker.from_env(timeout=TIMEOUT, version="auto").api
+    except (DockerException, RequestException, OSError) as error:
+        raise _unreachable(error) from error
+    return client
+
+
+def address() -> str:
+    """Where the engine is expected, for messages."""
+    return os.environ.get("DOCKER_HOST") or "the default socket (unix:///var/run/docker.sock)"
+
+
+def _unreachable(error: Exception) -> EnvironmentMissingError:
+    text = str(error)
+    if "PermissionError" in text or "Permission denied" in text:
+        return EnvironmentMissingError(
+            f"this user may not talk to the Docker engine at {address()}",
+            hint="add the user to the `docker` group and log in again: "
+            "`sudo usermod -aG docker $USER`",
+        )
+    return EnvironmentMissingError(
+        f"no Docker engine answers at {address()}",
+        hint="start it (`sudo systemctl start docker`, or Docker Desktop), install it "
+        "(https://docs.docker.com/engine/install/), or set DOCKER_HOST; `pipe doctor` checks it",
+    )
+
+
+def explain(error: Exception) -> EngineError:
+    """An error of a call to the engine, as ours."""
+    from docker.errors import APIError
+
+    if not isinstance(error, APIError):
+        return EngineError(
+            "engine",
+            f"the Docker engine at {address()} stopped answering: {type(error).__name__}",
+            hint="`pipe doctor` checks the engine",
+        )
+    text = str(error.explanation or error)
+    if "no space left on device" in text:
+        return EngineError(
+            "disk-full",
+            "the disk of the Docker engine is full",
+            hint="`docker system df` shows what takes the room; `pipe doctor --clean` removes "
+            "what runs left behind",
+        )
+    return EngineError("engine", f"the Docker engine refused: {text.strip()}")

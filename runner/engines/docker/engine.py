@@ -1,0 +1,359 @@
+"""Opens boxes in Docker: one container a job, mounted, attached, started, and removed again."""
+
+import contextlib
+import os
+import secrets
+import selectors
+import tarfile
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.engines.box import BoxFacts, BoxSpec, Image, Progress
+from runner.engines.docker import control, workspace
+from runner.engines.docker.box import Attached, DockerBox, FramedRunner, PipedRunner, Runner
+from runner.engines.docker.client import EngineError, connect, explain
+from runner.engines.docker.control import ArchiveFolder, HostControl
+from runner.engines.docker.images import ImageFacts, Images
+from runner.engines.docker.link import BoxGoneError, Link
+from runner.engines.docker.locality import Locality
+from runner.engines.docker.options import apply_options
+from runner.engines.docker.removal import BoxFolder, Reaper
+from runner.events import Result
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+#: Seconds in which a named pipe that crosses at all has crossed.
+HELLO = 1.0
+ARCHITECTURES = {
+    "x86_64": "X64",
+    "amd64": "X64",
+    "aarch64": "ARM64",
+    "arm64": "ARM64",
+    "armv7l": "ARM",
+}
+
+
+class NotHereError(Exception):
+    """The engine does not see this host's files."""
+
+
+class NoOverlayError(Exception):
+    """The engine cannot mount an overlay over the snapshot."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """One box in the making."""
+
+    spec: BoxSpec
+    image: ImageFacts
+    folder: BoxFolder
+    config: dict[str, Any]
+    locality: Locality
+    control: HostControl | None = None
+    hello: int | None = None
+    nonce: str = "-"
+
+
+class DockerEngine:
+    """The engine that the `docker` command line would talk to."""
+
+    name = "docker"
+
+    def __init__(self, home: Path) -> None:
+        """`home` is the folder that holds what boxes need on this host (PIPE_HOME)."""
+        self._home = home
+        self._forced = os.environ.get("PIPE_ENGINE_MODE")
+        self._locality = Locality(self._forced) if self._forced else None
+        self._overlay = True
+        self._supervisor = resources.files(__package__).joinpath("supervisor.sh").read_text()
+
+    def check(self) -> None:
+        """Connect. Raises EnvironmentMissingError, with what to do, when there is no engine."""
+        if not hasattr(self, "_api"):
+            self._api: APIClient = connect()
+            self._images = Images(self._api)
+            self._reaper = Reaper(self._api, self._home)
+
+    @property
+    def locality(self) -> Locality | None:
+        """How near the engine is, once a box has found out."""
+        return self._locality
+
+    def open(self, spec: BoxSpec, progress: Progress) -> DockerBox:
+        """A box for the job, ready to run steps. Raises EngineError and leaves nothing behind."""
+        from docker.errors import APIError
+        from requests.exceptions import RequestException
+
+        self.check()
+        image = self._images.get(spec.image, progress)
+        try:
+            return self._open(spec, image)
+        except NoOverlayError:
+            self._overlay = False
+            return self._open(spec, image)
+        except NotHereError:
+            self._locality = Locality.REMOTE
+            return self._open(spec, image)
+        except (APIError, RequestException) as error:
+            raise explain(error) from error
+
+    def _open(self, spec: BoxSpec, image: ImageFacts) -> DockerBox:
+        with contextlib.ExitStack() as undo:
+            folder = BoxFolder.create(self._home)
+            undo.callback(self._reaper.remove, folder, None)
+            config = self._config(spec, image, folder)
+            plan = Plan(spec, image, folder, config, self._locality or Locality.LOCAL)
+            apply_options(spec.options, config)
+            self._mount(plan)
+            box = self._start(plan, undo)
+            if plan.control:
+                held = plan.control
+                box.on_close(lambda _: held.close())
+            undo.pop_all()
+            return box
+
+    def _config(self, spec: BoxSpec, image: ImageFacts, folder: BoxFolder) -> dict[str, Any]:
+        exposed, bindings = _ports(spec.ports)
+        return {
+            "Image": image.id,
+            "Entrypoint": ["/bin/sh", "-c", self._supervisor],
+            "Cmd": [],
+            "User": image.user,
+            "Env": [f"{name}={value}" for name, value in spec.env.items()],
+            "Labels": {
+                "pipe.run": str(spec.run),
+                "pipe.job": spec.job,
+                "pipe.project": spec.project,
+                "pipe.box": folder.label,
+            },
+            "OpenStdin": True,
+            "StdinOnce": not spec.keep,
+            "AttachStdin": True,
+            "AttachStdout": True,
+            "AttachStderr": True,
+            "Healthcheck": {"Test": ["NONE"]},
+            "ExposedPorts": exposed,
+            "HostConfig": {
+                "AutoRemove": not spec.keep,
+                "LogConfig": {"Type": "none"},
+                "SecurityOpt": ["label=disable"],
+                "Binds": list(spec.volumes),
+                "PortBindings": bindings,
+                "Mounts": [],
+            },
+        }
+
+    def _mount(self, plan: Plan) -> None:
+        mounts = plan.config["HostConfig"]["Mounts"]
+        if plan.locality is Locality.REMOTE:
+            mounts += [workspace.volume(workspace.INSIDE), workspace.volume(control.INSIDE)]
+            return
+        plan.control = HostControl(plan.folder.path / "control")
+        plan.nonce = secrets.token_hex(8)
+        plan.control.put("nonce", f"{plan.nonce}\n".encode())
+        if self._locality is None:
+            plan.hello = plan.control.fifo("hello")
+        mounts.append(workspace.bind(plan.control.path, control.INSIDE))
+        mounts += workspace.objects(plan.spec.workspace.objects)
+        mounts.append(self._tree(plan))
+
+    def _tree(self, plan: Plan) -> workspace.Mount:
+        wanted, base = plan.spec.workspace, plan.folder.path
+        if wanted.bind:
+            return workspace.bind(wanted.bind, workspace.INSIDE)
+        layers = self._layers(plan)
+        if self._overlay:
+            return workspace.overlay(layers, base / "upper", base / "work")
+        return workspace.copy(layers, base / "tree")
+
+    def _layers(self, plan: Plan) -> Sequence[Path]:
+        user = replace(plan.image, user=plan.config["User"])
+        wanted = plan.spec.workspace
+        if user.runs_as_root or wanted.open_layers is None:
+            return wanted.layers
+        return wanted.open_layers()
+
+    def _start(self, plan: Plan, undo: contextlib.ExitStack) -> DockerBox:
+        container = self._create(plan.config)
+        undo.callback(self._reaper.discard, container)
+        if plan.locality is Locality.REMOTE:
+            self._upload(container, plan)
+        link = Link(self._api, container)
+        undo.callback(link.close)
+        self._start_container(container)
+        ready = _await_ready(link)
+        plan.locality = self._settle_locality(plan, ready)
+        return self._box(plan, container, link, ready)
+
+    def _create(self, config: Mapping[str, Any]) -> str:
+        from docker.errors import APIError
+
+        try:
+            return str(self._api.create_container_from_config(config)["Id"])
+        except APIError as error:
+            if "bind source path does not exist" in str(error.explanation) and not self._forced:
+                raise NotHereError from error
+            raise
+
+    def _start_container(self, container: str) -> None:
+        from docker.errors import APIError
+
+        try:
+            self._api.start(container)
+        except APIError as error:
+            text = str(error.explanation)
+            if "failed to mount local volume" in text and self._overlay:
+                raise NoOverlayError from error
+            if "/bin/sh" in text:
+                raise EngineError(
+                    "no-shell",
+                    "the image has no /bin/sh, which every step needs",
+                    hint="use an image with a shell, or build one on top of it",
+                ) from error
+            raise
+
+    def _settle_locality(self, plan: Plan, ready: Sequence[str]) -> Locality:
+        if plan.locality is Locality.REMOTE:
+            return plan.locality
+        if ready[1] != plan.nonce:
+            raise NotHereError
+        if self._locality is None:
+            self._locality = Locality.LOCAL if _hello(plan.hello) else Locality.FRAMED
+        return self._locality
+
+    def _box(self, plan: Plan, container: str, link: Link, ready: Sequence[str]) -> DockerBox:
+        facts = BoxFacts(
+            workspace=workspace.INSIDE,
+            temp=f"{control.INSIDE}/temp",
+            tool_cache=plan.image.env.get("RUNNER_TOOL_CACHE", "/opt/hostedtoolcache"),
+            env={**plan.image.env, **plan.spec.env},
+            shells=frozenset(ready[3:]),
+            arch=ARCHITECTURES.get(ready[2], ready[2].upper()),
+            id=container,
+        )
+        attached = Attached(link)
+        memory = plan.config["HostConfig"].get("Memory", 0)
+        runner = self._runner(plan, container, attached)
+
+        def open_beside(image: Image, progress: Progress) -> DockerBox:
+            return self._open_beside(plan, container, image, progress)
+
+        box = DockerBox(facts, attached, runner, self._api, memory, open_beside)
+        box.on_close(lambda result: self._close(plan, container, result))
+        return box
+
+    def _runner(self, plan: Plan, container: str, attached: Attached) -> Runner:
+        if plan.locality is Locality.LOCAL and plan.control:
+            return PipedRunner(attached, plan.control)
+        if plan.control:
+            return FramedRunner(attached, self._api, container, plan.control.folder)
+
+        def archive() -> ArchiveFolder:
+            return ArchiveFolder(self._api, container)
+
+        return FramedRunner(attached, self._api, container, archive)
+
+    def _open_beside(
+        self, plan: Plan, container: str, image: Image, progress: Progress
+    ) -> DockerBox:
+        facts = self._images.get(image, progress)
+        with contextlib.ExitStack() as undo:
+            folder = BoxFolder.create(self._home)
+            undo.callback(self._reaper.remove, folder, None)
+            spec = replace(plan.spec, image=image, ports=(), volumes=(), options="")
+            config = self._config(spec, facts, folder)
+            config["HostConfig"] |= {
+                "VolumesFrom": [container],
+                "NetworkMode": f"container:{container}",
+                "SecurityOpt": ["label=disable"],
+            }
+            side = replace(plan, spec=spec, image=facts, folder=folder, config=config, hello=None)
+            box = self._start(side, undo)
+            undo.pop_all()
+            return box
+
+    def _close(self, plan: Plan, container: str, result: Result) -> None:
+        if plan.spec.keep and result == "failure":
+            plan.folder.keep()
+            return
+        if plan.spec.keep:
+            self._reaper.discard(container)
+        self._reaper.remove(plan.folder, container)
+
+    def _upload(self, container: str, plan: Plan) -> None:
+        with tempfile.TemporaryFile() as archive:
+            with tarfile.open(fileobj=archive, mode="w") as tar:
+                for name in ("pipe", "pipe/temp", "workspace", "objects"):
+                    tar.addfile(_open_folder(name))
+                for layer in reversed(self._layers(plan)):
+                    tar.add(layer, arcname="workspace", filter=_nobody)
+                for number, folder in enumerate(plan.spec.workspace.objects):
+                    tar.add(folder, arcname=f"objects/{number}", filter=_nobody)
+            archive.seek(0)
+            self._api.put_archive(container, "/github", archive)
+
+    def finish(self) -> None:
+        """Remove what boxes left on this host, within a deadline of its own."""
+        if hasattr(self, "_reaper"):
+            self._reaper.finish()
+
+
+def _await_ready(link: Link) -> list[str]:
+    with selectors.DefaultSelector() as selector:
+        selector.register(link, selectors.EVENT_READ)
+        try:
+            while selector.select(60):
+                for reply in link.receive():
+                    if reply[:1] == ["ready"]:
+                        return reply
+        except BoxGoneError as error:
+            raise EngineError(
+                "no-shell",
+                "the image's /bin/sh ended at once",
+                hint="`docker run --rm --entrypoint /bin/sh IMAGE -c 'echo works'` shows why",
+            ) from error
+    raise EngineError("engine", "the job's container did not come up within 60 s")
+
+
+def _hello(pipe: int | None) -> bool:
+    if pipe is None:
+        return True
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(pipe, selectors.EVENT_READ)
+            return bool(selector.select(HELLO)) and os.read(pipe, 16) != b""
+    finally:
+        os.close(pipe)
+
+
+def _open_folder(name: str) -> tarfile.TarInfo:
+    folder = tarfile.TarInfo(name)
+    folder.type, folder.mode = tarfile.DIRTYPE, 0o777
+    return folder
+
+
+def _nobody(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    if entry.name == "workspace":
+        entry.mode = 0o777
+    return entry
+
+
+def _ports(ports: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """`["8080:80", "53/udp"]` as the engine's exposed ports and bindings."""
+    exposed: dict[str, Any] = {}
+    bindings: dict[str, Any] = {}
+    for entry in ports:
+        outside, _, inside = str(entry).rpartition(":")
+        port = inside if "/" in inside else f"{inside}/tcp"
+        address, _, number = outside.rpartition(":")
+        exposed[port] = {}
+        bindings.setdefault(port, []).append({"HostIp": address, "HostPort": number})
+    return exposed, bindings

@@ -1,0 +1,151 @@
+"""`container.options`: the flags of `docker create`, as fields of the engine's API."""
+
+import argparse
+import re
+import shlex
+from typing import Any, NoReturn
+
+from runner.engines.docker.client import EngineError
+
+SIZES = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise EngineError("options", f"`container.options`: {message}")
+
+
+def apply_options(text: str, config: dict[str, Any]) -> None:
+    """Put the flags in `text` into the create request `config`. Raises EngineError for others."""
+    if not text.strip():
+        return
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise EngineError("options", f"`container.options`: {error}") from error
+    chosen = vars(_parser().parse_args(words))
+    host = config["HostConfig"]
+    for flag, (place, read) in FLAGS.items():
+        value = chosen[flag]
+        if value not in (None, [], False):
+            _put(config if place.startswith(".") else host, place.removeprefix("."), read(value))
+
+
+def _put(target: dict[str, Any], place: str, value: Any) -> None:
+    present = target.get(place)
+    if isinstance(present, list):
+        target[place] = present + value
+    elif isinstance(present, dict):
+        target[place] = present | value
+    else:
+        target[place] = value
+
+
+def size(text: str) -> int:
+    """`512m` as bytes. Raises EngineError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)b?", text.strip().lower())
+    if not match:
+        raise EngineError("options", f"`container.options`: `{text}` is not a size such as `512m`")
+    return int(float(match[1]) * SIZES[match[2]])
+
+
+def _pairs(entries: list[str]) -> dict[str, str]:
+    return {name: value for name, _, value in (entry.partition("=") for entry in entries)}
+
+
+def _ulimits(entries: list[str]) -> list[dict[str, Any]]:
+    limits = []
+    for entry in entries:
+        name, _, values = entry.partition("=")
+        soft, _, hard = values.partition(":")
+        limits.append({"Name": name, "Soft": int(soft), "Hard": int(hard or soft)})
+    return limits
+
+
+def _devices(entries: list[str]) -> list[dict[str, str]]:
+    devices = []
+    for entry in entries:
+        outside, _, rest = entry.partition(":")
+        inside, _, permissions = rest.partition(":")
+        devices.append(
+            {
+                "PathOnHost": outside,
+                "PathInContainer": inside or outside,
+                "CgroupPermissions": permissions or "rwm",
+            }
+        )
+    return devices
+
+
+def _gpus(value: str) -> list[dict[str, Any]]:
+    count = -1 if value == "all" else int(value)
+    return [{"Driver": "", "Count": count, "Capabilities": [["gpu"]]}]
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+#: flag -> (field: `.name` of the container, `Name` of its host part, how to read the value)
+FLAGS: dict[str, tuple[str, Any]] = {
+    "add_host": ("ExtraHosts", _same),
+    "cap_add": ("CapAdd", _same),
+    "cap_drop": ("CapDrop", _same),
+    "cpus": ("NanoCpus", lambda value: int(float(value) * 1e9)),
+    "cpu_shares": ("CpuShares", int),
+    "cpuset_cpus": ("CpusetCpus", _same),
+    "device": ("Devices", _devices),
+    "dns": ("Dns", _same),
+    "env": (".Env", _same),
+    "gpus": ("DeviceRequests", _gpus),
+    "group_add": ("GroupAdd", _same),
+    "hostname": (".Hostname", _same),
+    "init": ("Init", _same),
+    "ipc": ("IpcMode", _same),
+    "label": (".Labels", _pairs),
+    "memory": ("Memory", size),
+    "memory_swap": ("MemorySwap", lambda value: -1 if value == "-1" else size(value)),
+    "pid": ("PidMode", _same),
+    "pids_limit": ("PidsLimit", int),
+    "privileged": ("Privileged", _same),
+    "read_only": ("ReadonlyRootfs", _same),
+    "runtime": ("Runtime", _same),
+    "security_opt": ("SecurityOpt", _same),
+    "shm_size": ("ShmSize", size),
+    "sysctl": ("Sysctls", _pairs),
+    "tmpfs": (
+        "Tmpfs",
+        lambda entries: {path: o for path, _, o in (e.partition(":") for e in entries)},
+    ),
+    "ulimit": ("Ulimits", _ulimits),
+    "user": (".User", _same),
+    "volume": ("Binds", _same),
+}
+
+_SWITCHES = ("init", "privileged", "read_only")
+_LISTS = ("add_host", "cap_add", "cap_drop", "device", "dns", "env", "group_add", "label") + (
+    "security_opt",
+    "sysctl",
+    "tmpfs",
+    "ulimit",
+    "volume",
+)
+_SHORT = {
+    "env": "-e",
+    "hostname": "-h",
+    "label": "-l",
+    "memory": "-m",
+    "user": "-u",
+    "volume": "-v",
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS)
+    for flag in FLAGS:
+        names = [f"--{flag.replace('_', '-')}"] + ([_SHORT[flag]] if flag in _SHORT else [])
+        if flag in _SWITCHES:
+            parser.add_argument(*names, dest=flag, action="store_true")
+        else:
+            parser.add_argument(*names, dest=flag, action="append" if flag in _LISTS else "store")
+    return parser

@@ -1,0 +1,91 @@
+# The first process of every box, for any POSIX shell. It reads one command a line and never waits
+# for a step. Nothing in the box can kill it; when its input ends, the runner is gone or done, and
+# everything in the box ends with it.
+#
+#   run FOLDER TOKEN      start FOLDER/start as a session of its own, TOKEN on its standard input
+#   kill SIGNAL GROUP     signal a process group
+#   sweep SIGNAL ID       signal every process whose environment carries PIPE_STEP=ID
+#   alive TOKEN PID       answer "TOKEN alive PID" or "TOKEN gone PID"
+#   oom TOKEN             answer "TOKEN oom COUNT": how often the kernel killed for memory
+#
+# A step is started by `setsid setsid`: the inner one is a group leader already, so it forks and its
+# parent returns at once. With `&` instead, the shell would make the step ignore SIGINT for good.
+set -f
+PATH=${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}
+export PATH
+
+find_setsid() {
+  if command -v setsid >/dev/null 2>&1; then echo setsid
+  elif busybox setsid true >/dev/null 2>&1; then echo 'busybox setsid'
+  fi
+}
+
+find_shells() {
+  for shell in bash sh pwsh python; do
+    if command -v "$shell" >/dev/null 2>&1; then printf ' %s' "$shell"; fi
+  done
+}
+
+state_of() { # the state letter of a process, nothing when there is none
+  if read -r stat 2>/dev/null <"/proc/$1/stat"; then
+    stat=${stat##*) }
+    echo "${stat%% *}"
+  fi
+}
+
+sweep() {
+  set +f
+  for environ in /proc/[0-9]*/environ; do
+    process=${environ#/proc/}
+    process=${process%/environ}
+    if [ "$process" != 1 ] && grep -q "PIPE_STEP=$2" "$environ" 2>/dev/null; then
+      kill "-$1" "$process" 2>/dev/null
+    fi
+  done
+  set -f
+}
+
+memory_kills() {
+  for file in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do
+    if [ -r "$file" ]; then
+      while read -r key value; do
+        if [ "$key" = oom_kill ]; then echo "$value"; return; fi
+      done <"$file"
+    fi
+  done
+  echo 0
+}
+
+setsid=$(find_setsid)
+nonce=
+if [ -r /github/pipe/nonce ]; then read -r nonce </github/pipe/nonce; fi
+machine=$(uname -m 2>/dev/null)
+echo "ready ${nonce:--} ${machine:--} ${setsid:+setsid}$(find_shells)"
+if [ -p /github/pipe/hello ]; then (echo hello >/github/pipe/hello) & fi
+
+while read -r verb first second; do
+  case $verb in
+    run)
+      if [ -n "$setsid" ]; then
+        $setsid $setsid sh "$first/start" <<END
+$second
+END
+      else
+        sh "$first/start" <<END &
+$second
+END
+      fi
+      ;;
+    kill) kill "-$first" "-$second" 2>/dev/null ;;
+    sweep) sweep "$first" "$second" ;;
+    alive)
+      (:) # a shell reaps orphans only while it waits for a child
+      case $(state_of "$second") in
+        '' | Z | X) echo "$first gone $second" ;;
+        *) echo "$first alive $second" ;;
+      esac
+      ;;
+    oom) echo "$first oom $(memory_kills)" ;;
+    *) echo "unknown $verb" ;;
+  esac
+done

@@ -1,0 +1,58 @@
+"""What a job's tree is mounted from: an overlay over the snapshot, a copy of it, or the checkout."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+INSIDE = "/github/workspace"
+OBJECTS = "/github/objects"
+
+Mount = dict[str, Any]
+
+
+def bind(source: Path, target: str, *, read_only: bool = False) -> Mount:
+    """A folder of the host; unlike `-v`, the engine refuses one that does not exist there."""
+    return {"Type": "bind", "Source": str(source), "Target": target, "ReadOnly": read_only}
+
+
+def overlay(layers: Sequence[Path], upper: Path, work: Path) -> Mount:
+    """A volume that the engine mounts as a writable layer over `layers` (uppermost first).
+
+    It has no name, so it goes away together with its container.
+    """
+    for folder in (upper, work):
+        folder.mkdir()
+        folder.chmod(0o777)
+    lower = ":".join(_escape(layer) for layer in layers)
+    options = f"lowerdir={lower},upperdir={_escape(upper)},workdir={_escape(work)}"
+    driver = {"Name": "local", "Options": {"type": "overlay", "device": "overlay", "o": options}}
+    return {"Type": "volume", "Target": INSIDE, "VolumeOptions": {"DriverConfig": driver}}
+
+
+def copy(layers: Sequence[Path], target: Path) -> Mount:
+    """The layers copied into one folder, where an overlay cannot be mounted."""
+    for layer in reversed(layers):
+        shutil.copytree(layer, target, symlinks=True, dirs_exist_ok=True)
+    target.chmod(0o777)
+    return bind(target, INSIDE)
+
+
+def volume(target: str) -> Mount:
+    """An empty volume that goes away together with its container."""
+    return {"Type": "volume", "Target": target}
+
+
+def objects(folders: Sequence[Path]) -> list[Mount]:
+    """git's object folders, where the workspace's `.git` expects them."""
+    return [
+        bind(folder, f"{OBJECTS}/{number}", read_only=True) for number, folder in enumerate(folders)
+    ]
+
+
+def _escape(path: Path) -> str:
+    text = os.fspath(path)
+    for character in "\\,:":
+        text = text.replace(character, "\\" + character)
+    return text
