@@ -2,6 +2,7 @@
 
 import json
 import re
+import reprlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +27,9 @@ MAX_TEXT = 64 * 1024 * 1024
 STATUS_FUNCTIONS = frozenset(["success", "failure", "cancelled", "always"])
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([0-9]+)\}|[{}]")
+#: A JSON text, or what is left of the whole if it is not closed, so that one pass is enough.
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_BRACKET = re.compile(r"[\[\]{}]")
 _quote = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -110,10 +114,9 @@ def _placeholder(match: re.Match[str], template: str) -> str | int:
         return found[0]
     digits = (match[1] or "").lstrip("0")
     if match[1] is None or len(digits) > 3 or int(digits or "0") > MAX_ARGUMENTS:
-        shown = template if len(template) <= 60 else template[:57] + "..."
         raise ArgumentError(
-            f"format() cannot read {shown!r}: {found[0]!r} at character {match.start() + 1} "
-            "is neither doubled nor part of {0}"
+            f"format() cannot read {reprlib.repr(template)}: {found[0]!r} at character "
+            f"{match.start() + 1} is neither doubled nor part of {{0}}"
         )
     return int(digits or "0")
 
@@ -183,9 +186,8 @@ def _from_json(arguments: Sequence[Argument]) -> Value:
 
 
 def _nesting(text: str) -> int:
-    outside = re.sub(r'"(?:[^"\\]|\\.)*+"', "", text, flags=re.DOTALL)
     depth = deepest = 0
-    for bracket in re.findall(r"[\[\]{}]", outside):
+    for bracket in _BRACKET.findall(_QUOTED.sub("", text)):
         depth += 1 if bracket in "[{" else -1
         deepest = max(deepest, depth)
     return deepest

@@ -1,5 +1,6 @@
 """The grammar of `${{ }}`: tokens in, a tree out, by precedence climbing."""
 
+import reprlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
@@ -114,21 +115,24 @@ def call(function: Function, arguments: tuple[Node, ...], offset: int = 0, lengt
     return Call(function, arguments, offset, length, check_depth(arguments, offset, length))
 
 
-def conjunction(left: Node, right: Node, offset: int = 0, length: int = 1) -> And:
-    """`left && right`, in one level with what they already join."""
-    operands = (
-        *(left.operands if isinstance(left, And) else (left,)),
-        *(right.operands if isinstance(right, And) else (right,)),
-    )
-    return And(operands, check_depth(operands, offset, length))
+def conjunction(operands: Sequence[Node], offset: int = 0, length: int = 1) -> And:
+    """`a && b && c`, in one level with what its operands already join."""
+    flat = [
+        each
+        for operand in operands
+        for each in (operand.operands if isinstance(operand, And) else (operand,))
+    ]
+    return And(tuple(flat), check_depth(flat, offset, length))
 
 
-def _disjunction(left: Node, right: Node, offset: int, length: int) -> Or:
-    operands = (
-        *(left.operands if isinstance(left, Or) else (left,)),
-        *(right.operands if isinstance(right, Or) else (right,)),
-    )
-    return Or(operands, check_depth(operands, offset, length))
+def disjunction(operands: Sequence[Node], offset: int = 0, length: int = 1) -> Or:
+    """`a || b || c`, in one level with what its operands already join."""
+    flat = [
+        each
+        for operand in operands
+        for each in (operand.operands if isinstance(operand, Or) else (operand,))
+    ]
+    return Or(tuple(flat), check_depth(flat, offset, length))
 
 
 class _Parser:
@@ -169,9 +173,26 @@ class _Parser:
         """Operands joined by operators that bind tighter than `least`."""
         left = self._unary()
         while (power := _POWERS.get(self.token.kind, 0)) > least:
-            operator = self._advance()
-            left = _joined(operator, left, self._binary(power))
+            if self.token.kind in ("&&", "||"):
+                left = self._chain(left, power)
+            else:
+                left = self._comparison(left, power)
         return left
+
+    def _chain(self, first: Node, power: int) -> Node:
+        operator = self.token
+        operands = [first]
+        while self.token.kind == operator.kind:
+            self._advance()
+            operands.append(self._binary(power))
+        join = conjunction if operator.kind == "&&" else disjunction
+        return join(operands, operator.offset, len(operator.text))
+
+    def _comparison(self, left: Node, power: int) -> Node:
+        operator = self._advance()
+        right = self._binary(power)
+        depth = check_depth((left, right), operator.offset, len(operator.text))
+        return Compare(_COMPARISONS[operator.kind], left, right, depth)
 
     def _unary(self) -> Node:
         bangs = []
@@ -277,25 +298,14 @@ class _Parser:
 
     def _unexpected(self, expected: str) -> NoReturn:
         token = self.token
-        found = repr(token.text) if token.text else "end of the expression"
+        found = reprlib.repr(token.text) if token.text else "end of the expression"
         message = f"unexpected {found}; expected {expected}"
         raise ExpressionError(message, token.offset, max(len(token.text), 1))
 
 
-def _joined(operator: Token, left: Node, right: Node) -> Node:
-    offset, length = operator.offset, len(operator.text)
-    if operator.kind == "&&":
-        return conjunction(left, right, offset, length)
-    if operator.kind == "||":
-        return _disjunction(left, right, offset, length)
-    depth = check_depth((left, right), offset, length)
-    return Compare(_COMPARISONS[operator.kind], left, right, depth)
-
-
 def _unknown(what: str, token: Token, elsewhere: bool, names: Sequence[str]) -> ExpressionError:
-    message = f"unknown {what} {token.text!r}"
-    if elsewhere:
-        message = f"{what} {token.text!r} is not available here"
+    name = reprlib.repr(token.text)
+    message = f"{what} {name} is not available here" if elsewhere else f"unknown {what} {name}"
     hint = f"available here: {', '.join(names)}"
     lowered = {name.lower(): name for name in names}
     if close := get_close_matches(token.text.lower(), lowered, n=1):

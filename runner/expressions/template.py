@@ -169,7 +169,7 @@ def _parse_condition(text: str, contexts: frozenset[str], functions: frozenset[s
         condition = parse(text, contexts, functions)
     if condition.calls & STATUS_FUNCTIONS:
         return condition
-    root = conjunction(_IMPLICIT, condition.root)
+    root = conjunction((_IMPLICIT, condition.root))
     return Expression(text, root, condition.calls | {"success"}, condition.references)
 
 

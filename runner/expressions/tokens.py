@@ -1,6 +1,7 @@
 """The words of an expression: text in, tokens with their offsets out."""
 
 import re
+import reprlib
 from typing import NamedTuple
 
 from runner.errors import InvalidInputError, Problem
@@ -55,7 +56,8 @@ def scan(text: str) -> list[Token]:
     tokens: list[Token] = []
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup or "stray"
-        found, offset = match[kind], match.start(kind)
+        found = match[kind]
+        offset = match.end() - len(found)
         if kind == "name":
             tokens.append(Token(kind, found, offset))
         elif kind == "symbol":
@@ -74,13 +76,13 @@ def _special(kind: str, found: str, offset: int) -> Token:
     if kind == "number":
         return _number(found, offset)
     raise ExpressionError(
-        f"unexpected {found!r}", offset, len(found), hint=_HINTS.get(found[0], "")
+        f"unexpected {reprlib.repr(found)}", offset, len(found), hint=_HINTS.get(found[0], "")
     )
 
 
 def _number(text: str, offset: int) -> Token:
     value = parse_number(text)
     if value != value:
-        message, hint = f"{text!r} is not a number", "expressions have no arithmetic"
+        message, hint = f"{reprlib.repr(text)} is not a number", "expressions have no arithmetic"
         raise ExpressionError(message, offset, len(text), hint=hint)
     return Token("literal", text, offset, value)
