@@ -1,0 +1,100 @@
+"""Problems as people read them (file, line, a caret under the place) and as programs do."""
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import click
+
+from runner.errors import Position, Problem
+
+#: Columns of a source line that are shown; a longer one is cut around the place.
+WIDTH = 160
+#: What stays visible to the left of the place in a line that is cut.
+LEAD = 60
+
+
+def render(problems: Iterable[Problem], texts: Mapping[str, str], color: bool) -> str:
+    """The problems for a terminal, one block each; `texts` maps a position's file to its source.
+
+    A file that is not in `texts` is quoted by position alone. Ends without a newline.
+    """
+    lines = {file: text.split("\n") for file, text in texts.items()}
+    return "\n".join(_block(problem, lines, color) for problem in problems)
+
+
+def to_json(problems: Iterable[Problem]) -> list[dict[str, Any]]:
+    """The problems as JSON values: code, severity, message, hint, file, line, column, length.
+
+    The last four are null for a problem without a position.
+    """
+    return [_entry(problem) for problem in problems]
+
+
+def _entry(problem: Problem) -> dict[str, Any]:
+    place = problem.position
+    return {
+        "severity": problem.severity,
+        "code": problem.code,
+        "message": problem.message,
+        "hint": problem.hint,
+        "file": place.file if place else None,
+        "line": place.line if place else None,
+        "column": place.column if place else None,
+        "length": place.length if place else None,
+    }
+
+
+def _block(problem: Problem, lines: Mapping[str, list[str]], color: bool) -> str:
+    head = _head(problem, color)
+    place = problem.position
+    source = lines.get(place.file, []) if place else []
+    if place is None or not 1 <= place.line <= len(source):
+        return f"{head}\n      hint: {problem.hint}" if problem.hint else head
+    return "\n".join([head, *_excerpt(problem, place, source[place.line - 1], color)])
+
+
+def _head(problem: Problem, color: bool) -> str:
+    label = _paint(f"{problem.severity}[{problem.code}]", problem, color)
+    place = f"{problem.position}: " if problem.position else ""
+    return f"{place}{label}: {_visible(problem.message)}"
+
+
+def _excerpt(problem: Problem, place: Position, line: str, color: bool) -> list[str]:
+    start, length = place.column - 1, place.length
+    shown, start = _window(line, start)
+    marked = shown[start : start + length]
+    carets = _paint("^" * max(1, _width(marked)), problem, color)
+    gap = "".join("\t" if letter == "\t" else " " * _width(letter) for letter in shown[:start])
+    hint = f" {problem.hint}" if problem.hint else ""
+    return [f"{place.line:>5} | {_visible(shown)}".rstrip(), f"      | {gap}{carets}{hint}"]
+
+
+def _window(line: str, start: int) -> tuple[str, int]:
+    if len(line) <= WIDTH:
+        return line, start
+    first = max(0, min(start - LEAD, len(line) - WIDTH))
+    cut = line[first : first + WIDTH]
+    head = "…" if first else ""
+    tail = "…" if first + WIDTH < len(line) else ""
+    return f"{head}{cut}{tail}", start - first + len(head)
+
+
+def _width(text: str) -> int:
+    return sum(map(_columns, text))
+
+
+def _columns(letter: str) -> int:
+    if unicodedata.combining(letter) or unicodedata.category(letter) == "Cf":
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+
+
+def _visible(text: str) -> str:
+    """The text with every control character replaced: a file must not drive the terminal."""
+    return "".join(c if c == "\t" or unicodedata.category(c) != "Cc" else "�" for c in text)
+
+
+def _paint(text: str, problem: Problem, color: bool) -> str:
+    shade = "red" if problem.severity == "error" else "yellow"
+    return click.style(text, fg=shade, bold=True) if color else text

@@ -1,0 +1,152 @@
+"""`pipe validate`: every problem of every pipeline file, at once."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.cli.problems import render, to_json
+from runner.errors import EXIT_INVALID, InvalidInputError, Problem
+
+if TYPE_CHECKING:
+    from runner.lint import StepSchemas
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found in one file; `jobs` is 0 when it could not be read as a pipeline."""
+
+    file: str
+    text: str
+    jobs: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> int:
+        """How many problems make the file invalid."""
+        return sum(problem.severity == "error" for problem in self.problems)
+
+    def __str__(self) -> str:
+        warnings = len(self.problems) - self.errors
+        found = [_count(self.errors, "error")] if self.errors else ["valid"]
+        found += [_count(warnings, "warning")] if warnings else []
+        found += [_count(self.jobs, "job")] if self.jobs else []
+        return f"{self.file}: {', '.join(found)}"
+
+
+@click.command("validate", short_help="Check pipeline files and print every problem.")
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Text for people, or one JSON document.",
+)
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
+@click.pass_context
+def command(context: click.Context, files: tuple[str, ...], form: str) -> None:
+    """Check each FILE: a path, a folder, or the bare name of a pipeline.
+
+    Without FILE, checks everything in pipelines/ and .github/workflows/.
+    Exits with 2 when there is an error; warnings alone are fine.
+    """
+    steps: StepSchemas = {}
+    verdicts = [validate(path, steps) for path in dict.fromkeys(_paths(files))]
+    click.echo(_as_json(verdicts) if form == "json" else _as_text(verdicts), color=_colored())
+    if any(verdict.errors for verdict in verdicts):
+        context.exit(EXIT_INVALID)
+
+
+def validate(path: Path, steps: "StepSchemas") -> Verdict:
+    """Read, parse and lint one file; every problem is in the verdict, none is raised."""
+    from runner.lint import lint, lint_expressions
+    from runner.parse import parse
+    from runner.source import read
+
+    try:
+        document = read(path, str(path))
+    except InvalidInputError as error:
+        return Verdict(str(path), _text(path), 0, error.problems)
+    try:
+        pipeline = parse(document)
+    except InvalidInputError as error:
+        problems = _merged(error.problems, lint_expressions(document))
+        return Verdict(str(path), document.text, 0, problems)
+    problems = tuple(lint(pipeline, document, steps))
+    return Verdict(str(path), document.text, len(pipeline.jobs), problems)
+
+
+def _merged(first: Iterable[Problem], more: Iterable[Problem]) -> tuple[Problem, ...]:
+    """All problems by position; of two at the same place, the first."""
+    found = list(first)
+    taken = {str(problem.position) for problem in found}
+    found += (problem for problem in more if str(problem.position) not in taken)
+    return tuple(sorted(found, key=lambda each: (each.position is None, each.position)))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _paths(files: Sequence[str]) -> Iterator[Path]:
+    from runner.project import find_pipeline
+
+    for name in files:
+        if Path(name).is_dir():
+            yield from _in_folder(Path(name))
+        else:
+            yield find_pipeline(name, Path())
+    if not files:
+        yield from _in_folder(Path())
+
+
+def _in_folder(folder: Path) -> tuple[Path, ...]:
+    """The pipelines of a project; of any other folder, the YAML files right in it."""
+    from runner.project import list_pipelines
+
+    own = (path for path in sorted(folder.glob("*")) if path.suffix in (".yaml", ".yml"))
+    found = list_pipelines(folder) or tuple(path for path in own if path.name != "pipe.yaml")
+    if not found:
+        hint = "name the files to check, or put them into pipelines/ or .github/workflows/"
+        raise InvalidInputError(f"there is no pipeline in {folder.resolve()}", hint=hint)
+    return found
+
+
+def _as_text(verdicts: Sequence[Verdict]) -> str:
+    texts = {verdict.file: verdict.text for verdict in verdicts}
+    problems = [problem for verdict in verdicts for problem in verdict.problems]
+    blocks = [render(problems, texts, _colored()), ""] if problems else []
+    return "\n".join([*blocks, *map(str, verdicts)])
+
+
+def _as_json(verdicts: Sequence[Verdict]) -> str:
+    files = [
+        {
+            "file": verdict.file,
+            "valid": not verdict.errors,
+            "jobs": verdict.jobs,
+            "problems": to_json(verdict.problems),
+        }
+        for verdict in verdicts
+    ]
+    valid = not any(verdict.errors for verdict in verdicts)
+    return json.dumps({"valid": valid, "files": files}, indent=2, ensure_ascii=False)
+
+
+def _colored() -> bool:
+    quiet = os.environ.get("NO_COLOR") or os.environ.get("CI")
+    return not quiet and sys.stdout.isatty()
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,52 @@
+"""How a finding is made: its code decides whether it is an error or a warning."""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from runner.errors import Position, Problem
+
+#: Every code that a check may use, and how bad it is.
+SEVERITIES: Mapping[str, Literal["error", "warning"]] = {
+    "always-true": "warning",
+    "duplicate-need": "warning",
+    "expression": "error",
+    "input-default": "error",
+    "input-options": "error",
+    "invalid-cron": "error",
+    "invalid-matrix": "error",
+    "invalid-shell": "error",
+    "needs-cycle": "error",
+    "never-matches": "warning",
+    "never-runs": "warning",
+    "no-start": "error",
+    "not-available": "error",
+    "script-injection": "warning",
+    "self-need": "error",
+    "unknown-input": "error",
+    "unknown-job": "error",
+    "unknown-matrix-key": "error",
+    "unknown-need": "error",
+    "unknown-output": "error",
+    "unknown-property": "warning",
+    "unknown-step": "error",
+    "unknown-step-id": "error",
+}
+
+
+def finding(code: str, message: str, position: Position, hint: str = "") -> Problem:
+    """A problem whose severity is the one listed for `code`."""
+    return Problem(code, message, position, hint, SEVERITIES[code])
+
+
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
+    """A hint that names the choice nearest to `name`, or nothing when none is near."""
+    import difflib
+
+    spelled = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(name.lower(), spelled, n=1)
+    return f"did you mean `{spelled[near[0]]}`?" if near else ""
+
+
+def one_of(choices: Iterable[str]) -> str:
+    """The choices as a sentence part: `a`, `b`, `c`."""
+    return ", ".join(f"`{choice}`" for choice in choices)

@@ -1,0 +1,92 @@
+"""Which job waits for which: names that do not exist, and orders that cannot be."""
+
+from collections.abc import Iterator, Mapping
+
+from runner.errors import Position, Problem
+from runner.lint.findings import did_you_mean, finding
+from runner.model import Job, Pipeline
+from runner.source import Document
+
+
+def check(pipeline: Pipeline, document: Document) -> Iterator[Problem]:
+    """Every `needs` that names no job, repeats itself, or closes a circle."""
+    for job in pipeline.jobs.values():
+        yield from _entries(job, pipeline, document)
+    if pipeline.jobs and all(job.needs for job in pipeline.jobs.values()):
+        yield finding(
+            "no-start",
+            "every job needs another one, so none can start",
+            document.locate(("jobs",), key=True),
+            "take `needs` from the job that comes first",
+        )
+    for cycle in _cycles(edges(pipeline)):
+        yield _cycle(cycle, pipeline, document)
+
+
+def edges(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:
+    """Job id -> the ids of the other jobs that it needs, without those that do not exist."""
+    ids = {job.lower(): job for job in pipeline.jobs}
+    found = {}
+    for job in pipeline.jobs.values():
+        needs = dict.fromkeys(ids.get(need.lower(), job.id) for need in job.needs)
+        found[job.id] = tuple(need for need in needs if need != job.id)
+    return found
+
+
+def _entries(job: Job, pipeline: Pipeline, document: Document) -> Iterator[Problem]:
+    ids = {known.lower() for known in pipeline.jobs}
+    seen: set[str] = set()
+    for index, need in enumerate(job.needs):
+        position = _position(job, index, document)
+        if need.lower() not in ids:
+            message = f"job `{job.id}` needs `{need}`, which does not exist"
+            yield finding("unknown-job", message, position, did_you_mean(need, pipeline.jobs))
+        elif need.lower() == job.id.lower():
+            yield finding("self-need", f"job `{job.id}` needs itself", position, "take it away")
+        elif need.lower() in seen:
+            message = f"job `{job.id}` needs `{need}` more than once"
+            yield finding("duplicate-need", message, position)
+        seen.add(need.lower())
+
+
+def _position(job: Job, index: int, document: Document) -> Position:
+    written = document.data["jobs"][job.id]["needs"]
+    path = (*job.path, "needs")
+    return document.locate((*path, index) if isinstance(written, list) else path)
+
+
+def _cycles(edges: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    left = _without_startable(edges)
+    while left:
+        cycle = _circle(left)
+        yield cycle
+        left = _without_startable({job: left[job] for job in left if job not in cycle})
+
+
+def _without_startable(edges: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    left = dict(edges)
+    while startable := [job for job, needs in left.items() if not any(n in left for n in needs)]:
+        for job in startable:
+            del left[job]
+    return left
+
+
+def _circle(edges: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    walked = [next(iter(edges))]
+    while True:
+        following = next(need for need in edges[walked[-1]] if need in edges)
+        if following in walked:
+            return tuple(walked[walked.index(following) :])
+        walked.append(following)
+
+
+def _cycle(cycle: tuple[str, ...], pipeline: Pipeline, document: Document) -> Problem:
+    job = pipeline.jobs[cycle[0]]
+    following = [need.lower() for need in job.needs].index(cycle[1].lower())
+    circle = " → ".join(f"`{name}`" for name in (*cycle, cycle[0]))
+    return finding(
+        "needs-cycle",
+        f"jobs need each other in a circle: {circle}",
+        _position(job, following, document),
+        "take one of these `needs` away",
+    )

@@ -1,0 +1,36 @@
+"""Steps that plugins bring: a bare name in `uses`, and what is passed to it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from runner.errors import Problem
+from runner.lint.findings import did_you_mean, finding
+from runner.model import Pipeline, Step
+from runner.parse import check_schema
+from runner.source import Document
+
+#: Name of a plugin's step -> the JSON schema of its `with`.
+StepSchemas = Mapping[str, dict[str, Any]]
+
+
+def check(pipeline: Pipeline, document: Document, schemas: StepSchemas) -> Iterator[Problem]:
+    """Every step whose name no plugin knows, and every `with` that its plugin refuses."""
+    for job in pipeline.jobs.values():
+        for step in job.steps:
+            if step.uses is not None and is_bare(step.uses):
+                yield from _step(step, step.uses, document, schemas)
+
+
+def is_bare(uses: str) -> bool:
+    """Whether `uses` is a plain name, which GitHub's language leaves free, and no action."""
+    return "/" not in uses and "${{" not in uses and not uses.startswith((".", "docker:"))
+
+
+def _step(step: Step, name: str, document: Document, schemas: StepSchemas) -> Iterator[Problem]:
+    if name in schemas:
+        path = (*step.path, "with")
+        yield from check_schema(schemas[name], dict(step.with_), document, path)
+    else:
+        message = f"no plugin brings a step named `{name}`"
+        hint = did_you_mean(name, schemas) or "an action is written `owner/name@version`"
+        yield finding("unknown-step", message, document.locate((*step.path, "uses")), hint)

@@ -1,0 +1,268 @@
+"""`pipe validate` and `pipe graph`, called as commands, and how problems are drawn."""
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from runner.cli import graph, validate
+from runner.cli.problems import render, to_json
+from runner.errors import InvalidInputError, Position, Problem
+
+GOOD = """\
+on: push
+jobs:
+  build:
+    runs-on: ubuntu-latest
+    steps:
+      - run: make
+"""
+BAD = GOOD.replace("run: make", "run: echo ${{ github.event.issue.title }} ${{ nope() }}")
+WARNED = GOOD.replace("run: make", "run: echo ${{ github.event.issue.title }}")
+BROKEN = GOOD.replace("runs-on", "runs-onn").replace("make", "echo ${{ nope() }}")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(file: str, text: str) -> None:
+    path = Path(file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def call(command: click.Command, *arguments: str) -> Result:
+    result = CliRunner().invoke(command, arguments)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+# -- validate --
+
+
+@pytest.mark.parametrize(
+    ("text", "exit_code", "verdict"),
+    [
+        (GOOD, 0, "p.yaml: valid, 1 job"),
+        (WARNED, 0, "p.yaml: valid, 1 warning, 1 job"),
+        (BAD, 2, "p.yaml: 1 error, 1 warning, 1 job"),
+        ("jobs: [", 2, "p.yaml: 1 error"),
+    ],
+    ids=["good", "warned", "bad", "no YAML"],
+)
+def test_verdict_and_exit_code(text: str, exit_code: int, verdict: str) -> None:
+    write("p.yaml", text)
+    result = call(validate.command, "p.yaml")
+    assert result.exit_code == exit_code
+    assert result.stdout.splitlines()[-1] == verdict
+
+
+def test_a_file_that_is_no_pipeline_still_has_its_expressions_checked() -> None:
+    write("p.yaml", BROKEN)
+    shown = call(validate.command, "p.yaml").stdout
+    assert "error[unknown-key]" in shown
+    assert "error[expression]: unknown function 'nope'" in shown
+
+
+def test_source_and_caret_are_shown_also_when_yaml_cannot_be_read() -> None:
+    write("p.yaml", "jobs:\n  build: @\n")
+    shown = call(validate.command, "p.yaml").stdout.splitlines()
+    assert shown[0].startswith("p.yaml:2:10: error[")
+    assert shown[1] == "    2 |   build: @"
+    assert shown[2].startswith("      |          ^")
+
+
+def test_without_files_everything_in_the_project_is_checked() -> None:
+    write("pipelines/b.yml", GOOD)
+    write("pipelines/a.yaml", BAD)
+    write("pipelines/pipe.yaml", "no: pipeline")
+    write(".github/workflows/ci.yml", GOOD)
+    result = call(validate.command)
+    assert result.exit_code == 2
+    assert [line.split(":")[0] for line in result.stdout.splitlines()[-3:]] == [
+        "pipelines/a.yaml",
+        "pipelines/b.yml",
+        ".github/workflows/ci.yml",
+    ]
+
+
+def test_folder_bare_name_and_path_are_found_once() -> None:
+    write("pipelines/deploy.yaml", GOOD)
+    result = call(validate.command, "pipelines", "deploy", "pipelines/deploy.yaml")
+    assert result.stdout == "pipelines/deploy.yaml: valid, 1 job\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["."], ["deploi"]])
+def test_nothing_to_check_is_an_error(arguments: list[str]) -> None:
+    with pytest.raises(InvalidInputError, match="there is no pipeline"):
+        call(validate.command, *arguments)
+
+
+@pytest.mark.parametrize("option", ["--json", "--format=json"])
+def test_json(option: str) -> None:
+    write("good.yaml", GOOD)
+    write("bad.yaml", BAD)
+    result = call(validate.command, option, "good.yaml", "bad.yaml")
+    assert result.exit_code == 2
+    report = json.loads(result.stdout)
+    assert report["valid"] is False
+    good, bad = report["files"]
+    assert good == {"file": "good.yaml", "valid": True, "jobs": 1, "problems": []}
+    assert [(p["severity"], p["code"], p["line"], p["column"]) for p in bad["problems"]] == [
+        ("warning", "script-injection", 6, 23),
+        ("error", "expression", 6, 55),
+    ]
+
+
+# -- graph --
+
+CHAIN = """\
+name: Ship it
+on: [push, workflow_dispatch]
+jobs:
+  build:
+    runs-on: ubuntu-latest
+    steps: [{run: make}]
+  lint:
+    runs-on: ubuntu-latest
+    steps: [{run: make}]
+  test:
+    needs: BUILD
+    strategy:
+      matrix:
+        os: [debian, alpine]
+        python: [3, 4]
+    runs-on: ubuntu-latest
+    steps: [{run: make}]
+  end:
+    needs: [lint, test]
+    if: ${{ github.ref == 'refs/heads/main' && "quoted" != '<x>' }}
+    strategy:
+      matrix: ${{ fromJSON(vars.MATRIX) }}
+    runs-on: ubuntu-latest
+    steps: [{run: make}]
+""".replace('"quoted"', "'#1'")
+
+
+def test_graph_as_text() -> None:
+    write("p.yaml", CHAIN)
+    assert (
+        call(graph.command, "p.yaml").stdout
+        == """\
+Ship it (on push, workflow_dispatch)
+
+  1  build
+     lint
+  2  test ×4  after build
+  3  end ×?   after lint, test  if github.ref == 'refs/heads/main' && '#1' != '<x>'
+"""
+    )
+
+
+def test_graph_as_mermaid() -> None:
+    write("p.yaml", CHAIN)
+    assert (
+        call(graph.command, "p.yaml", "--format", "mermaid").stdout
+        == """\
+flowchart LR
+    j1["build"]
+    j2["lint"]
+    j3["test ×4"]
+    j4["end ×?<br/>if github.ref == 'refs/heads/main' && '#35;1' != '#lt;x#gt;'"]
+    j1 --> j3
+    j2 --> j4
+    j3 --> j4
+"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [(("BUILD", "biuld"), "unknown-job"), (("[debian, alpine]", "[]"), "empty")],
+)
+def test_what_has_no_order_is_refused(change: tuple[str, str], code: str) -> None:
+    write("p.yaml", CHAIN.replace(*change))
+    with pytest.raises(InvalidInputError) as refusal:
+        call(graph.command, "p.yaml")
+    assert [problem.code for problem in refusal.value.problems] == [code]
+
+
+def test_a_long_condition_is_cut() -> None:
+    write("p.yaml", GOOD.replace("runs-on", f"if: github.ref == '{'x' * 80}'\n    runs-on"))
+    last = call(graph.command, "p.yaml").stdout.splitlines()[-1]
+    assert last == f"  1  build  if github.ref == '{'x' * 44}…"
+
+
+# -- problems --
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "length", "shown"),
+    [
+        ("needs: [biuld]", 9, 5, ["needs: [biuld]", "        ^^^^^"]),
+        ("\tname: x", 2, 4, ["\tname: x", "\t^^^^"]),
+        ("名前: x", 1, 2, ["名前: x", "^^^^"]),
+        ("名前: x", 5, 1, ["名前: x", "      ^"]),
+        ("e\u0301a: x", 3, 1, ["e\u0301a: x", " ^"]),
+        ("run: \x1b[31mred", 6, 1, ["run: \ufffd[31mred", "     ^"]),
+        ("short", 3, 99, ["short", "  ^^^"]),
+        ("", 1, 1, ["", "^"]),
+        ("x" * 300, 200, 3, ["…" + "x" * 160 + "…", " " * 61 + "^^^"]),
+    ],
+    ids=["plain", "tab", "wide", "after wide", "accent", "escape", "beyond", "empty", "long"],
+)
+def test_caret_stands_under_its_place(
+    line: str, column: int, length: int, shown: list[str]
+) -> None:
+    problem = Problem("code", "message", Position("p.yaml", 1, column, length), "hint")
+    head, source, caret = render([problem], {"p.yaml": line}, color=False).split("\n")
+    assert head == f"p.yaml:1:{column}: error[code]: message"
+    assert source == f"    1 | {shown[0]}".rstrip()
+    assert caret == f"      | {shown[1]} hint"
+
+
+def test_a_problem_without_source_has_its_hint_below() -> None:
+    nowhere = Problem("code", "message", hint="do this")
+    unread = Problem("code", "message", Position("p.yaml", 9, 1))
+    assert render([nowhere, unread], {"p.yaml": "one line"}, color=False) == (
+        "error[code]: message\n      hint: do this\np.yaml:9:1: error[code]: message"
+    )
+
+
+def test_color_marks_severity_and_carets() -> None:
+    problem = Problem("code", "message", Position("p.yaml", 1, 1), severity="warning")
+    shown = render([problem], {"p.yaml": "x"}, color=True)
+    assert shown.count("\x1b[33m\x1b[1m") == 2
+    assert click.unstyle(shown) == render([problem], {"p.yaml": "x"}, color=False)
+
+
+def test_problems_as_json() -> None:
+    placed = Problem("code", "message", Position("p.yaml", 3, 4, 5), "hint", "warning")
+    assert to_json([placed, Problem("other", "text")]) == [
+        {
+            "severity": "warning",
+            "code": "code",
+            "message": "message",
+            "hint": "hint",
+            "file": "p.yaml",
+            "line": 3,
+            "column": 4,
+            "length": 5,
+        },
+        {
+            "severity": "error",
+            "code": "other",
+            "message": "text",
+            "hint": "",
+            "file": None,
+            "line": None,
+            "column": None,
+            "length": None,
+        },
+    ]
