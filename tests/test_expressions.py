@@ -810,12 +810,20 @@ def test_brackets_in_texts_do_not_count_as_nesting() -> None:
     assert evaluate("fromJSON(inputs)", {"inputs": text}) == json.loads(text)
 
 
-def test_data_that_nests_too_deep_is_refused_everywhere() -> None:
-    deep: list[Any] = []
-    for _ in range(100_000):
-        deep = [deep]
-    assert "deeper" in failure(evaluate, "toJSON(inputs)", {"inputs": deep}).message
-    assert "deeper" in failure(resolve, deep, {}).message
+def boxed(inner: Value, depth: int) -> Value:
+    for number in range(depth):
+        inner = [inner] if number % 2 else {"a": inner}
+    return inner
+
+
+@pytest.mark.parametrize("inner", [1, "x", "${{ 1 }}"])
+def test_data_may_nest_a_hundred_deep_everywhere(inner: Value) -> None:
+    evaluate("toJSON(inputs)", {"inputs": boxed(inner, 100)})
+    assert resolve(boxed(inner, 100), {}) == boxed(resolve(inner, {}), 100)
+    for depth in (101, 50_000):
+        deep = boxed(inner, depth)
+        assert "deeper" in failure(evaluate, "toJSON(inputs)", {"inputs": deep}).message
+        assert "deeper" in failure(resolve, deep, {}).message
 
 
 def test_texts_do_not_grow_without_end() -> None:

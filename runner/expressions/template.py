@@ -191,7 +191,7 @@ def _resolve(
         if _OPEN not in value:
             return value
         return parse_template(value).evaluate(contexts, functions)
-    if depth > MAX_NESTING:
+    if depth >= MAX_NESTING and isinstance(value, list | dict):
         raise ExpressionError(f"the data nests deeper than {MAX_NESTING}")
     if isinstance(value, list):
         return [_resolve(each, contexts, functions, depth + 1) for each in value]
