@@ -75,11 +75,15 @@ def mermaid(pipeline: "Pipeline") -> str:
 
 def stages(needs: Mapping[str, Collection[str]]) -> list[list[str]]:
     """Job ids by the length of the longest chain of `needs` before them; there is no circle."""
-    found: list[list[str]] = []
-    left = dict(needs)
-    while left:
-        found.append([job for job, before in left.items() if left.keys().isdisjoint(before)])
-        left = {job: before for job, before in left.items() if job not in found[-1]}
+    from graphlib import TopologicalSorter
+
+    written = {job: number for number, job in enumerate(needs)}
+    sorter = TopologicalSorter(needs)
+    sorter.prepare()
+    found = []
+    while sorter.is_active():
+        found.append(sorted(sorter.get_ready(), key=written.__getitem__))
+        sorter.done(*found[-1])
     return found
 
 

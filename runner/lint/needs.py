@@ -1,6 +1,7 @@
 """Which job waits for which: names that do not exist, and orders that cannot be."""
 
 from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 
 from runner.errors import Position, Problem
 from runner.lint.findings import did_you_mean, finding
@@ -10,8 +11,9 @@ from runner.source import Document
 
 def check(pipeline: Pipeline, document: Document) -> Iterator[Problem]:
     """Every `needs` that names no job, repeats itself, or closes a circle."""
+    ids = {id_.lower(): id_ for id_ in pipeline.jobs}
     for job in pipeline.jobs.values():
-        yield from _entries(job, pipeline, document)
+        yield from _entries(job, ids, document)
     if pipeline.jobs and all(job.needs for job in pipeline.jobs.values()):
         yield finding(
             "no-start",
@@ -33,14 +35,13 @@ def edges(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _entries(job: Job, pipeline: Pipeline, document: Document) -> Iterator[Problem]:
-    ids = {known.lower() for known in pipeline.jobs}
+def _entries(job: Job, ids: Mapping[str, str], document: Document) -> Iterator[Problem]:
     seen: set[str] = set()
     for index, need in enumerate(job.needs):
         position = _position(job, index, document)
         if need.lower() not in ids:
             message = f"job `{job.id}` needs `{need}`, which does not exist"
-            yield finding("unknown-job", message, position, did_you_mean(need, pipeline.jobs))
+            yield finding("unknown-job", message, position, did_you_mean(need, ids.values()))
         elif need.lower() == job.id.lower():
             yield finding("self-need", f"job `{job.id}` needs itself", position, "take it away")
         elif need.lower() in seen:
@@ -56,28 +57,23 @@ def _position(job: Job, index: int, document: Document) -> Position:
 
 
 def _cycles(edges: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
-    left = _without_startable(edges)
-    while left:
-        cycle = _circle(left)
-        yield cycle
-        left = _without_startable({job: left[job] for job in left if job not in cycle})
-
-
-def _without_startable(edges: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Each circle as the jobs in it, every one before the one that it needs."""
     left = dict(edges)
-    while startable := [job for job, needs in left.items() if not any(n in left for n in needs)]:
-        for job in startable:
-            del left[job]
-    return left
+    while cycle := _first_cycle(left):
+        # The earliest job of the file leads, so that the report does not depend on the search.
+        start = cycle.index(next(job for job in edges if job in cycle))
+        yield cycle[start:] + cycle[:start]
+        left = {job: needs for job, needs in left.items() if job not in cycle}
 
 
-def _circle(edges: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    walked = [next(iter(edges))]
-    while True:
-        following = next(need for need in edges[walked[-1]] if need in edges)
-        if following in walked:
-            return tuple(walked[walked.index(following) :])
-        walked.append(following)
+def _first_cycle(edges: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    inside = {job: [need for need in needs if need in edges] for job, needs in edges.items()}
+    try:
+        TopologicalSorter(inside).prepare()
+    except CycleError as error:
+        # It names every job before one that needs it, and the first again at the end.
+        return tuple(reversed(error.args[1][1:]))
+    return ()
 
 
 def _cycle(cycle: tuple[str, ...], pipeline: Pipeline, document: Document) -> Problem:

@@ -64,9 +64,20 @@ def _scopes(pipeline: Pipeline, document: Document) -> dict[str, Scope]:
     callers = {id_.lower() for id_, job in document.data["jobs"].items() if "uses" in job}
     scopes = {"": Scope(jobs, inputs, None, {}, None, callers)}
     for job in pipeline.jobs.values():
-        steps = {step.id.lower(): i for i, step in enumerate(job.steps) if step.named}
+        steps = dict(_step_ids(job, document))
         scopes[job.id] = Scope(jobs, inputs, job, steps, matrix.keys(job.strategy), callers)
     return scopes
+
+
+def _step_ids(job: Job, document: Document) -> Iterator[tuple[str, int]]:
+    """Each id that a step was given, and the index of that step or of the group around it."""
+    for index, step in enumerate(job.steps):
+        if step.named:
+            yield step.id.lower(), index
+        written = document.data["jobs"][job.id]["steps"][index]
+        for member in written.get("parallel") or ():
+            if "id" in member:
+                yield member["id"].lower(), index
 
 
 def _place(path: Path, scopes: Mapping[str, Scope]) -> Place:

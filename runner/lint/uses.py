@@ -10,6 +10,10 @@ from runner.lint.scalars import Scalar, scalars
 from runner.source import Document
 
 
+#: More errors than this in one text say nothing new.
+_MOST_ERRORS = 20
+
+
 @dataclass(frozen=True, slots=True)
 class Use:
     """An expression in a scalar; its own text begins `offset` characters into the scalar's."""
@@ -47,8 +51,9 @@ def read(document: Document) -> tuple[list[Use], list[Problem]]:
 
 def _parsed(scalar: Scalar, available: Availability) -> tuple[list[Use], list[ExpressionError]]:
     """The expressions of one scalar; one that is wrong does not hide the next."""
-    text, errors = scalar.text, []
-    while True:
+    text = scalar.text
+    errors: list[ExpressionError] = []
+    while len(errors) < _MOST_ERRORS:
         try:
             pairs = _expressions(text, scalar.is_condition, available)
         except ExpressionError as error:
@@ -56,6 +61,7 @@ def _parsed(scalar: Scalar, available: Availability) -> tuple[list[Use], list[Ex
             text = _without(text, error.offset)
         else:
             return [Use(scalar, *pair) for pair in pairs], errors
+    return [], errors
 
 
 def _expressions(
