@@ -1,0 +1,183 @@
+"""Configuration: a project's `pipe.yaml`, and the user's own file, which no repository can write."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from runner.errors import InvalidInputError, Problem
+from runner.project.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from runner.source import Document
+
+FILE_NAME = "pipe.yaml"
+#: Keys that the configuration's format has, but that this version does not read yet.
+_LATER = frozenset({"environments", "notifications", "storage"})
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectConfig:
+    """`pipe.yaml`: label -> image, and the `vars` context."""
+
+    images: Mapping[str, str] = field(default_factory=dict)
+    vars: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UserConfig:
+    """The user's `pipe/config.yaml`: consent to jobs without a container, label -> image, and how
+    many jobs run at once (None: as many as the machine suits).
+    """
+
+    allow_host: bool = False
+    images: Mapping[str, str] = field(default_factory=dict)
+    jobs: int | None = None
+
+
+def read_project_config(file: Path) -> ProjectConfig:
+    """The project configuration in `file`; the defaults when there is none.
+
+    Raises InvalidInputError with every problem of the file.
+    """
+    values = _read(file, file.name, {"images": _texts, "vars": _variables}, _LATER)
+    return ProjectConfig(values.get("images", {}), values.get("vars", {}))
+
+
+def read_user_config(file: Path | None = None) -> UserConfig:
+    """The user's own configuration; the defaults when there is none.
+
+    Raises InvalidInputError with every problem of the file.
+    """
+    file = file or user_config_file()
+    values = _read(file, str(file), {"allow-host": _flag, "images": _texts, "jobs": _count})
+    return UserConfig(values.get("allow-host", False), values.get("images", {}), values.get("jobs"))
+
+
+def user_config_file() -> Path:
+    """Where the user's configuration stands: `pipe/config.yaml` in the platform's folder for it."""
+    chosen = os.environ.get("XDG_CONFIG_HOME")
+    if chosen:
+        return Path(chosen, "pipe", "config.yaml")
+    import platformdirs
+
+    return platformdirs.user_config_path("pipe", appauthor=False) / "config.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One value of the file, with what is needed to point at it."""
+
+    document: "Document"
+    path: tuple[str | int, ...]
+    value: Any
+
+    def items(self) -> Iterator["_Place"]:
+        for key, value in self.value.items():
+            yield _Place(self.document, (*self.path, key), value)
+
+    def wrong(self, expected: str) -> Problem:
+        name = ".".join(map(str, self.path))
+        position = self.document.locate(self.path)
+        return Problem("wrong-type", f"`{name}` must be {expected}", position)
+
+
+_Result = TypeVar("_Result")
+_Checked = tuple[_Result, list[Problem]]
+_Check = Callable[[_Place], _Checked[Any]]
+
+
+def _read(
+    file: Path, name: str, checks: Mapping[str, _Check], later: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    from runner import source
+
+    document = source.read(file, name)
+    if document.data is None:
+        return {}
+    top = _Place(document, (), document.data)
+    if not isinstance(top.value, dict):
+        raise _invalid(name, [Problem("wrong-type", "must be a map of keys", document.locate(()))])
+    values, problems = _check_all(top, checks, later)
+    if problems:
+        raise _invalid(name, problems)
+    return values
+
+
+def _check_all(
+    top: _Place, checks: Mapping[str, _Check], later: frozenset[str]
+) -> _Checked[dict[str, Any]]:
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for place in top.items():
+        key = str(place.path[0])
+        if key in checks:
+            values[key], found = checks[key](place)
+            problems += found
+        else:
+            problems.append(_unknown(place, key, checks, later))
+    return values, problems
+
+
+def _unknown(
+    place: _Place, key: str, checks: Mapping[str, _Check], later: frozenset[str]
+) -> Problem:
+    position = place.document.locate(place.path, key=True)
+    if key in later:
+        message = f"`{key}` is not supported by this version of Pipe yet"
+        return Problem("not-supported", message, position, hint="remove it for now")
+    hint = did_you_mean(key, checks) or "known keys: " + ", ".join(checks)
+    return Problem("unknown-key", f"unknown key `{key}`", position, hint=hint)
+
+
+def _invalid(name: str, problems: list[Problem]) -> InvalidInputError:
+    first = problems[0]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return InvalidInputError(
+        f"{name}: {first.message}{more}",
+        hint=first.hint,
+        position=first.position,
+        problems=problems,
+    )
+
+
+def _texts(place: _Place) -> _Checked[dict[str, str]]:
+    if not isinstance(place.value, dict):
+        return {}, [place.wrong("a map of texts")]
+    wrong = [
+        item.wrong("a text that is not empty")
+        for item in place.items()
+        if not isinstance(item.value, str) or not item.value
+    ]
+    return ({}, wrong) if wrong else (place.value, [])
+
+
+def _variables(place: _Place) -> _Checked[dict[str, str]]:
+    if not isinstance(place.value, dict):
+        return {}, [place.wrong("a map of variables")]
+    plain = (str, bool, int, float)
+    wrong = [
+        item.wrong("a text, a number or a boolean")
+        for item in place.items()
+        if not isinstance(item.value, plain)
+    ]
+    return {key: _text(value) for key, value in place.value.items()}, wrong
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _flag(place: _Place) -> _Checked[bool]:
+    wrong = [] if isinstance(place.value, bool) else [place.wrong("`true` or `false`")]
+    return place.value is True, wrong
+
+
+def _count(place: _Place) -> _Checked[int]:
+    value = place.value
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value, []
+    return 1, [place.wrong("a whole number of at least 1")]

@@ -1,0 +1,140 @@
+"""Folders named by their content: complete or absent, and kept while somebody needs them."""
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_TEMPORARY = "tmp-"
+_LOCK = ".lock"
+_PINS = "pins"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A lock on one name, which ends with `release` or with the process."""
+
+    descriptor: int
+
+    def release(self) -> None:
+        """Let go; call it once."""
+        os.close(self.descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The kept folders of one project, all in `folder`.
+
+    A name owns everything that is called `NAME` or starts with `NAME.` or `NAME-`. Names may be
+    held by any number of processes, and pinned across processes; neither may be claimed then.
+    Every method but `locked` expects the caller to be inside `locked`.
+    """
+
+    folder: Path
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Alone on this shelf; waits for others. What a dead process left half made is removed."""
+        hold = _lock(self.folder / "lock", fcntl.LOCK_EX)
+        try:
+            for leftover in self.folder.glob(f"{_TEMPORARY}*"):
+                _remove(leftover)
+            yield
+        finally:
+            hold.release()
+
+    def hold(self, name: str) -> Hold:
+        """Keep `name` from being claimed until the hold is released; it becomes the newest."""
+        hold = _lock(self._lock_file(name), fcntl.LOCK_SH)
+        os.utime(self._lock_file(name))
+        return hold
+
+    def claim(self, name: str) -> Hold | None:
+        """The sole right to take `name` apart, or None while it is held or pinned."""
+        if name in self._pinned():
+            return None
+        try:
+            return _lock(self._lock_file(name), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
+
+    def names(self) -> list[str]:
+        """Every name on the shelf, the one held last first."""
+        locks = sorted(self.folder.glob(f"*{_LOCK}"), key=_age, reverse=True)
+        return [file.name.removesuffix(_LOCK) for file in locks]
+
+    def pin(self, pin: str, names: Sequence[str]) -> None:
+        """Keep `names` until `unpin(pin)`, whatever process lives."""
+        pins = self.folder / _PINS
+        pins.mkdir(mode=0o700, exist_ok=True)
+        part = self.folder / f"{_TEMPORARY}pin"
+        part.write_text(json.dumps(list(names)))
+        part.replace(pins / pin)
+
+    def unpin(self, pin: str) -> None:
+        """Take a pin out; one that does not exist is no error."""
+        (self.folder / _PINS / pin).unlink(missing_ok=True)
+
+    @contextmanager
+    def temporary(self) -> Iterator[Path]:
+        """A new empty folder, which is removed afterwards unless it was renamed."""
+        folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self.folder))
+        try:
+            yield folder
+        finally:
+            if folder.is_dir():
+                shutil.rmtree(folder)
+
+    def discard(self, name: str) -> bool:
+        """Remove all that `name` owns; False, and nothing done, while it is held or pinned."""
+        claim = self.claim(name)
+        if claim is None:
+            return False
+        try:
+            for owned in (*self.folder.glob(f"{name}-*"), *self.folder.glob(f"{name}.*")):
+                self._retire(owned)
+            self._retire(self.folder / name)
+        finally:
+            claim.release()
+        return True
+
+    def _retire(self, path: Path) -> None:
+        if path.is_dir():
+            with self.temporary() as aside:
+                path.replace(aside)
+        else:
+            path.unlink(missing_ok=True)
+
+    def _lock_file(self, name: str) -> Path:
+        return self.folder / f"{name}{_LOCK}"
+
+    def _pinned(self) -> set[str]:
+        pins = self.folder / _PINS
+        files = pins.iterdir() if pins.is_dir() else ()
+        return {name for file in files for name in json.loads(file.read_text())}
+
+
+def _lock(file: Path, operation: int) -> Hold:
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, operation)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return Hold(descriptor)
+
+
+def _age(file: Path) -> int:
+    return file.stat().st_mtime_ns
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
