@@ -1,0 +1,232 @@
+"""Data that passed the schema, as the frozen values of the model."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from runner.expressions import to_string
+from runner.model import (
+    Defaults,
+    Input,
+    Job,
+    Path,
+    Pipeline,
+    Retry,
+    Step,
+    Strategy,
+    Templated,
+)
+from runner.parse.durations import parse_duration
+from runner.parse.ids import step_ids
+from runner.source import Document
+
+_Data = Mapping[str, Any]
+
+#: The actions that run here; the names that `actions` of `parse` replaces.
+ACTIONS = frozenset({"actions/checkout"})
+
+_UNSUPPORTED_IN_PIPELINE = ("concurrency", "priority", "queue", "timeouts")
+_UNSUPPORTED_IN_JOB = (
+    "cancel-timeout-minutes",
+    "concurrency",
+    "environment",
+    "services",
+    "snapshot",
+    "sources",
+    "uses",
+)
+_UNSUPPORTED_IN_STEP = (
+    "background",
+    "cancel",
+    "deploy",
+    "parallel",
+    "rollback",
+    "snapshot",
+    "verify",
+    "wait",
+    "wait-all",
+)
+
+
+def build(document: Document, actions: Collection[str]) -> Pipeline:
+    """The pipeline in a document that passed every check; see `parse`."""
+    data: _Data = document.data
+    on = _events(data.get("on"))
+    return Pipeline(
+        file=document.file,
+        jobs={job_id: _job(job_id, job, actions) for job_id, job in data["jobs"].items()},
+        on=on,
+        name=_text(data.get("name")),
+        run_name=_text(data.get("run-name")),
+        inputs=tuple(_inputs(on)),
+        env=_texts(data.get("env")),
+        defaults=_defaults(data.get("defaults")),
+        retry=_retry(data.get("retry")),
+        unsupported=tuple((key,) for key in _UNSUPPORTED_IN_PIPELINE if key in data),
+    )
+
+
+def _events(on: Any) -> dict[str, Templated]:
+    if isinstance(on, dict):
+        return {event: {} if filters is None else filters for event, filters in on.items()}
+    return {event: {} for event in _list(on)}
+
+
+def _inputs(on: Mapping[str, Templated]) -> Iterator[Input]:
+    """A run by hand has the inputs of `workflow_dispatch`; without it those of `workflow_call`."""
+    event = "workflow_dispatch" if "workflow_dispatch" in on else "workflow_call"
+    for name, written in (on.get(event, {}).get("inputs") or {}).items():
+        data = written or {}
+        kind = data.get("type", "string")
+        default = data.get("default")
+        yield Input(
+            name=name,
+            type=kind,
+            description=to_string(data.get("description")),
+            required=data.get("required", False),
+            default=default if kind in ("boolean", "number") else _text(default),
+            options=tuple(to_string(option) for option in data.get("options", ())),
+            path=("on", event, "inputs", name),
+        )
+
+
+def _job(job_id: str, data: _Data, actions: Collection[str]) -> Job:
+    path: Path = ("jobs", job_id)
+    return Job(
+        id=job_id,
+        path=path,
+        steps=_steps(data.get("steps", ()), path),
+        name=_text(data.get("name")),
+        needs=tuple(to_string(need) for need in _list(data.get("needs"))),
+        condition=data.get("if"),
+        runs_on=_runs_on(data.get("runs-on")),
+        env=_texts(data.get("env")),
+        defaults=_defaults(data.get("defaults")),
+        outputs=_texts(data.get("outputs")),
+        strategy=_strategy(data.get("strategy"), path),
+        continue_on_error=data.get("continue-on-error", False),
+        timeout_minutes=data.get("timeout-minutes"),
+        container=data.get("container"),
+        retry=_retry(data.get("retry")),
+        unsupported=tuple(_unsupported_in_job(data, path, actions)),
+    )
+
+
+def _steps(steps: Any, job_path: Path) -> tuple[Step, ...]:
+    identified = zip(steps, step_ids(steps), strict=True)
+    return tuple(
+        _step(data, (*job_path, "steps", index), step_id)
+        for index, (data, step_id) in enumerate(identified)
+    )
+
+
+def _step(data: _Data, path: Path, step_id: str) -> Step:
+    get = data.get
+    return Step(
+        id=step_id,
+        path=path,
+        name=_text(get("name")),
+        condition=get("if"),
+        run=_text(get("run")),
+        uses=get("uses"),
+        with_=_with(get("uses"), get("with")),
+        shell=_text(get("shell")),
+        working_directory=_text(get("working-directory")),
+        env=_texts(get("env")),
+        continue_on_error=get("continue-on-error", False),
+        timeout_minutes=get("timeout-minutes"),
+        retry=_retry(get("retry")),
+        image=_text(get("image")),
+        named="id" in data,
+    )
+
+
+def _strategy(data: _Data | None, job_path: Path) -> Strategy | None:
+    if data is None:
+        return None
+    return Strategy(
+        matrix=data.get("matrix"),
+        fail_fast=data.get("fail-fast", True),
+        max_parallel=data.get("max-parallel"),
+        path=(*job_path, "strategy"),
+    )
+
+
+def _defaults(data: _Data | None) -> Defaults:
+    run = (data or {}).get("run", {})
+    return Defaults(_text(run.get("shell")), _text(run.get("working-directory")))
+
+
+def _retry(data: Any) -> Retry | None:
+    if data is None:
+        return None
+    if isinstance(data, int):
+        return Retry(attempts=data)
+    standard = Retry()
+    return Retry(
+        attempts=data.get("attempts", standard.attempts),
+        delay=_seconds(data.get("delay"), standard.delay),
+        backoff=data.get("backoff", standard.backoff),
+        max_delay=_seconds(data.get("max-delay"), standard.max_delay),
+        jitter=data.get("jitter", standard.jitter),
+        on=tuple(_list(data.get("on"))) or standard.on,
+    )
+
+
+# -- what cannot run yet --
+
+
+def _unsupported_in_job(data: _Data, path: Path, actions: Collection[str]) -> Iterator[Path]:
+    yield from ((*path, key) for key in _UNSUPPORTED_IN_JOB if key in data)
+    if isinstance(data.get("container"), dict) and "build" in data["container"]:
+        yield (*path, "container", "build")
+    for index, step in enumerate(data.get("steps", ())):
+        yield from _unsupported_in_step(step, (*path, "steps", index), actions)
+
+
+def _unsupported_in_step(data: _Data, path: Path, actions: Collection[str]) -> Iterator[Path]:
+    yield from ((*path, key) for key in _UNSUPPORTED_IN_STEP if data.get(key, False) is not False)
+    uses = data.get("uses")
+    if uses and _is_action(uses) and uses.split("@")[0].lower() not in actions:
+        yield (*path, "uses")
+
+
+def _is_action(uses: str) -> bool:
+    """Whether `uses` is in GitHub's language; a bare name is a step that a plugin brings."""
+    return re.search("[/:]", uses) is not None
+
+
+# -- scalars --
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else to_string(value)
+
+
+def _texts(value: Any) -> Any:
+    """A map of names to text; one that is a single expression stays as it is."""
+    if isinstance(value, str):
+        return value
+    return {name: to_string(item) for name, item in (value or {}).items()}
+
+
+def _with(uses: str | None, data: Any) -> Mapping[str, Templated]:
+    """Inputs of actions are text; a plugin's step gets its values as they are written."""
+    return _texts(data) if uses and _is_action(uses) else data or {}
+
+
+def _list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _runs_on(value: Any) -> Templated:
+    """A label, a list of labels or the mapping as written; numbers and Booleans become text."""
+    if isinstance(value, list):
+        return [to_string(label) for label in value]
+    return value if isinstance(value, dict) else _text(value)
+
+
+def _seconds(value: str | None, standard: float) -> float:
+    return standard if value is None else parse_duration(value)
