@@ -1,0 +1,59 @@
+"""Which process a run belongs to, in words that mean no other after its number was reused."""
+
+import os
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+
+_PROC = Path("/proc")
+_ENDED = ("Z", "X")
+
+
+def process_identity() -> str:
+    """This process as "pid:start time:boot"; the last also tells containers of a machine apart."""
+    pid = os.getpid()
+    return f"{pid}:{_start_time(pid)}:{_boot()}"
+
+
+def is_alive(identity: str) -> bool:
+    """Whether that process still runs.
+
+    One in another container of this machine cannot be seen from here, and counts as alive.
+    """
+    pid, _, rest = identity.partition(":")
+    start_time, _, boot = rest.rpartition(":")
+    machine, _, container = boot.partition("/")
+    here, _, our_container = _boot().partition("/")
+    if machine != here:
+        return False
+    return container != our_container or _start_time(int(pid)) == start_time
+
+
+def _start_time(pid: int) -> str:
+    """When the process started, in the system's own words; empty when there is none."""
+    if not (_PROC / "self").exists():
+        return _listed_start_time(pid)
+    try:
+        stat = (_PROC / str(pid) / "stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    # The second field is the program's name in brackets, which may hold brackets and spaces.
+    state, *numbers = stat.rpartition(")")[2].split()
+    return "" if state in _ENDED else numbers[18]
+
+
+def _listed_start_time(pid: int) -> str:
+    listed = subprocess.run(
+        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return listed.stdout.strip()
+
+
+@lru_cache(maxsize=1)
+def _boot() -> str:
+    """The boot of this machine and the process namespace in it, where the system has these."""
+    try:
+        boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{(_PROC / 'self/ns/pid').stat().st_ino}"
+    except FileNotFoundError:
+        return ""
