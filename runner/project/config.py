@@ -91,12 +91,8 @@ _Check = Callable[[_Place], _Checked[Any]]
 def _read(
     file: Path, name: str, checks: Mapping[str, _Check], later: frozenset[str] = frozenset()
 ) -> dict[str, Any]:
-    if not file.is_file():
-        return {}
-    from runner import source
-
-    document = source.read(file, name)
-    if document.data is None:
+    document = _document(file, name)
+    if document is None or document.data is None:
         return {}
     top = _Place(document, (), document.data)
     if not isinstance(top.value, dict):
@@ -105,6 +101,20 @@ def _read(
     if problems:
         raise _invalid(name, problems)
     return values
+
+
+def _document(file: Path, name: str) -> "Document | None":
+    if not file.is_file():
+        return None
+    from runner import source
+
+    try:
+        return source.read(file, name)
+    except InvalidInputError as error:
+        # A file with nothing but comments configures nothing, which is fine here.
+        if [problem.code for problem in error.problems] == ["empty-file"]:
+            return None
+        raise
 
 
 def _check_all(

@@ -1,6 +1,5 @@
 """What the local repository says about the commit that a run is for."""
 
-import getpass
 import os
 import subprocess
 from collections.abc import Mapping
@@ -94,6 +93,8 @@ def read_facts(start: Path) -> GitFacts | None:
 
 def login() -> str:
     """The name of the user that runs this process."""
+    import getpass
+
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -2,9 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
 
-_SCP = re.compile(r"^(?:[^@/:]+@)?(?P<host>[^/:]+):(?!/?/)(?P<path>.+)$")
+_URL = re.compile(
+    r"(?P<scheme>[A-Za-z][\w+.-]*)://(?:(?P<user>[^/]*)@)?(?P<host>[^/:]*)(?P<port>:\d+)?(?P<path>/.*)?"
+)
+#: `user@host:path`, as SSH writes it. One letter before the colon is a Windows drive.
+_SSH = re.compile(r"(?:[^@/:]+@)?(?P<host>[^/:]{2,}):(?P<path>.+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,29 +29,18 @@ def parse_remote(url: str) -> Remote | None:
 
 def without_credentials(url: str) -> str:
     """The URL without password or token; a user name stays only where SSH needs it."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return ""
-    if not parts.netloc or "@" not in parts.netloc:
+    match = _URL.fullmatch(url)
+    if match is None or not match["user"]:
         return url
-    user, _, address = parts.netloc.rpartition("@")
-    keep = f"{user.partition(':')[0]}@" if parts.scheme.endswith("ssh") else ""
-    return urlunsplit(parts._replace(netloc=keep + address))
+    keep = f"{match['user'].partition(':')[0]}@" if match["scheme"].endswith("ssh") else ""
+    rest = url[match.end("user") + 1 :]
+    return f"{match['scheme']}://{keep}{rest}"
 
 
 def _host_and_path(url: str) -> tuple[str, str]:
-    if "://" in url:
-        return _network(url)
-    match = _SCP.match(url)
-    return (match["host"], match["path"]) if match else ("", "")
-
-
-def _network(url: str) -> tuple[str, str]:
-    try:
-        parts = urlsplit(url)
-        port = parts.port if parts.scheme in ("http", "https") else None
-    except ValueError:
+    match = _URL.fullmatch(url) or ("://" not in url and _SSH.fullmatch(url))
+    if not match:
         return "", ""
-    host = parts.hostname or ""
-    return (f"{host}:{port}" if port else host), parts.path
+    parts = match.groupdict("")
+    is_web = parts.get("scheme", "").startswith("http")
+    return parts["host"] + (parts["port"] if is_web else ""), parts["path"]

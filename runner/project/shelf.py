@@ -3,8 +3,6 @@
 import fcntl
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,12 +81,13 @@ class Shelf:
     @contextmanager
     def temporary(self) -> Iterator[Path]:
         """A new empty folder, which is removed afterwards unless it was renamed."""
-        folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self.folder))
+        folder = self.folder / f"{_TEMPORARY}{os.urandom(8).hex()}"
+        folder.mkdir(mode=0o700)
         try:
             yield folder
         finally:
             if folder.is_dir():
-                shutil.rmtree(folder)
+                _remove(folder)
 
     def discard(self, name: str) -> bool:
         """Remove all that `name` owns; False, and nothing done, while it is held or pinned."""
@@ -135,6 +134,8 @@ def _age(file: Path) -> int:
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
+        import shutil
+
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
