@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from runner.cli import graph, validate
-from runner.cli.problems import render, to_json
+from runner.cli.problems import render, show, to_json
 from runner.errors import InvalidInputError, Position, Problem
 
 GOOD = """\
@@ -211,11 +211,25 @@ def test_a_long_condition_is_cut() -> None:
         ("名前: x", 5, 1, ["名前: x", "      ^"]),
         ("e\u0301a: x", 3, 1, ["e\u0301a: x", " ^"]),
         ("run: \x1b[31mred", 6, 1, ["run: \ufffd[31mred", "     ^"]),
+        ("a\u202eb: x", 3, 1, ["a\ufffdb: x", "  ^"]),
+        ("\u2764\ufe0f: x", 3, 1, ["\u2764\ufe0f: x", " ^"]),
         ("short", 3, 99, ["short", "  ^^^"]),
         ("", 1, 1, ["", "^"]),
         ("x" * 300, 200, 3, ["…" + "x" * 160 + "…", " " * 61 + "^^^"]),
     ],
-    ids=["plain", "tab", "wide", "after wide", "accent", "escape", "beyond", "empty", "long"],
+    ids=[
+        "plain",
+        "tab",
+        "wide",
+        "after wide",
+        "accent",
+        "escape",
+        "reordered",
+        "variation",
+        "beyond",
+        "empty",
+        "long",
+    ],
 )
 def test_caret_stands_under_its_place(
     line: str, column: int, length: int, shown: list[str]
@@ -240,6 +254,17 @@ def test_color_marks_severity_and_carets() -> None:
     shown = render([problem], {"p.yaml": "x"}, color=True)
     assert shown.count("\x1b[33m\x1b[1m") == 2
     assert click.unstyle(shown) == render([problem], {"p.yaml": "x"}, color=False)
+
+
+def test_problems_are_shown_with_the_file_they_are_in(capsys: pytest.CaptureFixture[str]) -> None:
+    write("p.yaml", "name: x\n")
+    show([Problem("a", "one", Position("p.yaml", 1, 7)), Problem("b", "two", Position("no", 1, 1))])
+    assert capsys.readouterr().err.splitlines() == [
+        "p.yaml:1:7: error[a]: one",
+        "    1 | name: x",
+        "      |       ^",
+        "no:1:1: error[b]: two",
+    ]
 
 
 def test_problems_as_json() -> None:

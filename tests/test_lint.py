@@ -143,6 +143,7 @@ def test_functions_are_available_where_github_has_them(
         ("github.ref == 'x' && needs['build'].result == 'skipped'", {"never-runs"}),
         ("contains(needs.*.result, 'failure')", {"never-runs"}),
         ("contains(needs.*.result, 'failure') || needs.build.result == 'skipped'", {"never-runs"}),
+        ("needs.build.result != 'SUCCESS'", {"never-runs"}),
         ("needs.build.result == 'failure' || github.ref == 'x'", set()),
         ("needs.build.result == 'success'", set()),
         ("needs.build.result != 'failure'", set()),

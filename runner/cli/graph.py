@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LONGEST_CONDITION = 60
 
 
-@click.command("graph", short_help="Draw the jobs of a pipeline.")
+@click.command("graph")
 @click.argument("file")
 @click.option(
     "--format",

@@ -1,8 +1,11 @@
 """Problems as people read them (file, line, a caret under the place) and as programs do."""
 
+import os
+import sys
 import unicodedata
 from collections.abc import Iterable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 import click
 
@@ -12,6 +15,8 @@ from runner.errors import Position, Problem
 WIDTH = 160
 #: What stays visible to the left of the place in a line that is cut.
 LEAD = 60
+#: What makes a terminal show letters in another order than they stand in the file.
+_REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def render(problems: Iterable[Problem], texts: Mapping[str, str], color: bool) -> str:
@@ -21,6 +26,27 @@ def render(problems: Iterable[Problem], texts: Mapping[str, str], color: bool) -
     """
     lines = {file: text.split("\n") for file, text in texts.items()}
     return "\n".join(_block(problem, lines, color) for problem in problems)
+
+
+def show(problems: Iterable[Problem]) -> None:
+    """Print the problems to stderr, quoting the files that they are in as far as they exist."""
+    found = tuple(problems)
+    files = {problem.position.file for problem in found if problem.position}
+    texts = {file: read_source(Path(file)) for file in files}
+    click.echo(render(found, texts, is_colored(sys.stderr)), err=True)
+
+
+def read_source(path: Path) -> str:
+    """The text of a file for quoting from it, whatever its bytes are; empty if it cannot be read."""
+    try:
+        return path.read_text("utf-8-sig", errors="replace")
+    except OSError:
+        return ""
+
+
+def is_colored(stream: TextIO) -> bool:
+    """Whether output to `stream` may have colors: a terminal, and nobody said otherwise."""
+    return stream.isatty() and not (os.environ.get("NO_COLOR") or os.environ.get("CI"))
 
 
 def to_json(problems: Iterable[Problem]) -> list[dict[str, Any]]:
@@ -50,7 +76,7 @@ def _block(problem: Problem, lines: Mapping[str, list[str]], color: bool) -> str
     place = problem.position
     source = lines.get(place.file, []) if place else []
     if place is None or not 1 <= place.line <= len(source):
-        return f"{head}\n      hint: {problem.hint}" if problem.hint else head
+        return f"{head}\n      hint: {_visible(problem.hint)}" if problem.hint else head
     return "\n".join([head, *_excerpt(problem, place, source[place.line - 1], color)])
 
 
@@ -61,13 +87,12 @@ def _head(problem: Problem, color: bool) -> str:
 
 
 def _excerpt(problem: Problem, place: Position, line: str, color: bool) -> list[str]:
-    start, length = place.column - 1, place.length
-    shown, start = _window(line, start)
-    marked = shown[start : start + length]
+    shown, start = _window(_visible(line), place.column - 1)
+    marked = shown[start : start + place.length]
     carets = _paint("^" * max(1, _width(marked)), problem, color)
     gap = "".join("\t" if letter == "\t" else " " * _width(letter) for letter in shown[:start])
-    hint = f" {problem.hint}" if problem.hint else ""
-    return [f"{place.line:>5} | {_visible(shown)}".rstrip(), f"      | {gap}{carets}{hint}"]
+    hint = f" {_visible(problem.hint)}" if problem.hint else ""
+    return [f"{place.line:>5} | {shown}".rstrip(), f"      | {gap}{carets}{hint}"]
 
 
 def _window(line: str, start: int) -> tuple[str, int]:
@@ -85,14 +110,18 @@ def _width(text: str) -> int:
 
 
 def _columns(letter: str) -> int:
-    if unicodedata.combining(letter) or unicodedata.category(letter) == "Cf":
+    if unicodedata.category(letter) in ("Mn", "Me", "Cf"):
         return 0
     return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
 
 
 def _visible(text: str) -> str:
-    """The text with every control character replaced: a file must not drive the terminal."""
-    return "".join(c if c == "\t" or unicodedata.category(c) != "Cc" else "�" for c in text)
+    """The text with each control character replaced: a file must not drive the terminal."""
+    return "".join("\ufffd" if _is_control(letter) else letter for letter in text)
+
+
+def _is_control(letter: str) -> bool:
+    return letter in _REORDERING or (unicodedata.category(letter) == "Cc" and letter != "\t")
 
 
 def _paint(text: str, problem: Problem, color: bool) -> str:

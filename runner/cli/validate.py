@@ -1,7 +1,6 @@
 """`pipe validate`: every problem of every pipeline file, at once."""
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.problems import render, to_json
+from runner.cli.problems import is_colored, read_source, render, to_json
 from runner.errors import EXIT_INVALID, InvalidInputError, Problem
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class Verdict:
         return f"{self.file}: {', '.join(found)}"
 
 
-@click.command("validate", short_help="Check pipeline files and print every problem.")
+@click.command("validate")
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option(
     "--format",
@@ -59,7 +58,8 @@ def command(context: click.Context, files: tuple[str, ...], form: str) -> None:
     """
     steps: StepSchemas = {}
     verdicts = [validate(path, steps) for path in dict.fromkeys(_paths(files))]
-    click.echo(_as_json(verdicts) if form == "json" else _as_text(verdicts), color=_colored())
+    color = is_colored(sys.stdout)
+    click.echo(_as_json(verdicts) if form == "json" else _as_text(verdicts, color), color=color)
     if any(verdict.errors for verdict in verdicts):
         context.exit(EXIT_INVALID)
 
@@ -73,7 +73,7 @@ def validate(path: Path, steps: "StepSchemas") -> Verdict:
     try:
         document = read(path, str(path))
     except InvalidInputError as error:
-        return Verdict(str(path), _text(path), 0, error.problems)
+        return Verdict(str(path), read_source(path), 0, error.problems)
     try:
         pipeline = parse(document)
     except InvalidInputError as error:
@@ -85,17 +85,12 @@ def validate(path: Path, steps: "StepSchemas") -> Verdict:
 
 def _merged(first: Iterable[Problem], more: Iterable[Problem]) -> tuple[Problem, ...]:
     """All problems by position; of two at the same place, the first."""
+    from runner.lint import by_position
+
     found = list(first)
     taken = {str(problem.position) for problem in found}
     found += (problem for problem in more if str(problem.position) not in taken)
-    return tuple(sorted(found, key=lambda each: (each.position is None, each.position)))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", errors="replace")
-    except OSError:
-        return ""
+    return tuple(sorted(found, key=by_position))
 
 
 def _paths(files: Sequence[str]) -> Iterator[Path]:
@@ -122,10 +117,10 @@ def _in_folder(folder: Path) -> tuple[Path, ...]:
     return found
 
 
-def _as_text(verdicts: Sequence[Verdict]) -> str:
+def _as_text(verdicts: Sequence[Verdict], color: bool) -> str:
     texts = {verdict.file: verdict.text for verdict in verdicts}
     problems = [problem for verdict in verdicts for problem in verdict.problems]
-    blocks = [render(problems, texts, _colored()), ""] if problems else []
+    blocks = [render(problems, texts, color), ""] if problems else []
     return "\n".join([*blocks, *map(str, verdicts)])
 
 
@@ -141,11 +136,6 @@ def _as_json(verdicts: Sequence[Verdict]) -> str:
     ]
     valid = not any(verdict.errors for verdict in verdicts)
     return json.dumps({"valid": valid, "files": files}, indent=2, ensure_ascii=False)
-
-
-def _colored() -> bool:
-    quiet = os.environ.get("NO_COLOR") or os.environ.get("CI")
-    return not quiet and sys.stdout.isatty()
 
 
 def _count(number: int, noun: str) -> str:

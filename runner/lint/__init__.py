@@ -14,11 +14,12 @@ from runner.lint import (
     steps,
     uses,
 )
+from runner.lint.findings import by_position
 from runner.lint.steps import StepSchemas
 from runner.model import Pipeline
 from runner.source import Document
 
-__all__ = ["StepSchemas", "lint", "lint_expressions"]
+__all__ = ["StepSchemas", "by_position", "lint", "lint_expressions"]
 
 #: Checks of what the pipeline is made of.
 _PARTS = (needs, matrix, shells, schedule, filters, inputs)
@@ -38,7 +39,7 @@ def lint(pipeline: Pipeline, document: Document, schemas: StepSchemas = _NO_STEP
         problems += part.check(pipeline, document)
     for each in _EXPRESSIONS:
         problems += each.check(pipeline, document, found)
-    return sorted(problems, key=lambda problem: (problem.position is None, problem.position))
+    return sorted(problems, key=by_position)
 
 
 def lint_expressions(document: Document) -> list[Problem]:

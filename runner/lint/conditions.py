@@ -1,16 +1,21 @@
 """Conditions that do not say what they seem to: always true, or never."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from runner.errors import Problem
-from runner.expressions import STATUS_FUNCTIONS, equals
+from runner.expressions import STATUS_FUNCTIONS, equals, to_string
 from runner.expressions.tree import And, Call, Compare, Context, Index, Items, Literal, Node, Or
+from runner.expressions.values import differs
 from runner.lint.findings import finding
 from runner.lint.uses import Use
 from runner.model import Pipeline
 from runner.source import Document
 
-_BAD_RESULTS = ("failure", "cancelled", "skipped")
+#: How a result can be compared, and with what, so that only one without success passes.
+_UNSUCCESSFUL: Mapping[Callable[..., bool], tuple[str, ...]] = {
+    equals: ("failure", "cancelled", "skipped"),
+    differs: ("success",),
+}
 
 
 def check(_: Pipeline, document: Document, uses: Iterable[Use]) -> Iterator[Problem]:
@@ -48,24 +53,24 @@ def _asks_for_failure(node: Node) -> bool:
         return any(map(_asks_for_failure, node.operands))
     if isinstance(node, Or):
         return all(map(_asks_for_failure, node.operands))
-    if isinstance(node, Compare) and node.compare is equals:
-        return _is_bad(node.left, node.right) or _is_bad(node.right, node.left)
+    if isinstance(node, Compare):
+        sides = ((node.left, node.right), (node.right, node.left))
+        wanted = _UNSUCCESSFUL.get(node.compare, ())
+        return any(_is_result(result) and _text(value) in wanted for result, value in sides)
     if isinstance(node, Call) and node.function.name == "contains":
-        return _is_bad(*node.arguments)
+        results, value = node.arguments
+        return _is_result(results) and _text(value) in _UNSUCCESSFUL[equals]
     return False
 
 
-def _is_bad(result: Node, wanted: Node) -> bool:
-    return (
-        isinstance(wanted, Literal)
-        and wanted.value in _BAD_RESULTS
-        and isinstance(result, Index)
-        and isinstance(result.key, Literal)
-        and result.key.value == "result"
-        and _is_need(result.target)
-    )
+def _text(node: Node) -> str:
+    return to_string(node.value).lower() if isinstance(node, Literal) else ""
+
+
+def _is_result(node: Node) -> bool:
+    """`needs.build.result` or `needs.*.result`."""
+    return isinstance(node, Index) and _text(node.key) == "result" and _is_need(node.target)
 
 
 def _is_need(node: Node) -> bool:
-    """`needs.build` or `needs.*`."""
     return isinstance(node, Index | Items) and node.target == Context("needs")

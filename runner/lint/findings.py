@@ -33,6 +33,14 @@ SEVERITIES: Mapping[str, Literal["error", "warning"]] = {
 }
 
 
+_NOWHERE = Position("", 0, 0)
+
+
+def by_position(problem: Problem) -> Position:
+    """What to sort problems by; those without a place come first."""
+    return problem.position or _NOWHERE
+
+
 def finding(code: str, message: str, position: Position, hint: str = "") -> Problem:
     """A problem whose severity is the one listed for `code`."""
     return Problem(code, message, position, hint, SEVERITIES[code])

@@ -7,8 +7,7 @@ from runner.expressions import to_string
 from runner.expressions.tree import And, Call, Context, Index, Items, Literal, Node, Or
 from runner.lint.findings import finding
 from runner.lint.uses import Use
-from runner.model import Path as Place
-from runner.model import Pipeline
+from runner.model import Path, Pipeline
 from runner.source import Document
 
 #: What a pull request, an issue or a commit can set to anything; `*` is any name or index.
@@ -43,9 +42,8 @@ _UNTRUSTED = tuple(("github", *name.split(".")) for name in _UNTRUSTED_NAMES.spl
 #: Functions whose result holds the text of their arguments.
 _PASSING_ON = ("format", "join", "tojson", "fromjson", "case")
 
-
 #: A reference in lower case; None is an index that only the run knows, and ends it.
-Path = tuple[str | None, ...]
+Name = tuple[str | None, ...]
 
 
 def check(pipeline: Pipeline, document: Document, uses: Iterable[Use]) -> Iterator[Problem]:
@@ -55,13 +53,13 @@ def check(pipeline: Pipeline, document: Document, uses: Iterable[Use]) -> Iterat
             continue
         carried = set(_carried(use.expression.root))
         for reference in use.expression.references:
-            path = _lower(reference.path)
-            if path in carried and _is_untrusted(path, "tojson" in use.expression.calls):
+            name = _lower(reference.path)
+            if name in carried and _is_untrusted(name, "tojson" in use.expression.calls):
                 position = use.position(document, reference.offset, reference.length)
                 yield _problem(".".join(part or "*" for part in reference.path), position)
 
 
-def _is_script(path: Place, pipeline: Pipeline) -> bool:
+def _is_script(path: Path, pipeline: Pipeline) -> bool:
     match path:
         case ("jobs", _, "steps", int(), "run"):
             return True
@@ -71,23 +69,23 @@ def _is_script(path: Place, pipeline: Pipeline) -> bool:
     return False
 
 
-def _carried(node: Node) -> Iterator[Path]:
+def _carried(node: Node) -> Iterator[Name]:
     """The references whose text the value of `node` may hold."""
     if isinstance(node, And | Or):
         parts = node.operands
     elif isinstance(node, Call) and node.function.name.lower() in _PASSING_ON:
         parts = node.arguments
     else:
-        yield from filter(None, [_path(node)])
+        yield from filter(None, [_name(node)])
         return
     for part in parts:
         yield from _carried(part)
 
 
-def _path(node: Node) -> Path:
+def _name(node: Node) -> Name:
     if isinstance(node, Context):
         return (node.name,)
-    if not isinstance(node, Index | Items) or not (target := _path(node.target)):
+    if not isinstance(node, Index | Items) or not (target := _name(node.target)):
         return ()
     return target if target[-1] is None else (*target, _key(node))
 
@@ -98,19 +96,19 @@ def _key(node: Index | Items) -> str | None:
     return None
 
 
-def _lower(path: Path) -> Path:
-    return tuple(part and part.lower() for part in path)
+def _lower(name: Name) -> Name:
+    return tuple(part and part.lower() for part in name)
 
 
-def _is_untrusted(path: Path, whole_objects: bool) -> bool:
-    known = [part for part in path if part is not None]
+def _is_untrusted(name: Name, whole_objects: bool) -> bool:
+    known = [part for part in name if part is not None]
     # `commits.*` or `commits[i]` may go on to anything below it, as may an object turned to text.
     is_open = whole_objects or (
-        None in path and known[:2] == ["github", "event"] and len(known) > 2
+        None in name and known[:2] == ["github", "event"] and len(known) > 2
     )
     return any(
         (is_open or len(known) >= len(pattern))
-        and all(part in ("*", name) for part, name in zip(pattern, known, strict=False))
+        and all(expected in ("*", part) for expected, part in zip(pattern, known, strict=False))
         for pattern in _UNTRUSTED
     )
 

@@ -56,18 +56,18 @@ def _position(job: Job, index: int, document: Document) -> Position:
     return document.locate((*path, index) if isinstance(written, list) else path)
 
 
-def _cycles(edges: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+def _cycles(graph: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
     """Each circle as the jobs in it, every one before the one that it needs."""
-    left = dict(edges)
+    left = dict(graph)
     while cycle := _first_cycle(left):
         # The earliest job of the file leads, so that the report does not depend on the search.
-        start = cycle.index(next(job for job in edges if job in cycle))
+        start = cycle.index(next(job for job in graph if job in cycle))
         yield cycle[start:] + cycle[:start]
         left = {job: needs for job, needs in left.items() if job not in cycle}
 
 
-def _first_cycle(edges: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    inside = {job: [need for need in needs if need in edges] for job, needs in edges.items()}
+def _first_cycle(graph: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    inside = {job: [need for need in needs if need in graph] for job, needs in graph.items()}
     try:
         TopologicalSorter(inside).prepare()
     except CycleError as error:

@@ -111,7 +111,7 @@ def _need(names: Names, place: Place) -> Flaw | None:
 
 def _missing_need(name: str, job: Job, scope: Scope) -> tuple[str, str]:
     if name.lower() in scope.jobs:
-        return f"job `{job.id}` does not need `{name}`", f"add it: `needs: [{name}]`"
+        return f"job `{job.id}` does not need `{name}`", f"add `{name}` to its `needs`"
     return f"there is no job `{name}`", did_you_mean(name, job.needs or scope.jobs)
 
 

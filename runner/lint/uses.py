@@ -9,7 +9,6 @@ from runner.lint.findings import finding
 from runner.lint.scalars import Scalar, scalars
 from runner.source import Document
 
-
 #: More errors than this in one text say nothing new.
 _MOST_ERRORS = 20
 
