@@ -56,6 +56,9 @@ class BoxSpec:
     volumes: tuple[str, ...] = ()
     ports: tuple[str, ...] = ()
     options: str = ""
+    #: put into the control folder, which is `/github/pipe` inside
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    #: leave the box to the user when the job failed
     keep: bool = False
 
 
@@ -76,8 +79,8 @@ class BoxFacts:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process of a step. `folder` came from `Box.new_folder`; `files` are put into it before the
-    start, and those named in `collect` are read back after the end. `id` marks its descendants."""
+    """One process of a step. `folder` came from `Box.new_folder`; `files` are put into it before
+    the start, and those named in `collect` are read back after the end. `id` marks descendants."""
 
     id: str
     folder: str
@@ -180,5 +183,5 @@ class Engine(Protocol):
         ...
 
     def finish(self) -> None:
-        """Called once after the last box: removes what could not be removed while boxes were open."""
+        """Called once after the last box: removes what was not while boxes were open."""
         ...

@@ -1,6 +1,7 @@
 """Opens boxes in Docker: one container a job, mounted, attached, started, and removed again."""
 
 import contextlib
+import io
 import os
 import secrets
 import selectors
@@ -156,7 +157,8 @@ class DockerEngine:
             return
         plan.control = HostControl(plan.folder.path / "control")
         plan.nonce = secrets.token_hex(8)
-        plan.control.put("nonce", f"{plan.nonce}\n".encode())
+        for name, data in {**plan.spec.files, "nonce": f"{plan.nonce}\n".encode()}.items():
+            plan.control.put(name, data)
         if self._locality is None:
             plan.hello = plan.control.fifo("hello")
         mounts.append(workspace.bind(plan.control.path, control.INSIDE))
@@ -291,6 +293,10 @@ class DockerEngine:
             with tarfile.open(fileobj=archive, mode="w") as tar:
                 for name in ("pipe", "pipe/temp", "workspace", "objects"):
                     tar.addfile(_open_folder(name))
+                for name, data in plan.spec.files.items():
+                    entry = tarfile.TarInfo(f"pipe/{name}")
+                    entry.size = len(data)
+                    tar.addfile(entry, io.BytesIO(data))
                 for layer in reversed(self._layers(plan)):
                     tar.add(layer, arcname="workspace", filter=_nobody)
                 for number, folder in enumerate(plan.spec.workspace.objects):

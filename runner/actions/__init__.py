@@ -1,0 +1,1 @@
+"""`uses:`: what the actions that come with the runner do."""

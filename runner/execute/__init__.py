@@ -1,0 +1,1 @@
+"""Runs one job: conditions, steps of every kind, outputs; and always cleans up."""

@@ -1,0 +1,111 @@
+"""What expressions in a job see, and the variables that its steps get from it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.engines.box import BoxFacts
+from runner.execute.task import JobTask
+from runner.expressions import CaseSensitive, Functions, to_string
+from runner.events import Result
+
+CONTROL = "/github/pipe"
+EVENT_FILE = "event.json"
+#: `github.*` keys that are no variables of their own.
+_NO_VARIABLES = {"event", "token", "action_status", "repositoryUrl", "secret_source"}
+
+
+@dataclass(slots=True)
+class JobState:
+    """What changes while a job runs."""
+
+    status: Result = "success"
+    #: variables from GITHUB_ENV
+    env: dict[str, str] = field(default_factory=dict)
+    #: folders from GITHUB_PATH, first one first in PATH
+    path: list[str] = field(default_factory=list)
+    #: the `steps` context
+    steps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: the environment of the pipeline and the job, evaluated
+    job_env: dict[str, str] = field(default_factory=dict)
+
+    def fail(self) -> None:
+        """A step failed; a job that was cancelled stays so."""
+        if self.status == "success":
+            self.status = "failure"
+
+
+def job_contexts(task: JobTask, facts: BoxFacts, state: JobState) -> dict[str, Any]:
+    """All contexts of a step, except its own `env`."""
+    return {
+        **task.contexts,
+        "github": {**task.contexts["github"], **_github(task, facts)},
+        "secrets": dict(task.secrets),
+        "job": {
+            "status": state.status,
+            "container": {"id": facts.id, "network": facts.network},
+            "services": {},
+        },
+        "runner": runner_context(task, facts),
+        "steps": state.steps,
+        "env": CaseSensitive({**task.policy.env, **state.job_env, **state.env}),
+    }
+
+
+def runner_context(task: JobTask, facts: BoxFacts) -> dict[str, str]:
+    return {
+        "name": "pipe",
+        "os": facts.os,
+        "arch": facts.arch,
+        "temp": facts.temp,
+        "tool_cache": facts.tool_cache,
+        "workspace": facts.workspace,
+        "environment": "self-hosted",
+        "debug": "1" if task.policy.debug else "",
+    }
+
+
+def status_functions(status: Result, *, cancelled: bool) -> Functions:
+    """`success()` and its siblings at the level of a step."""
+    return {
+        "success": lambda *_: status == "success" and not cancelled,
+        "failure": lambda *_: status == "failure" and not cancelled,
+        "cancelled": lambda: cancelled or status == "cancelled",
+        "always": lambda: True,
+    }
+
+
+def variables(contexts: Mapping[str, Any], folder: str) -> dict[str, str]:
+    """`GITHUB_*`, `RUNNER_*` and `CI` for a step whose command files are in `folder`."""
+    github = contexts["github"]
+    named = {
+        f"GITHUB_{_constant(key)}": to_string(value)
+        for key, value in github.items()
+        if key not in _NO_VARIABLES and not isinstance(value, (dict, list))
+    }
+    runner = {
+        f"RUNNER_{_constant(key)}": value for key, value in contexts["runner"].items() if value
+    }
+    return {
+        "CI": "true",
+        **named,
+        "GITHUB_ACTIONS": "true",
+        **runner,
+        **{f"GITHUB_{file.upper()}": f"{folder}/{file}" for file in ("output", "env", "path", "state")},
+        "GITHUB_STEP_SUMMARY": f"{folder}/summary",
+    }
+
+
+def _github(task: JobTask, facts: BoxFacts) -> dict[str, Any]:
+    return {
+        "job": task.job.id,
+        "workspace": facts.workspace,
+        "event_path": f"{CONTROL}/{EVENT_FILE}",
+        "run_attempt": str(task.attempt),
+    }
+
+
+def _constant(key: str) -> str:
+    """`repositoryUrl` as `REPOSITORYURL`, `ref_name` as `REF_NAME`."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", key).upper()

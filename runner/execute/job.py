@@ -1,0 +1,244 @@
+"""One attempt of a job: its box, its steps in order, its outputs, and the end of everything in it."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from runner.engines.box import Box, BoxSpec, Engine
+from runner.errors import EnvironmentMissingError, InvalidInputError, PipeError
+from runner.events import Annotation, Emit, ImagePulling, JobStarted, StepFinished, StepStarted
+from runner.execute.contexts import EVENT_FILE, JobState, job_contexts
+from runner.execute.log import StepLog
+from runner.execute.place import choose
+from runner.execute.step import StepRun, Surroundings
+from runner.execute.stopping import JobClock
+from runner.execute.task import JobEnd, JobTask, Place, Request
+from runner.expressions import resolve, to_string, truthy
+from runner.secrets import Masker, masking
+from runner.storage import LogWriter
+
+#: GitHub's limit for a job that names none, in minutes.
+TIMEOUT_MINUTES = 360
+SET_UP = 0
+COMPLETE = -1
+
+
+def run_job(
+    task: JobTask,
+    engines: Mapping[str, Engine],
+    emit: Emit,
+    writer: LogWriter,
+    request: Request,
+) -> JobEnd:
+    """Run the attempt to its end; `engines` by name (`docker`, `host`).
+
+    Never raises for what a pipeline or a machine can do wrong: that is in the result.
+    """
+    masker = Masker()
+    for secret in task.secrets.values():
+        masker.add(secret)
+    masked = masking(emit, masker)
+    return _Attempt(task, engines, masked, StepLog(task, writer, masked), masker, request).run()
+
+
+class _Attempt:
+    def __init__(
+        self,
+        task: JobTask,
+        engines: Mapping[str, Engine],
+        emit: Emit,
+        log: StepLog,
+        masker: Masker,
+        request: Request,
+    ) -> None:
+        self._task = task
+        self._engines = engines
+        self._emit = emit
+        self._log = log
+        self._masker = masker
+        self._clock = JobClock(request, time.monotonic() + TIMEOUT_MINUTES * 60)
+        self._state = JobState()
+
+    def run(self) -> JobEnd:
+        started = time.time()
+        try:
+            place = self._place()
+            self._announce(place)
+            self._clock.deadline = time.monotonic() + self._minutes() * 60
+            box = self._open(place)
+        except (InvalidInputError, EnvironmentMissingError, PipeError) as error:
+            return self._refuse(error, started)
+        try:
+            return self._run_in(box)
+        except EnvironmentMissingError as error:
+            self._state.fail()
+            return self._refuse(error, started)
+        finally:
+            box.close(self._state.status)
+
+    # -- before the first step
+
+    def _contexts(self) -> dict[str, Any]:
+        return dict(self._task.contexts)
+
+    def _place(self) -> Place:
+        job = self._task.job
+        contexts = {**self._contexts(), "secrets": dict(self._task.secrets), "env": {}}
+        runs_on = resolve(job.runs_on, contexts)
+        return choose(runs_on, resolve(job.container, contexts), self._task.policy)
+
+    def _minutes(self) -> float:
+        minutes = resolve(self._task.job.timeout_minutes, self._contexts())
+        return float(minutes) if minutes else TIMEOUT_MINUTES
+
+    def _open(self, place: Place) -> Box:
+        task = self._task
+        self._emit(StepStarted(**self._where(), step=SET_UP, id="", name="Set up job"))
+        spec = BoxSpec(
+            run=task.run,
+            job=task.planned.key,
+            attempt=task.attempt,
+            project=task.project,
+            image=place.image,
+            workspace=task.workspace,
+            env=place.env,
+            volumes=place.volumes,
+            ports=place.ports,
+            options=place.options,
+            files={EVENT_FILE: json.dumps(task.contexts["github"].get("event", {})).encode()},
+            keep=task.policy.keep_failed,
+        )
+        box = self._engines["host" if place.host else "docker"].open(spec, self._pulling)
+        self._say(SET_UP, f"image {place.image.name}" if place.image.name else "this machine")
+        self._emit(
+            StepFinished(
+                **self._where(),
+                step=SET_UP,
+                id="",
+                name="Set up job",
+                outcome="success",
+                conclusion="success",
+            )
+        )
+        return box
+
+    def _pulling(self, image: str, current: int, total: int, done: bool) -> None:
+        self._emit(
+            ImagePulling(**self._where(), image=image, current=current, total=total, done=done)
+        )
+
+    # -- steps
+
+    def _run_in(self, box: Box) -> JobEnd:
+        around = Surroundings(
+            self._task, box, self._emit, self._log, self._masker, self._clock, self._state
+        )
+        self._state.job_env = self._job_env()
+        last: StepRun | None = None
+        for number, step in enumerate(self._task.job.steps, start=1):
+            if self._clock.ending():
+                self._state.status = "cancelled"
+            if self._clock.immediately():
+                break
+            run = StepRun(around, step, number)
+            end = run.run()
+            if end.outcome == "cancelled":
+                self._state.status = "cancelled"
+            if end.conclusion == "failure" and last is None:
+                last = run
+        if last is not None and self._task.policy.shell_on_failure:
+            self._offer_shell(box, last)
+        return self._end(box)
+
+    def _job_env(self) -> dict[str, str]:
+        contexts = {**self._contexts(), "secrets": dict(self._task.secrets)}
+        env: dict[str, str] = {}
+        for layer in (self._task.pipeline.env, self._task.job.env):
+            found = resolve(layer, contexts) or {}
+            env |= {name: to_string(value) for name, value in found.items()}
+        return env
+
+    def _offer_shell(self, box: Box, failed: StepRun) -> None:
+        process = failed.process
+        if process is None:
+            return
+        shell = "bash" if "bash" in box.facts.shells else "sh"
+        box.shell(replace(process, folder=box.new_folder(), argv=(shell, "-i"), files={}))
+
+    # -- the end
+
+    def _end(self, box: Box) -> JobEnd:
+        timed_out = self._clock.ending() == "timeout"
+        if timed_out:
+            self._say(COMPLETE, "##[error]the job's time limit is over")
+        softly = self._state.status == "failure" and truthy(
+            resolve(self._task.job.continue_on_error, self._contexts())
+        )
+        reason = "timeout" if timed_out else ""
+        return JobEnd(self._state.status, self._outputs(box), reason, softly)
+
+    def _outputs(self, box: Box) -> dict[str, str]:
+        contexts = job_contexts(self._task, box.facts, self._state)
+        outputs: dict[str, str] = {}
+        for name, value in self._task.job.outputs.items():
+            try:
+                text = to_string(resolve(value, contexts))
+            except InvalidInputError as error:
+                self._annotate(f"output `{name}`: {error.message}")
+                self._state.fail()
+                continue
+            if self._masker.holds_secret(text):
+                self._annotate(f"output `{name}` holds a secret and is left out", level="warning")
+            else:
+                outputs[name] = text
+        return outputs
+
+    def _refuse(self, error: PipeError, started: float) -> JobEnd:
+        """The job could not run here; what kept it is told like a failed step."""
+        hint = f"\n{error.hint}" if error.hint else ""
+        self._say(SET_UP, f"##[error]{error.message}{hint}")
+        self._annotate(error.message)
+        self._emit(
+            StepFinished(
+                **self._where(),
+                step=SET_UP,
+                id="",
+                name="Set up job",
+                outcome="failure",
+                conclusion="failure",
+                reason="environment",
+                position=self._task.locate(self._task.job.path),
+            )
+        )
+        return JobEnd("failure", reason="environment")
+
+    # -- telling
+
+    def _where(self) -> dict[str, Any]:
+        task = self._task
+        return {
+            "run": task.run,
+            "time": time.time(),
+            "job": task.planned.key,
+            "attempt": task.attempt,
+        }
+
+    def _announce(self, place: Place) -> None:
+        self._emit(
+            JobStarted(
+                **self._where(),
+                name=self._task.planned.name,
+                worker="",
+                image=place.image.name,
+            )
+        )
+
+    def _say(self, step: int, text: str) -> None:
+        self._log.write(step, self._masker.mask(text.encode() + b"\n"))
+
+    def _annotate(self, message: str, level: str = "error") -> None:
+        self._emit(Annotation(**self._where(), step=SET_UP, level=level, message=message))
+
+

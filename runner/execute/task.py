@@ -1,0 +1,76 @@
+"""What a worker hands over: one attempt of one job, and how to reach the rest of the program."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from runner.engines.box import Image, Workspace
+from runner.errors import Position
+from runner.events import Result
+from runner.model import Job, Path, Pipeline
+from runner.plan import PlannedJob
+from runner.plugin import PluginStep
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the user allows and wishes for this run, whatever the pipeline says."""
+
+    #: label -> image, lower-case labels
+    images: Mapping[str, str] = field(default_factory=dict)
+    allow_host: bool = False
+    #: `--env`: set for every step, below what the pipeline sets itself
+    env: Mapping[str, str] = field(default_factory=dict)
+    keep_failed: bool = False
+    shell_on_failure: bool = False
+    debug: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobTask:
+    """One attempt of a job. `contexts` are those that hold for all of it:
+    github, inputs, vars, needs, strategy, matrix."""
+
+    run: int
+    attempt: int
+    pipeline: Pipeline
+    job: Job
+    planned: PlannedJob
+    contexts: Mapping[str, Any]
+    secrets: Mapping[str, str]
+    project: str
+    workspace: Workspace
+    policy: Policy
+    locate: Callable[[Path], Position]
+    steps: Mapping[str, PluginStep] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnd:
+    """How an attempt ended. `reason` is empty, `timeout`, `cancelled` or what kept the job from
+    running (`environment`); `softly`: it failed, and `continue-on-error` says that this is fine."""
+
+    result: Result
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    reason: str = ""
+    softly: bool = False
+
+
+class Request(Protocol):
+    """Whether somebody wants this job to end; asked from the job's thread."""
+
+    def cancelled(self) -> bool: ...
+
+    def immediately(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a job runs: on this host, or in a box of an image."""
+
+    host: bool
+    image: Image
+    env: Mapping[str, str] = field(default_factory=dict)
+    volumes: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+    options: str = ""

@@ -1,0 +1,82 @@
+"""The inputs of a run: what was given, as the types that the pipeline declares."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from runner.errors import InvalidInputError, Problem
+from runner.expressions import to_string
+from runner.model import Input
+
+_UNSET: Mapping[str, Any] = {"boolean": False, "number": 0}
+
+
+def typed_inputs(declared: Sequence[Input], given: Mapping[str, str]) -> dict[str, Any]:
+    """The `inputs` context: text for most types, real booleans and numbers for those.
+
+    Raises InvalidInputError with every unknown, missing or ill-typed input.
+    """
+    problems = [_unknown(name, declared) for name in given if name not in _names(declared)]
+    values: dict[str, Any] = {}
+    for each in declared:
+        try:
+            values[each.name] = _value(each, given)
+        except InvalidInputError as error:
+            problems += error.problems
+    if problems:
+        raise InvalidInputError(problems[0].message, hint=problems[0].hint, problems=problems)
+    return values
+
+
+def _names(declared: Sequence[Input]) -> list[str]:
+    return [each.name for each in declared]
+
+
+def _unknown(name: str, declared: Sequence[Input]) -> Problem:
+    near = get_close_matches(name, _names(declared), n=1)
+    known = ", ".join(_names(declared)) or "none"
+    hint = f"did you mean `{near[0]}`?" if near else f"its inputs are: {known}"
+    return Problem("unknown-input", f"the pipeline has no input `{name}`", hint=hint)
+
+
+def _value(declared: Input, given: Mapping[str, str]) -> Any:
+    if declared.name in given:
+        return _typed(declared, given[declared.name])
+    if declared.default is not None:
+        return _typed(declared, to_string(declared.default))
+    if declared.required:
+        raise InvalidInputError(
+            f"the pipeline needs the input `{declared.name}`",
+            hint=f"give it with `--input {declared.name}=VALUE`"
+            + (f" ({declared.description})" if declared.description else ""),
+        )
+    return _UNSET.get(declared.type, "")
+
+
+def _typed(declared: Input, text: str) -> Any:
+    match declared.type:
+        case "boolean":
+            return _boolean(declared, text)
+        case "number":
+            return _number(declared, text)
+        case "choice" if text not in declared.options:
+            raise _wrong(declared, text, f"one of: {', '.join(declared.options)}")
+    return text
+
+
+def _boolean(declared: Input, text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise _wrong(declared, text, "`true` or `false`")
+    return text.lower() == "true"
+
+
+def _number(declared: Input, text: str) -> float | int:
+    try:
+        number = float(text)
+    except ValueError as error:
+        raise _wrong(declared, text, "a number") from error
+    return int(number) if number.is_integer() else number
+
+
+def _wrong(declared: Input, text: str, wanted: str) -> InvalidInputError:
+    return InvalidInputError(f"input `{declared.name}` is `{text}`", hint=f"it has to be {wanted}")

@@ -1,0 +1,248 @@
+"""Lease, execute, finish: a worker's loop, with a heartbeat, until its run is over or told to stop."""
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner import queue
+from runner.engines.box import Engine, Workspace
+from runner.events import Emit, Event, JobFinished, JobQueued, Note, RunFinished, RunStarted
+from runner.execute.job import run_job
+from runner.execute.step import backoff
+from runner.execute.task import JobEnd, JobTask, Policy
+from runner.model import Job, Pipeline, Retry
+from runner.plan import needs_context, strategy_context
+from runner.plugin import PluginStep
+from runner.queue import JobOutcome, Lease
+from runner.source import load
+from runner.storage import LogWriter, Storage
+from runner.store import Store
+
+#: Seconds between looks at what other processes wrote: leases to renew, wishes to stop.
+HEARTBEAT = 0.5
+_QUEUE_EVENTS = (RunStarted, RunFinished, JobQueued, JobFinished)
+
+
+@dataclass(slots=True)
+class Wish:
+    """What somebody wants of a running job; read by its thread."""
+
+    stop: bool = False
+    now: bool = False
+
+    def cancelled(self) -> bool:
+        return self.stop
+
+    def immediately(self) -> bool:
+        return self.now
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a worker works with; secrets stay in memory."""
+
+    engines: Mapping[str, Engine]
+    workspace: Workspace
+    policy: Policy
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    steps: Mapping[str, PluginStep] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Running:
+    lease: Lease
+    wish: Wish
+    thread: threading.Thread
+
+
+class Worker:
+    """Runs the jobs of one run in threads of this process, `slots` at a time."""
+
+    def __init__(
+        self, store: Store, storage: Storage, means: Means, emit: Emit, name: str, slots: int
+    ) -> None:
+        """`emit` gets every event of the run, from several threads; those that the queue did not
+        record already are written to the store as well."""
+        self._store = store
+        self._storage = storage
+        self._means = means
+        self._show = emit
+        self._name = name
+        self._slots = slots
+        self._running: dict[str, _Running] = {}
+        self._told: set[tuple[str, str, int]] = set()
+        self._lock = threading.RLock()
+        self._changed = threading.Event()
+        self._cancel_wanted = False
+        self._stop_now = False
+        self._crash: BaseException | None = None
+
+    def cancel(self) -> None:
+        """Ask the run to end; asked a second time, everything stops now. Safe in a signal handler."""
+        self._stop_now = self._cancel_wanted
+        self._cancel_wanted = True
+        self._changed.set()
+
+    def work(self, run: int) -> RunFinished:
+        """Run all of it. Raises what went wrong in our own code, after the run has ended."""
+        finished: RunFinished | None = None
+        cancelled = False
+        while finished is None:
+            self._changed.clear()
+            if self._cancel_wanted and not cancelled:
+                cancelled = True
+                self._tell(queue.cancel(self._store, run, time.time()))
+            self._start(run)
+            self._beat(run)
+            finished = self._finished(run)
+            if finished is None:
+                self._changed.wait(self._patience())
+        self._join()
+        if self._crash is not None:
+            raise self._crash
+        return finished
+
+    def _patience(self) -> float:
+        due = queue.next_due(self._store)
+        until_due = max(0.01, due - time.time()) if due else HEARTBEAT
+        return min(HEARTBEAT, until_due)
+
+    def _start(self, run: int) -> None:
+        free = self._slots - len(self._running)
+        if free <= 0:
+            return
+        for lease in queue.lease(self._store, self._name, run=run, limit=free, now=time.time()):
+            self._tell(lease.events)
+            wish = Wish()
+            thread = threading.Thread(
+                target=self._run, args=(lease, wish), name=f"job {lease.key}", daemon=True
+            )
+            with self._lock:
+                self._running[lease.key] = _Running(lease, wish, thread)
+            thread.start()
+
+    def _beat(self, run: int) -> None:
+        """Renew what is held, and pass on who should stop."""
+        with self._lock:
+            running = list(self._running.values())
+        wanted = set(queue.cancel_requests(self._store, self._name)) if running else set()
+        for each in running:
+            held = queue.renew(self._store, each.lease, time.time())
+            each.wish.stop |= (run, each.lease.key) in wanted or not held
+            each.wish.now |= self._stop_now
+        if queue.cancelled(self._store, run) and not self._cancel_wanted:
+            self._cancel_wanted = True
+            note = Note(run=run, time=time.time(), message="cancelled from another process")
+            self._emit(note)
+
+    def _finished(self, run: int) -> RunFinished | None:
+        with self._lock:
+            if self._running:
+                return None
+        for _, event in reversed(self._store.events(run)):
+            if isinstance(event, RunFinished):
+                self._tell(event for _, event in self._store.events(run))
+                return event
+        return None
+
+    def _join(self) -> None:
+        with self._lock:
+            threads = [each.thread for each in self._running.values()]
+        for thread in threads:
+            thread.join()
+
+    # -- in a job's thread
+
+    def _run(self, lease: Lease, wish: Wish) -> None:
+        try:
+            outcome = self._attempt(lease, wish)
+        except BaseException as error:
+            self._crash = error
+            outcome = JobOutcome("failure", reason="internal-error")
+        try:
+            self._tell(queue.finish(self._store, lease, outcome, time.time()))
+        except queue.LeaseLostError as error:
+            self._emit(Note(run=lease.run, time=time.time(), message=error.message, job=lease.key))
+        finally:
+            with self._lock:
+                del self._running[lease.key]
+            self._changed.set()
+
+    def _attempt(self, lease: Lease, wish: Wish) -> JobOutcome:
+        pipeline = queue.load_pipeline(lease.submission.file, lease.submission.text)
+        task = self._task(lease, pipeline)
+        log = self._storage.log(lease.run, lease.key, lease.attempt)
+        with LogWriter(log) as writer:
+            end = run_job(task, self._means.engines, self._emit, writer, wish)
+        return _outcome(end, task.job, pipeline, lease.attempt)
+
+    def _task(self, lease: Lease, pipeline: Pipeline) -> JobTask:
+        submission, means = lease.submission, self._means
+        document = load(submission.text, submission.file)
+        job = pipeline.jobs[lease.job]
+        return JobTask(
+            run=lease.run,
+            attempt=lease.attempt,
+            pipeline=pipeline,
+            job=job,
+            planned=lease.planned,
+            contexts=_contexts(lease, pipeline, means.secrets),
+            secrets=means.secrets,
+            project=submission.project,
+            workspace=means.workspace,
+            policy=means.policy,
+            locate=document.locate,
+            steps=means.steps,
+        )
+
+    # -- events
+
+    def _emit(self, event: Event) -> None:
+        self._store.record(event)
+        self._show(event)
+
+    def _tell(self, events: Iterable[Event]) -> None:
+        """Show events that the queue recorded, each once, also those of other processes."""
+        for event in events:
+            if not isinstance(event, _QUEUE_EVENTS):
+                continue
+            identity = (
+                type(event).__name__,
+                str(getattr(event, "job", "")),
+                int(getattr(event, "attempt", 0)),
+            )
+            with self._lock:
+                is_new = identity not in self._told
+                self._told.add(identity)
+            if is_new:
+                self._show(event)
+
+
+def _contexts(lease: Lease, pipeline: Pipeline, secrets: Mapping[str, str]) -> dict[str, Any]:
+    given = lease.submission.contexts
+    token = secrets.get("GITHUB_TOKEN", "")
+    return {
+        **given,
+        "github": {**given["github"], "token": token},
+        "needs": needs_context(pipeline, lease.job, lease.states),
+        "strategy": strategy_context(lease.planned),
+        "matrix": lease.planned.matrix,
+    }
+
+
+def _outcome(end: JobEnd, job: Job, pipeline: Pipeline, attempt: int) -> JobOutcome:
+    retry = job.retry or pipeline.retry
+    delay = _retry_delay(end, retry, attempt) if retry else None
+    return JobOutcome(end.result, end.outputs, end.reason, end.softly, delay)
+
+
+def _retry_delay(end: JobEnd, retry: Retry, attempt: int) -> float | None:
+    kind = end.reason if end.reason == "timeout" else "failure"
+    failed = end.result == "failure" or end.reason == "timeout"
+    if failed and end.reason != "environment" and kind in retry.on and attempt < retry.attempts:
+        return backoff(retry, attempt)
+    return None
+
+
