@@ -336,7 +336,7 @@ except EnvironmentMissingError as error:
         (0o555, None, "cannot write to home/pipe.db | make the folder writable"),
         (0o555, 0o444, "the database home/pipe.db "),
         (0o777, 0o444, "the database home/pipe.db "),
-        (0o555, 0o666, "the database home/pipe.db cannot be opened | make its folder writable"),
+        (0o555, 0o666, "the database home/pipe.db "),
         (0o755, 0o000, "the database home/pipe.db cannot be opened | make its folder writable"),
     ],
 )

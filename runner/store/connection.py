@@ -17,7 +17,7 @@ _MOVE_AWAY = "move the file away to start with an empty one; logs are kept apart
 _EXPLANATIONS = {
     sqlite3.SQLITE_BUSY: ("is locked", "another process holds it; end that one and try again"),
     sqlite3.SQLITE_FULL: ("cannot grow: the disk is full", "free some space, or set PIPE_HOME"),
-    sqlite3.SQLITE_READONLY: ("is read-only", "make it writable, or set PIPE_HOME"),
+    sqlite3.SQLITE_READONLY: ("is read-only", "make it and its folder writable, or set PIPE_HOME"),
     sqlite3.SQLITE_CANTOPEN: ("cannot be opened", "make its folder writable, or set PIPE_HOME"),
     sqlite3.SQLITE_PERM: ("may not be opened", "make it readable, or set PIPE_HOME"),
     sqlite3.SQLITE_IOERR: ("cannot be read or written", "check the disk that it is on"),
