@@ -22,9 +22,9 @@ _REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 def render(problems: Iterable[Problem], texts: Mapping[str, str], color: bool) -> str:
     """The problems for a terminal, one block each; `texts` maps a position's file to its source.
 
-    A file that is not in `texts` is quoted by position alone. Ends without a newline.
+    A file that is not in `texts` is named but not quoted. Ends without a newline.
     """
-    lines = {file: text.split("\n") for file, text in texts.items()}
+    lines = {file: text.split("\n") for file, text in texts.items() if text}
     return "\n".join(_block(problem, lines, color) for problem in problems)
 
 
@@ -32,7 +32,7 @@ def show(problems: Iterable[Problem]) -> None:
     """Print the problems to stderr, quoting the files that they are in as far as they exist."""
     found = tuple(problems)
     files = {problem.position.file for problem in found if problem.position}
-    texts = {file: read_source(Path(file)) for file in files}
+    texts = {file: read_source(_find(file)) for file in files}
     click.echo(render(found, texts, is_colored(sys.stderr)), err=True)
 
 
@@ -42,6 +42,13 @@ def read_source(path: Path) -> str:
         return path.read_text("utf-8-sig", errors="replace")
     except OSError:
         return ""
+
+
+def _find(file: str) -> Path:
+    """Where a file is that is named from the project's root on, seen from anywhere within."""
+    here = Path.cwd()
+    candidates = (folder / file for folder in (here, *here.parents))
+    return next((path for path in candidates if path.is_file()), Path(file))
 
 
 def is_colored(stream: TextIO) -> bool:
