@@ -117,6 +117,12 @@ class AttemptLog:
             if end > max(start, after)
         ]
 
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes of a range that an event named; fewer where the log ends earlier."""
+        with self.path.open("rb") as log:
+            log.seek(offset)
+            return log.read(length)
+
     def chunks(self, after: int = 0, step: int | None = None) -> Iterator[LogChunk]:
         """The bytes from offset `after` on, or those of one step, in chunks of up to `BLOCK`."""
         ranges = [found for found in self.ranges(after) if step in (None, found.step)]
