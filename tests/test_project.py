@@ -332,6 +332,14 @@ def test_no_repository(tmp_path: Path) -> None:
     assert read_facts(tmp_path) is None
 
 
+def test_a_repository_of_dotfiles_is_not_the_project(tmp_path: Path) -> None:
+    git(Path.home(), "init", "-q")
+    write(Path.home(), {"work/x/pipelines/ci.yaml": ""})
+    project = find_project(Path.home() / "work" / "x")
+    assert (project.root, project.git) == (Path.home() / "work" / "x", None)
+    assert read_facts(Path.home()) is not None
+
+
 def test_no_git_program(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(repo / "nothing"))
     assert read_facts(repo) is None

@@ -514,6 +514,42 @@ def test_a_pinned_tree_outlives_its_process(repo: Path, home: Path) -> None:
         open_snapshot(described)
 
 
+def test_what_a_power_cut_emptied_is_made_again(repo: Path, home: Path) -> None:
+    with take(repo, home) as snapshot:
+        variant = open_variant(snapshot)
+        shelf = snapshot.tree.parent
+        described = snapshot.to_json()
+        pin_snapshot(snapshot, "run-1")
+    assert snapshot.git is not None
+    for emptied in (snapshot.tree / "a.txt", variant / "a.txt", snapshot.git / ".git" / "index"):
+        emptied.write_bytes(b"")
+    (shelf / "boot").write_text("another boot")
+    with pytest.raises(EnvironmentMissingError, match="gone"):
+        open_snapshot(described)
+    with take(repo, home) as again:
+        assert again == snapshot
+        assert (again.tree / "a.txt").read_text() == "a\n"
+        assert (open_variant(again) / "a.txt").read_text() == "a\n"
+        assert (snapshot.git / ".git" / "index").stat().st_size > 0
+
+
+def test_what_a_restart_left_whole_is_kept(repo: Path, home: Path) -> None:
+    with take(repo, home) as snapshot:
+        before = fingerprint(snapshot.tree.parent)
+    (snapshot.tree.parent / "boot").write_text("another boot")
+    with take(repo, home) as again:
+        assert again == snapshot
+    assert fingerprint(snapshot.tree.parent).keys() == before.keys()
+    assert fingerprint(snapshot.tree) == {
+        name: value for name, value in before.items() if name.startswith(f"{snapshot.tree}/")
+    }
+
+
+def test_a_whole_home_folder_is_refused(home: Path) -> None:
+    with pytest.raises(InvalidInputError, match="would be all of"):
+        take(Path.home(), home)
+
+
 def test_names_that_are_held_cannot_be_claimed(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path)
     with shelf.locked():

@@ -30,12 +30,18 @@ class Checkout:
 
 
 def find_checkout(start: Path) -> Checkout | None:
-    """The innermost checkout that contains the folder `start`, without asking git."""
-    for folder in (start, *start.parents):
-        found = checkout_at(folder)
-        if found is not None:
-            return found
-    return None
+    """The innermost checkout that contains the folder `start`, without asking git.
+
+    One that is the user's whole home folder (with dotfiles in it) counts only for itself.
+    """
+    found = next(filter(None, map(checkout_at, (start, *start.parents))), None)
+    return None if found and is_home(found.root) and found.root != start else found
+
+
+def is_home(folder: Path) -> bool:
+    """Whether a folder (without links in its path) is the user's home."""
+    home = os.environ.get("HOME")
+    return home is not None and Path(home).resolve() == folder
 
 
 def checkout_at(folder: Path) -> Checkout | None:

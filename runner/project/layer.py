@@ -53,6 +53,15 @@ def make_layer(shelf: Shelf, facts: GitFacts) -> str:
     return name
 
 
+def is_whole_layer(folder: Path) -> bool:
+    """Whether a layer on the shelf holds what its name says."""
+    top = folder / ".git"
+    files = {
+        str(path.relative_to(top)): path.read_bytes() for path in top.rglob("*") if path.is_file()
+    }
+    return _name(files) == folder.name
+
+
 def _files(facts: GitFacts) -> Iterator[tuple[str, bytes]]:
     checkout = facts.checkout
     yield "HEAD", _head(facts)

@@ -102,6 +102,10 @@ class Shelf:
             claim.release()
         return True
 
+    def remove(self, folder: str) -> None:
+        """Remove one folder of the shelf, whoever needs it."""
+        self._retire(self.folder / folder)
+
     def _retire(self, path: Path) -> None:
         if path.is_dir():
             with self.temporary() as aside:

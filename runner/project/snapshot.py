@@ -8,11 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from runner.errors import EnvironmentMissingError, PipeError
+from runner.errors import EnvironmentMissingError, InvalidInputError, PipeError
+from runner.project.checkout import is_home
 from runner.project.find import Project
 from runner.project.home import sub_folder
 from runner.project.layer import make_layer, object_folders
 from runner.project.manifest import SourceChangedError
+from runner.project.restart import trusted
 from runner.project.scan import Scan, load, save, saved_id, scan
 from runner.project.shelf import Hold, Shelf
 from runner.project.tree import OPEN, PLAIN
@@ -22,6 +24,7 @@ _ATTEMPTS = 5
 _KEPT = 3
 _TREE = Flavour("", PLAIN)
 _VARIANT = Flavour("-open", OPEN)
+_FLAVOURS = (_TREE, _VARIANT)
 _SCAN = "scan"
 
 
@@ -72,9 +75,10 @@ def take_snapshot(project: Project, home: Path) -> Snapshot:
     `home` is PIPE_HOME. The snapshot is held from here on. Raises EnvironmentMissingError when
     the source cannot be copied, InvalidInputError when a file of it may not be read.
     """
+    _refuse_everything(project)
     shelf = Shelf(sub_folder(home, "snapshots", _project_id(project.root)))
     try:
-        with shelf.locked():
+        with trusted(shelf, _FLAVOURS):
             return _take(shelf, project, home)
     except OSError as error:
         raise EnvironmentMissingError(
@@ -92,7 +96,7 @@ def open_snapshot(data: Mapping[str, Any]) -> Snapshot:
     objects = tuple(Path(folder) for folder in data["objects"])
     if tree.parent.is_dir():
         shelf = Shelf(tree.parent)
-        with shelf.locked():
+        with trusted(shelf, _FLAVOURS):
             if tree.is_dir() and (git is None or git.is_dir()):
                 return Snapshot(data["id"], tree, git, objects, _hold(shelf, tree, git))
     raise EnvironmentMissingError(
@@ -127,6 +131,14 @@ def open_variant(snapshot: Snapshot) -> Path:
         manifest = read_manifest(shelf, snapshot.id)
         put_tree(shelf, snapshot.id, _VARIANT, manifest, snapshot.tree)
     return _VARIANT.folder(shelf, snapshot.id)
+
+
+def _refuse_everything(project: Project) -> None:
+    if project.git is None and (is_home(project.root) or project.root == Path("/")):
+        raise InvalidInputError(
+            f"the source of this run would be all of {project.root}",
+            hint="put the pipeline into a folder of its own",
+        )
 
 
 def _project_id(root: Path) -> str:
@@ -181,7 +193,7 @@ def _prune(shelf: Shelf, needed: tuple[str, ...]) -> None:
     kept = {"tree": 0, "git": 0}
     for name in shelf.names():
         kind = "git" if name.startswith("git-") else "tree"
-        exists = any((shelf.folder / (name + suffix)).is_dir() for suffix in ("", _VARIANT.suffix))
+        exists = any(flavour.folder(shelf, name).is_dir() for flavour in _FLAVOURS)
         kept[kind] += exists
         if name not in needed and (not exists or kept[kind] > _KEPT):
             shelf.discard(name)
