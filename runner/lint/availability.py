@@ -35,9 +35,9 @@ class Availability:
     def advice(self, word: str) -> str:
         """What to use instead of a word that is lacking."""
         if word.lower() in STATUS_FUNCTIONS:
-            return "it belongs into `if`"
+            return "use it in `if`"
         if word.lower() in _HASH:
-            return "it belongs into a step, where there are files"
+            return "use it in a step, where there are files"
         return f"available here: {', '.join(sorted(self.contexts))}"
 
 

@@ -129,9 +129,9 @@ def _output(name: str, job: Job, scope: Scope) -> Flaw | None:
     declared = {output.lower(): output for output in job.outputs}
     if name.lower() in declared or job.id.lower() in scope.callers:
         return None
-    hint = did_you_mean(name, job.outputs)
-    if not job.outputs:
-        hint = f"declare it under `outputs:` of `{job.id}`"
+    hint = f"declare it under `outputs:` of `{job.id}`"
+    if job.outputs:
+        hint = did_you_mean(name, job.outputs) or f"it has {one_of(job.outputs)}"
     return "unknown-output", f"job `{job.id}` has no output `{name}`", hint
 
 

@@ -40,7 +40,7 @@ def _cron(line: str, path: Path, document: Document) -> Iterator[Problem]:
 def _bad_field(line: str, name: str, path: Path, document: Document) -> Problem:
     value = line.split()[FIELDS.index(name)]
     position = _field_position(line, FIELDS.index(name), path, document)
-    return finding("invalid-cron", f"`{value}` is no {name}", position, _RANGES[name])
+    return finding("invalid-cron", f"`{value}` is not a valid {name}", position, _RANGES[name])
 
 
 def _field_position(line: str, index: int, path: Path, document: Document) -> Position:
