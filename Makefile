@@ -1,4 +1,4 @@
-DEMO := pipelines/demo.yaml
+DEMO := examples/service.yaml
 BIN := .venv/bin
 READY := .venv/.ready
 
