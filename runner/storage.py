@@ -119,6 +119,8 @@ class AttemptLog:
 
     def read(self, offset: int, length: int) -> bytes:
         """The bytes of a range that an event named; fewer where the log ends earlier."""
+        if not self.path.exists():
+            return b""
         with self.path.open("rb") as log:
             log.seek(offset)
             return log.read(length)

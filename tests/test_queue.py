@@ -236,12 +236,15 @@ def test_secrets_are_not_stored(store: Store, contexts: dict[str, Any]) -> None:
     assert reads.runs(store) == []
 
 
-def test_an_invalid_pipeline_does_not_enter(store: Store) -> None:
-    first = plan(queue.load_pipeline("ci.yaml", ONE), CONTEXTS)
-    submission = Submission(file="ci.yaml", text="jobs: [", project="/project", name="CI")
-    with pytest.raises(InvalidInputError):
-        queue.enqueue(store, submission, first, 1.0)
-    assert reads.runs(store) == []
+def test_a_pipeline_that_passed_its_checks_is_not_checked_again() -> None:
+    code = (
+        "import sys; from runner import queue; queue.load_pipeline('ci.yaml', sys.argv[1]);"
+        "print('jsonschema' in sys.modules)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, CHAIN], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == "False\n"
 
 
 # -- order --

@@ -112,6 +112,16 @@ def test_reading_a_part(log: AttemptLog, after: int, step: int | None, expected:
     assert read(log, after, step) == expected
 
 
+@pytest.mark.parametrize(
+    ("offset", "length", "expected"),
+    [(0, 3, b"one"), (3, 3, b"two"), (4, 99, b"wo"), (6, 1, b""), (99, 1, b"")],
+)
+def test_reading_some_bytes(log: AttemptLog, offset: int, length: int, expected: bytes) -> None:
+    assert log.read(offset, length) == b""
+    write(log, (1, b"one", 1.0), (2, b"two", 1.0))
+    assert log.read(offset, length) == expected
+
+
 def test_reading_holds_one_block_at_a_time(log: AttemptLog) -> None:
     write(log, (1, b"x" * (2 * BLOCK + 5), 1.0))
     assert [len(chunk.data) for chunk in log.chunks()] == [BLOCK, BLOCK, 5]

@@ -1,7 +1,6 @@
 """Which process a run belongs to, in words that mean no other after its number was reused."""
 
 import os
-import subprocess
 from functools import lru_cache
 from pathlib import Path
 
@@ -43,6 +42,8 @@ def _start_time(pid: int) -> str:
 
 
 def _listed_start_time(pid: int) -> str:
+    import subprocess
+
     listed = subprocess.run(
         ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
