@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import reduce
+from itertools import chain, islice
 from operator import getitem
 from typing import Any
 
@@ -13,7 +14,10 @@ from runner.model import Path
 from runner.source import Document
 
 _Error = Any  # jsonschema.ValidationError
+MAX_PROBLEMS = 200
 _MAX_LISTED = 8
+_MAX_SHOWN = 40
+_MAX_MESSAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +43,17 @@ class _Place:
 def problems(
     errors: Iterable[_Error], schema: Any, document: Document, path: Path
 ) -> list[Problem]:
-    """Each error of `schema` as one or more problems; `path` is where the checked data stands."""
-    found: dict[Problem, None] = {}
-    for error in errors:
-        place = _Place(document, (*path, *error.absolute_path), schema)
-        rewrite = _REWRITERS.get(error.validator, _other)
-        found.update(dict.fromkeys(rewrite(error, place)))
-    return list(found)
+    """Each error of `schema` as one or more problems; `path` is where the checked data stands.
+
+    At most MAX_PROBLEMS of them: a file with more is of another kind altogether.
+    """
+    every = chain.from_iterable(_rewritten(error, schema, document, path) for error in errors)
+    return list(dict.fromkeys(islice(every, MAX_PROBLEMS)))
+
+
+def _rewritten(error: _Error, schema: Any, document: Document, path: Path) -> Iterator[Problem]:
+    place = _Place(document, (*path, *error.absolute_path), schema)
+    return _REWRITERS.get(error.validator, _other)(error, place)
 
 
 def _unknown_keys(error: _Error, place: _Place) -> Iterator[Problem]:
@@ -55,12 +63,14 @@ def _unknown_keys(error: _Error, place: _Place) -> Iterator[Problem]:
         if key not in known and not any(re.search(pattern, key) for pattern in patterns):
             position = place.key_of(key)
             hint = _suggestion(key, [name for name, rule in known.items() if rule is not False])
-            yield Problem("unknown-key", f"{_owner(place.path)} has no key `{key}`", position, hint)
+            message = f"{_owner(place.path)} has no key `{_shown(key)}`"
+            yield Problem("unknown-key", message, position, hint)
 
 
 def _missing_keys(error: _Error, place: _Place) -> Iterator[Problem]:
     for key in error.validator_value:
-        if key not in error.instance and not get_close_matches(key, error.instance, 1):
+        written = list(islice(error.instance, MAX_PROBLEMS))
+        if key not in error.instance and not get_close_matches(key, written, 1):
             reason = error.schema.get("$comment") or f"{_owner(place.path)} needs the key `{key}`"
             yield Problem("missing-key", reason, place.key)
 
@@ -81,12 +91,12 @@ def _pattern(error: _Error, place: _Place) -> Iterator[Problem]:
     if title == "an id":
         is_key = "propertyNames" in list(error.absolute_schema_path)[-2:]
         position = place.key_of(error.instance) if is_key else place.value
-        yield Problem("bad-id", f"`{error.instance}` cannot be an id", position, comment)
+        yield Problem("bad-id", f"`{_shown(error.instance)}` cannot be an id", position, comment)
     elif title and _types(error.schema) != {"string"}:
         yield from _wrong_type(error, place)
     elif title:
         code = "bad-duration" if title.startswith("a duration") else "bad-value"
-        message = f"`{error.instance}` is not {title}"
+        message = f"`{_shown(error.instance)}` is not {title}"
         yield Problem(code, message, place.value, comment or _examples(error))
     else:
         message = comment or f"{_subject(place.path)} does not match `{error.validator_value}`"
@@ -131,7 +141,9 @@ def _forbidden(error: _Error, place: _Place) -> Iterator[Problem]:
 
 
 def _other(error: _Error, place: _Place) -> Iterator[Problem]:
-    yield Problem("bad-value", f"{_subject(place.path)}: {error.message}", place.value)
+    yield Problem(
+        "bad-value", f"{_subject(place.path)}: {error.message[:_MAX_MESSAGE]}", place.value
+    )
 
 
 _REWRITERS: dict[str, Callable[[_Error, _Place], Iterator[Problem]]] = {
@@ -210,9 +222,13 @@ def _described(value: Any) -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
-    shown = str(value) if len(str(value)) <= 40 else str(value)[:37] + "..."
     kind = "the number" if isinstance(value, int | float) else "the text"
-    return f"{kind} `{shown.splitlines()[0] if shown else shown}`"
+    return f"{kind} `{_shown(str(value))}`"
+
+
+def _shown(text: str) -> str:
+    first_line = text.partition("\n")[0]
+    return first_line if len(first_line) <= _MAX_SHOWN else first_line[: _MAX_SHOWN - 3] + "..."
 
 
 def _type_hint(error: _Error) -> str:
