@@ -244,5 +244,3 @@ def _retry_delay(end: JobEnd, retry: Retry, attempt: int) -> float | None:
     if failed and end.reason != "environment" and kind in retry.on and attempt < retry.attempts:
         return backoff(retry, attempt)
     return None
-
-

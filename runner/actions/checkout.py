@@ -42,4 +42,6 @@ def _present(name: str, github: Mapping[str, Any]) -> frozenset[str]:
         "repository": ("repository",),
         "ref": ("ref", "sha", "ref_name", "head_ref"),
     }.get(name, ())
-    return frozenset({"", *("." if name == "path" else ""), *(to_string(github.get(k)) for k in known)})
+    return frozenset(
+        {"", *("." if name == "path" else ""), *(to_string(github.get(k)) for k in known)}
+    )

@@ -43,7 +43,9 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             near = get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"Did you mean `pipe {near[0]}`?" if near else "`pipe --help` lists the commands."
+            hint = (
+                f"Did you mean `pipe {near[0]}`?" if near else "`pipe --help` lists the commands."
+            )
             ctx.fail(f"There is no command `{args[0]}`. {hint}")
         return super().resolve_command(ctx, args)
 

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from runner.execute.task import Policy
     from runner.model import Pipeline
     from runner.plan import Plan
-    from runner.project import Project, Snapshot
+    from runner.project import Snapshot
     from runner.queue import Submission
     from runner.store import Store
+    from runner.terminal import Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,12 @@ def _pairs(
 
 @click.command("run", short_help="Run a pipeline now, in containers on this machine.")
 @click.argument("file", required=False)
-@click.option("-j", "--job", "jobs", multiple=True, metavar="JOB", help="Only this job and its needs.")
-@click.option("--input", "inputs", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="An input.")
+@click.option(
+    "-j", "--job", "jobs", multiple=True, metavar="JOB", help="Only this job and its needs."
+)
+@click.option(
+    "--input", "inputs", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="An input."
+)
 @click.option(
     "-s",
     "--secret",
@@ -80,7 +85,9 @@ def _pairs(
     help="A secret; without a value it is taken from the environment.",
 )
 @click.option("--secret-file", metavar="FILE", help="Secrets as NAME=VALUE lines.")
-@click.option("--env", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="A variable for steps.")
+@click.option(
+    "--env", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="A variable for steps."
+)
 @click.option(
     "--var", "variables", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="For `vars`."
 )
@@ -91,7 +98,9 @@ def _pairs(
 @click.option("--host", is_flag=True, help="Allow `runs-on: self-hosted`: steps on this machine.")
 @click.option("--keep", type=click.Choice(["on-failure"]), help="Leave a failed job's container.")
 @click.option("--shell-on-failure", is_flag=True, help="Open a shell in the failed step's box.")
-@click.option("--from-failed", type=int, metavar="RUN", help="Run again what did not succeed in RUN.")
+@click.option(
+    "--from-failed", type=int, metavar="RUN", help="Run again what did not succeed in RUN."
+)
 @click.option("--parallel", type=click.IntRange(1), metavar="N", help="How many jobs at a time.")
 @click.option("--dry-run", is_flag=True, help="Show what would run, and run nothing.")
 @click.option(
@@ -107,9 +116,10 @@ def _pairs(
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     file: str | None,
     dry_run: bool,
-    progress: str,
+    progress: "Mode",
     verbose: bool,
     **typed: Any,
 ) -> None:
@@ -221,7 +231,7 @@ def _secrets(options: Options) -> dict[str, str]:
     from runner.secrets import parse_assignment, read_secret_file
 
     found = read_secret_file(Path(options.secret_file)) if options.secret_file else {}
-    return {**found, **dict(parse_assignment(text) for text in options.secrets)}
+    return {**found, **dict(parse_assignment(text, os.environ) for text in options.secrets)}
 
 
 def _refuse_unsupported(pipeline: "Pipeline", loaded: "Loaded") -> None:
@@ -258,7 +268,7 @@ class _Run:
         loaded: "Loaded",
         options: Options,
         prepared: Preparation,
-        progress: str,
+        progress: "Mode",
         verbose: bool,
     ) -> None:
         self._loaded = loaded
@@ -346,13 +356,14 @@ class _Run:
 
         number = queue.enqueue(store, self._submission(snapshot), self._prepared.plan, time.time())
         workspace = self._workspace(snapshot)
-        means = Means(engines, workspace, policy, self._prepared.secrets, self._loaded.plugins.steps)
+        means = Means(
+            engines, workspace, policy, self._prepared.secrets, self._loaded.plugins.steps
+        )
         slots = self._options.parallel or read_user_config().jobs or max(4, os.cpu_count() or 1)
 
         def read_output(written: Any) -> bytes:
-            return storage.log(written.run, written.job, written.attempt).read(
-                written.offset, written.length
-            )
+            log = storage.log(written.run, written.job, written.attempt)
+            return bytes(log.read(written.offset, written.length))
 
         with open_view(
             sys.stdout,
@@ -362,7 +373,9 @@ class _Run:
             environ=os.environ,
         ) as view:
             emit = _to_all(view.emit, self._loaded.plugins.emit)
-            worker = Worker(store, storage, means, emit, f"{os.uname().nodename}:{os.getpid()}", slots)
+            worker = Worker(
+                store, storage, means, emit, f"{os.uname().nodename}:{os.getpid()}", slots
+            )
             with _signals(worker.cancel):
                 finished = worker.work(number)
         return self._exit_code(finished, store)
@@ -407,7 +420,9 @@ class _Run:
     def _rerun(self, finished: "RunFinished") -> str:
         import shlex
 
-        return shlex.join(["pipe", "run", self._loaded.document.file, "--from-failed", str(finished.run)])
+        return shlex.join(
+            ["pipe", "run", self._loaded.document.file, "--from-failed", str(finished.run)]
+        )
 
     def _exit_code(self, finished: "RunFinished", store: "Store") -> int:
         if finished.result == "cancelled":
@@ -477,5 +492,3 @@ class _Beside:
         if self._error is not None:
             raise self._error
         return self._outcome
-
-

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.engines.box import BoxFacts
+from runner.events import Result
 from runner.execute.task import JobTask
 from runner.expressions import CaseSensitive, Functions, to_string
-from runner.events import Result
 
 CONTROL = "/github/pipe"
 EVENT_FILE = "event.json"
@@ -92,7 +92,10 @@ def variables(contexts: Mapping[str, Any], folder: str) -> dict[str, str]:
         **named,
         "GITHUB_ACTIONS": "true",
         **runner,
-        **{f"GITHUB_{file.upper()}": f"{folder}/{file}" for file in ("output", "env", "path", "state")},
+        **{
+            f"GITHUB_{file.upper()}": f"{folder}/{file}"
+            for file in ("output", "env", "path", "state")
+        },
         "GITHUB_STEP_SUMMARY": f"{folder}/summary",
     }
 

@@ -8,19 +8,28 @@ from typing import Any
 
 from runner.engines.box import Box, BoxSpec, Engine
 from runner.errors import EnvironmentMissingError, InvalidInputError, PipeError
-from runner.events import Annotation, Emit, ImagePulling, JobStarted, StepFinished, StepStarted
+from runner.events import (
+    Annotation,
+    Emit,
+    ImagePulling,
+    JobStarted,
+    Level,
+    StepFinished,
+    StepStarted,
+)
 from runner.execute.contexts import EVENT_FILE, JobState, job_contexts
+from runner.execute.evaluation import seconds, text, text_map
 from runner.execute.log import StepLog
 from runner.execute.place import choose
 from runner.execute.step import StepRun, Surroundings
 from runner.execute.stopping import JobClock
 from runner.execute.task import JobEnd, JobTask, Place, Request
-from runner.expressions import resolve, to_string, truthy
+from runner.expressions import resolve, truthy
 from runner.secrets import Masker, masking
 from runner.storage import LogWriter
 
-#: GitHub's limit for a job that names none, in minutes.
-TIMEOUT_MINUTES = 360
+#: GitHub's limit for a job that names none, in seconds.
+TIMEOUT = 360 * 60.0
 SET_UP = 0
 COMPLETE = -1
 
@@ -36,9 +45,7 @@ def run_job(
 
     Never raises for what a pipeline or a machine can do wrong: that is in the result.
     """
-    masker = Masker()
-    for secret in task.secrets.values():
-        masker.add(secret)
+    masker = Masker(task.secrets.values())
     masked = masking(emit, masker)
     return _Attempt(task, engines, masked, StepLog(task, writer, masked), masker, request).run()
 
@@ -58,23 +65,22 @@ class _Attempt:
         self._emit = emit
         self._log = log
         self._masker = masker
-        self._clock = JobClock(request, time.monotonic() + TIMEOUT_MINUTES * 60)
+        self._clock = JobClock(request, time.monotonic() + TIMEOUT)
         self._state = JobState()
 
     def run(self) -> JobEnd:
-        started = time.time()
         try:
             place = self._place()
             self._announce(place)
-            self._clock.deadline = time.monotonic() + self._minutes() * 60
+            self._clock.deadline = time.monotonic() + self._limit()
             box = self._open(place)
         except (InvalidInputError, EnvironmentMissingError, PipeError) as error:
-            return self._refuse(error, started)
+            return self._refuse(error)
         try:
             return self._run_in(box)
         except EnvironmentMissingError as error:
             self._state.fail()
-            return self._refuse(error, started)
+            return self._refuse(error)
         finally:
             box.close(self._state.status)
 
@@ -89,9 +95,8 @@ class _Attempt:
         runs_on = resolve(job.runs_on, contexts)
         return choose(runs_on, resolve(job.container, contexts), self._task.policy)
 
-    def _minutes(self) -> float:
-        minutes = resolve(self._task.job.timeout_minutes, self._contexts())
-        return float(minutes) if minutes else TIMEOUT_MINUTES
+    def _limit(self) -> float:
+        return seconds(self._task.job.timeout_minutes, self._contexts()) or TIMEOUT
 
     def _open(self, place: Place) -> Box:
         task = self._task
@@ -156,8 +161,7 @@ class _Attempt:
         contexts = {**self._contexts(), "secrets": dict(self._task.secrets)}
         env: dict[str, str] = {}
         for layer in (self._task.pipeline.env, self._task.job.env):
-            found = resolve(layer, contexts) or {}
-            env |= {name: to_string(value) for name, value in found.items()}
+            env |= text_map(layer, contexts)
         return env
 
     def _offer_shell(self, box: Box, failed: StepRun) -> None:
@@ -184,18 +188,18 @@ class _Attempt:
         outputs: dict[str, str] = {}
         for name, value in self._task.job.outputs.items():
             try:
-                text = to_string(resolve(value, contexts))
+                found = text(value, contexts)
             except InvalidInputError as error:
                 self._annotate(f"output `{name}`: {error.message}")
                 self._state.fail()
                 continue
-            if self._masker.holds_secret(text):
+            if self._masker.holds_secret(found):
                 self._annotate(f"output `{name}` holds a secret and is left out", level="warning")
             else:
-                outputs[name] = text
+                outputs[name] = found
         return outputs
 
-    def _refuse(self, error: PipeError, started: float) -> JobEnd:
+    def _refuse(self, error: PipeError) -> JobEnd:
         """The job could not run here; what kept it is told like a failed step."""
         hint = f"\n{error.hint}" if error.hint else ""
         self._say(SET_UP, f"##[error]{error.message}{hint}")
@@ -235,10 +239,8 @@ class _Attempt:
             )
         )
 
-    def _say(self, step: int, text: str) -> None:
-        self._log.write(step, self._masker.mask(text.encode() + b"\n"))
+    def _say(self, step: int, line: str) -> None:
+        self._log.write(step, self._masker.mask(line.encode() + b"\n"))
 
-    def _annotate(self, message: str, level: str = "error") -> None:
+    def _annotate(self, message: str, level: Level = "error") -> None:
         self._emit(Annotation(**self._where(), step=SET_UP, level=level, message=message))
-
-

@@ -62,7 +62,9 @@ def _container(container: Any) -> Place:
     settings = container if isinstance(container, Mapping) else {"image": container}
     name = to_string(settings.get("image"))
     if not name:
-        raise InvalidInputError("`container.image` is empty", hint="name an image, or remove `container`")
+        raise InvalidInputError(
+            "`container.image` is empty", hint="name an image, or remove `container`"
+        )
     return Place(
         host=False,
         image=Image(name.removeprefix("docker://"), _pull(settings), _credentials(settings)),

@@ -1,12 +1,12 @@
 """What a step says by workflow commands: annotations, groups, masks, outputs."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from runner.events import Annotation, Emit, Level
-from runner.execute.command_files import CommandFileError, check_environment
-from runner.execute.commands import Command
+from runner.execute.command_files import check_environment
+from runner.execute.commands import COMMANDS, Command
 from runner.execute.task import JobTask
 from runner.secrets import Masker
 
@@ -66,20 +66,23 @@ class Reporter:
         self.failure = self.failure or message
         self.annotate("error", message)
 
+    def names(self) -> Collection[str]:
+        """The commands that count now: between `stop-commands` and its token only that token."""
+        return {self.state.stopped_by} if self.state.stopped_by else COMMANDS
+
     def handle(self, command: Command) -> bytes | None:
         """Carry out a command; gives what to print instead of it, None for nothing."""
         if self.state.stopped_by:
-            return self._resume(command)
-        shown = _HANDLERS[command.name](self, command)
-        if shown is None and self.state.echo and command.name != "add-mask":
-            return f"::{command.name}::{command.data}".encode()
-        return shown
-
-    def _resume(self, command: Command) -> bytes | None:
-        if command.name == self.state.stopped_by:
             self.state.stopped_by = ""
             return None
-        return command.raw
+        shown = _HANDLERS[command.name](self, command)
+        if shown is None and self.state.echo and command.name != "add-mask":
+            return command.line.encode()
+        return shown
+
+    def add_variables(self, pairs: Mapping[str, str]) -> None:
+        """Variables for later steps; those that may not be set are reported and left out."""
+        self.variables |= check_environment(pairs, self.fail)
 
 
 def _number(text: str | None) -> int:
@@ -147,13 +150,8 @@ def _save_state(reporter: Reporter, command: Command) -> None:
 
 
 def _set_env(reporter: Reporter, command: Command) -> None:
-    name = command.properties.get("name", "")
-    if not _unsecure_commands_allowed(reporter, command):
-        return
-    try:
-        reporter.variables.update(check_environment({name: command.data}))
-    except CommandFileError as error:
-        reporter.fail(error.message)
+    if _unsecure_commands_allowed(reporter, command):
+        reporter.add_variables({command.properties.get("name", ""): command.data})
 
 
 def _add_path(reporter: Reporter, command: Command) -> None:
@@ -176,7 +174,9 @@ def _matcher(reporter: Reporter, command: Command) -> None:
     reporter.annotate("warning", f"`{command.name}`: problem matchers are not supported yet")
 
 
-_HANDLERS: Mapping[str, Callable[[Reporter, Command], bytes | None]] = {
+_Handler = Callable[[Reporter, Command], bytes | None]
+
+_HANDLERS: Mapping[str, _Handler] = {
     "add-mask": _add_mask,
     "debug": _debug,
     "notice": _annotation("notice"),

@@ -10,13 +10,9 @@ from runner.actions.checkout import checkout, is_checkout
 from runner.engines.box import Box, Finished, Image, Process
 from runner.errors import InvalidInputError
 from runner.events import Emit, ImagePulling, Result, StepFinished, StepStarted, SummaryWritten
-from runner.execute.command_files import (
-    CommandFileError,
-    check_environment,
-    parse_pairs,
-    parse_path,
-)
+from runner.execute.command_files import CommandFileError, parse_pairs, parse_path
 from runner.execute.contexts import JobState, job_contexts, status_functions, variables
+from runner.execute.evaluation import seconds, text, text_map
 from runner.execute.hash_files import hash_files
 from runner.execute.log import StepLog
 from runner.execute.output import OutputFilter
@@ -105,8 +101,7 @@ class StepRun:
         around = self.around
         contexts = job_contexts(around.task, around.box.facts, around.state)
         contexts["github"]["action"] = self.step.id
-        env = resolve(self.step.env, contexts, self._functions())
-        own = {name: to_string(value) for name, value in (env or {}).items()}
+        own = text_map(self.step.env, contexts, self._functions())
         contexts["env"] = CaseSensitive({**contexts["env"], **own})
         return contexts
 
@@ -127,7 +122,7 @@ class StepRun:
         return resolve(value, contexts, self._functions())
 
     def _text(self, value: Any, contexts: Mapping[str, Any]) -> str:
-        return to_string(self._evaluate(value, contexts))
+        return text(value, contexts, self._functions())
 
     def _name(self, contexts: Mapping[str, Any]) -> str:
         written = self.step.name
@@ -185,6 +180,7 @@ class StepRun:
             self.around.masker,
             lambda data: self.around.log.write(self.number, data),
             reporter.handle,
+            reporter.names,
         )
         self.process = self._process(box, contexts)
         finished = box.run(self.process, output.feed, stop)
@@ -204,10 +200,11 @@ class StepRun:
         )
 
     def _stop(self, contexts: Mapping[str, Any]) -> StepStop:
-        minutes = self._evaluate(self.step.timeout_minutes, contexts)
-        deadline = time.monotonic() + float(minutes) * 60 if minutes else float("inf")
+        limit = seconds(self.step.timeout_minutes, contexts, self._functions())
         return StepStop(
-            self.around.clock, lambda: self._holds(contexts, cancelled=True), deadline=deadline
+            self.around.clock,
+            lambda: self._holds(contexts, cancelled=True),
+            deadline=time.monotonic() + limit if limit else float("inf"),
         )
 
     def _process(self, box: Box, contexts: Mapping[str, Any]) -> Process:
@@ -231,7 +228,9 @@ class StepRun:
         """A step's own setting, or the job's default, or the pipeline's."""
         task = self.around.task
         places = (self.step, task.job.defaults, task.pipeline.defaults)
-        return next((value for place in places if (value := getattr(place, name)) is not None), None)
+        return next(
+            (value for place in places if (value := getattr(place, name)) is not None), None
+        )
 
     def _folder(self, contexts: Mapping[str, Any]) -> str:
         workspace = self.around.box.facts.workspace
@@ -254,20 +253,20 @@ class StepRun:
         files = finished.files
         try:
             reporter.outputs.update(parse_pairs(files.get("output", b"")))
-            reporter.variables.update(check_environment(parse_pairs(files.get("env", b""))))
+            reporter.add_variables(parse_pairs(files.get("env", b"")))
             reporter.states.update(parse_pairs(files.get("state", b"")))
             reporter.path += parse_path(files.get("path", b""))
         except CommandFileError as error:
             reporter.fail(error.message)
         self._summarise(files.get("summary", b""), reporter)
 
-    def _summarise(self, text: bytes, reporter: Reporter) -> None:
-        if len(text) > SUMMARY_LIMIT:
+    def _summarise(self, summary: bytes, reporter: Reporter) -> None:
+        if len(summary) > SUMMARY_LIMIT:
             reporter.annotate(
-                "error", f"the step's summary of {len(text)} bytes is over the limit of 1 MiB"
+                "error", f"the step's summary of {len(summary)} bytes is over the limit of 1 MiB"
             )
-        elif text.strip():
-            shown = text.decode(errors="replace")
+        elif summary.strip():
+            shown = summary.decode(errors="replace")
             self.around.emit(SummaryWritten(**self._where(), step=self.number, text=shown))
 
     def _keep(self, reporter: Reporter) -> None:
@@ -328,8 +327,8 @@ class StepRun:
             "attempt": task.attempt,
         }
 
-    def _say(self, text: str) -> None:
-        self.around.log.write(self.number, self.around.masker.mask(text.encode() + b"\n"))
+    def _say(self, line: str) -> None:
+        self.around.log.write(self.number, self.around.masker.mask(line.encode() + b"\n"))
 
     def _start(self, name: str) -> None:
         position = self.around.task.locate(self.step.path)

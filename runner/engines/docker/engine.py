@@ -80,6 +80,7 @@ class DockerEngine:
             self._api: APIClient = connect()
             self._images = Images(self._api)
             self._reaper = Reaper(self._api, self._home)
+            self._reaper.clean_soon()
 
     @property
     def locality(self) -> Locality | None:
@@ -303,6 +304,25 @@ class DockerEngine:
                     tar.add(folder, arcname=f"objects/{number}", filter=_nobody)
             archive.seek(0)
             self._api.put_archive(container, "/github", archive)
+
+    def describe(self) -> dict[str, str]:
+        """The engine's versions and ways, for people. Raises EnvironmentMissingError."""
+        self.check()
+        version, info = self._api.version(), self._api.info()
+        return {
+            "version": str(version["Version"]),
+            "api": f"{self._api.api_version} of {version.get('MinAPIVersion', '?')} to {version['ApiVersion']}",
+            "storage": str(info.get("Driver", "?")),
+            "cgroups": f"v{info.get('CgroupVersion', '1')}",
+            "machine": f"{info.get('OSType', '?')}/{info.get('Architecture', '?')}",
+            "processors": str(info.get("NCPU", "?")),
+            "memory": f"{info.get('MemTotal', 0) >> 20} MiB",
+        }
+
+    def clean(self, *, kept: bool) -> list[str]:
+        """Remove boxes whose runner is gone, those kept on purpose too if asked; gives their names."""
+        self.check()
+        return self._reaper.clean(kept)
 
     def finish(self) -> None:
         """Remove what boxes left on this host, within a deadline of its own."""

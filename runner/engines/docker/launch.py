@@ -7,8 +7,16 @@ from collections.abc import Mapping, Sequence
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 #: Names that some shell treats specially, so that exporting them would fail or change the launcher.
 SPECIAL = frozenset(
-    ("_", "BASHOPTS", "BASH_ENV", "BASH_VERSINFO", "ENV", "EUID", "GROUPS", "IFS", "LINENO")
-    + (
+    {
+        "_",
+        "BASHOPTS",
+        "BASH_ENV",
+        "BASH_VERSINFO",
+        "ENV",
+        "EUID",
+        "GROUPS",
+        "IFS",
+        "LINENO",
         "OLDPWD",
         "OPTIND",
         "PPID",
@@ -20,7 +28,7 @@ SPECIAL = frozenset(
         "SECONDS",
         "SHELLOPTS",
         "UID",
-    )
+    }
 )
 
 #: The launcher leads the step's process group. It catches signals instead of ignoring them: what is

@@ -123,13 +123,21 @@ FLAGS: dict[str, tuple[str, Any]] = {
 }
 
 _SWITCHES = ("init", "privileged", "read_only")
-_LISTS = ("add_host", "cap_add", "cap_drop", "device", "dns", "env", "group_add", "label") + (
+_LISTS = {
+    "add_host",
+    "cap_add",
+    "cap_drop",
+    "device",
+    "dns",
+    "env",
+    "group_add",
+    "label",
     "security_opt",
     "sysctl",
     "tmpfs",
     "ulimit",
     "volume",
-)
+}
 _SHORT = {
     "env": "-e",
     "hostname": "-h",

@@ -12,7 +12,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,31 +80,25 @@ def leftovers(home: Path, *, kept: bool = False) -> Iterator[BoxFolder]:
             yield BoxFolder(path, lock)
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """One folder to remove once its container (if any) is gone."""
-
-    folder: BoxFolder
-    container: str | None
-
-
 class Reaper:
     """Removes in a thread of its own, so that no result waits for it."""
 
     def __init__(self, api: "APIClient", home: Path) -> None:
         self._api = api
         self._home = home
-        self._queue: queue.SimpleQueue[Removal | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self._stubborn: list[BoxFolder] = []
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
     def remove(self, folder: BoxFolder, container: str | None) -> None:
         """Remove the folder when its container, which is ending by itself, is gone."""
-        self._queue.put(Removal(folder, container))
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="pipe-reaper", daemon=True)
-                self._thread.start()
+        self._later(lambda: self._remove(folder, container))
+
+    def clean_soon(self) -> None:
+        """Remove, on the side, what earlier runners left behind."""
+        if any(boxes(self._home).glob("*.lock")):
+            self._later(self.clean)
 
     def discard(self, container: str) -> None:
         """Remove a container and its volumes now."""
@@ -114,13 +108,13 @@ class Reaper:
         with contextlib.suppress(APIError, RequestException):
             self._api.remove_container(container, force=True, v=True)
 
-    def clean(self, *, kept: bool = False) -> list[str]:
+    def clean(self, kept: bool = False) -> list[str]:
         """Remove what earlier runners left behind; gives the names of the boxes."""
         cleaned = []
         for folder in leftovers(self._home, kept=kept):
             for container in self._containers(folder.label):
                 self.discard(container)
-            self.remove(folder, None)
+            self._remove(folder, None)
             cleaned.append(folder.label)
         return cleaned
 
@@ -135,17 +129,26 @@ class Reaper:
         found = self._api.containers(all=True, quiet=True, filters={"label": f"{LABEL}={box}"})
         return [str(entry["Id"]) for entry in found]
 
+    def _later(self, task: Callable[[], object]) -> None:
+        self._queue.put(task)
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="pipe-reaper", daemon=True)
+                self._thread.start()
+
     def _work(self) -> None:
-        stubborn: list[BoxFolder] = []
-        while removal := self._queue.get():
-            if removal.container:
-                self._await_removed(removal.container)
-            if remove_tree(removal.folder.path):
-                removal.folder.forget()
-            else:
-                stubborn.append(removal.folder)
-        if stubborn:
-            self._remove_as_root(stubborn)
+        while task := self._queue.get():
+            task()
+        if self._stubborn:
+            self._remove_as_root(self._stubborn)
+
+    def _remove(self, folder: BoxFolder, container: str | None) -> None:
+        if container:
+            self._await_removed(container)
+        if remove_tree(folder.path):
+            folder.forget()
+        else:
+            self._stubborn.append(folder)
 
     def _await_removed(self, container: str) -> None:
         from docker.errors import APIError

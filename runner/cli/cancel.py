@@ -1,0 +1,22 @@
+"""`pipe cancel RUN`: from any terminal."""
+
+import time
+
+import click
+
+from runner.cli.history import open_store
+
+
+@click.command("cancel", short_help="Ask a run to stop.")
+@click.argument("run", type=int)
+def command(run: int) -> None:
+    """Ask RUN to stop: its steps end, those with `if: always()` still run."""
+    from runner import queue
+    from runner.store import reads
+
+    with open_store() as store:
+        if reads.run(store, run).run.state == "finished":
+            click.echo(f"run {run} has ended already")
+            return
+        queue.cancel(store, run, time.time())
+    click.echo(f"run {run} is asked to stop")

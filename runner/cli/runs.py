@@ -1,0 +1,43 @@
+"""`pipe runs`: what ran here and what runs now."""
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.cli.history import moment, open_store, table, took, verdict
+
+if TYPE_CHECKING:
+    from runner.store.tables import RunRow
+
+
+@click.command("runs", short_help="List runs.")
+@click.option("--file", default="", help="Only runs of this pipeline file.")
+@click.option(
+    "-n", "--limit", default=20, show_default=True, type=click.IntRange(1), help="How many."
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def command(file: str, limit: int, as_json: bool) -> None:
+    """List runs, the newest first."""
+    from runner.store import reads
+
+    with open_store() as store:
+        found = reads.runs(store, file=file, limit=limit)
+    if as_json:
+        hidden = {"owner", "version"}
+        click.echo(json.dumps([run.model_dump(exclude=hidden) for run in found], indent=2))
+    elif not found:
+        click.echo("nothing has run yet; `pipe run` shows the pipelines here")
+    else:
+        head = ("RUN", "RESULT", "STARTED", "TOOK", "PIPELINE")
+        click.echo(table([head, *(_row(run) for run in found)]))
+
+
+def _row(run: "RunRow") -> tuple[str, ...]:
+    return (
+        str(run.id),
+        verdict(run.state, run.result, run.reason),
+        moment(run.started_at or run.created_at),
+        took(run.started_at, run.finished_at),
+        f"{run.name} ({run.file})",
+    )

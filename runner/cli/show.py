@@ -1,0 +1,81 @@
+"""`pipe show RUN`: one run with its jobs, steps, annotations and outputs."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runner.cli.history import moment, open_store, took, verdict
+
+if TYPE_CHECKING:
+    from runner.store.reads import RunDetail
+    from runner.store.tables import AnnotationRow, JobRow, StepRow
+
+
+@click.command("show", short_help="Show one run: its jobs, steps, annotations and outputs.")
+@click.argument("run", type=int)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def command(run: int, as_json: bool) -> None:
+    """Show RUN, by its number."""
+    from runner.store import reads
+
+    with open_store() as store:
+        detail = reads.run(store, run)
+    click.echo(json.dumps(_as_json(detail), indent=2) if as_json else "\n".join(_as_text(detail)))
+
+
+def _as_text(detail: "RunDetail") -> list[str]:
+    run = detail.run
+    lines = [
+        f"run {run.id}: {run.name} ({run.file}), {verdict(run.state, run.result, run.reason)}",
+        f"{run.event}, started {moment(run.started_at)}, took {took(run.started_at, run.finished_at)}",
+    ]
+    for job in detail.jobs:
+        lines += ["", *_job(job, detail)]
+    if detail.annotations:
+        lines += ["", *(_annotation(each) for each in detail.annotations)]
+    return lines
+
+
+def _job(job: "JobRow", detail: "RunDetail") -> list[str]:
+    attempts = [each for each in detail.attempts if each.job == job.key]
+    lines = [f"{job.name}: {verdict(job.state, job.result, job.reason)}"]
+    for attempt in attempts:
+        if len(attempts) > 1:
+            state = verdict("running", attempt.result, attempt.reason)
+            lines.append(f"  attempt {attempt.number}: {state}")
+        lines += [
+            _step(step)
+            for step in detail.steps
+            if (step.job, step.attempt) == (job.key, attempt.number)
+        ]
+    lines += [f"  output {name}: {value}" for name, value in json.loads(job.outputs).items()]
+    return lines
+
+
+def _step(step: "StepRow") -> str:
+    seconds = took(step.started_at, step.finished_at)
+    result = verdict("running", step.conclusion, step.reason)
+    failed = step.outcome == "failure"
+    code = f", exit code {step.exit_code}" if failed and step.exit_code is not None else ""
+    place = f"  {step.position}" if failed and step.position else ""
+    return f"  {step.name}: {result}{code}" + (f", {seconds}" if seconds else "") + place
+
+
+def _annotation(each: "AnnotationRow") -> str:
+    place = f"{each.file}:{each.line}: " if each.file else ""
+    return f"{each.level}: {place}{each.message}"
+
+
+def _as_json(detail: "RunDetail") -> dict[str, Any]:
+    run = detail.run.model_dump()
+    for job in (jobs := [each.model_dump() for each in detail.jobs]):
+        job["outputs"] = json.loads(job["outputs"])
+        del job["token"]
+    return {
+        **run,
+        "jobs": jobs,
+        "attempts": [each.model_dump() for each in detail.attempts],
+        "steps": [each.model_dump() for each in detail.steps],
+        "annotations": [each.model_dump() for each in detail.annotations],
+    }
