@@ -364,6 +364,7 @@ PLUGIN = {
         "when": {"oneOf": [{"type": "integer"}, {"const": "never"}]},
         "old": False,
         "more": {"$ref": "#"},
+        "files": {"type": "array"},
     },
 }
 
@@ -379,6 +380,7 @@ def checked(text: str) -> list[str]:
     [
         ("{file: a, mode: fast, count: 1}", []),
         ("{}", ["missing-key: `with` needs the key `file`"]),
+        ("{files: []}", ["missing-key: `with` needs the key `file`"]),
         ("{fiel: a}", ["unknown-key: `with` has no key `fiel` (did you mean `file`?)"]),
         (
             "{file: 3.10}",
@@ -495,3 +497,15 @@ def test_any_data_is_parsed_or_refused_with_positions(data: Any) -> None:
     else:
         positions = [Position(parsed.file, 1, 1)]
     assert None not in positions
+
+
+def test_hopeless_files_are_refused_in_bounded_time() -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        pipeline("".join(f"key{number}: x\n" for number in range(20_000)))
+    assert len(caught.value.problems) == 200
+
+
+def test_long_text_is_shortened_in_messages() -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        pipeline(f"{'k' * 100}: x\npriority: {'p' * 100}\n{JOB}")
+    assert max(len(problem.message) for problem in caught.value.problems) < 120

@@ -389,11 +389,24 @@ NOWHERE = Position("", 0, 0)
 YAML_LIKE = st.text(alphabet="ab:-?[]{},&*!|>'\"%@`# \n\t<0.~\\", max_size=60)
 
 
+def positions_of_scalars(
+    document: Document, data: Any, path: tuple[str | int, ...]
+) -> Iterator[Position]:
+    if isinstance(data, dict | list):
+        items = data.items() if isinstance(data, dict) else enumerate(data)
+        for key, value in items:
+            yield document.locate((*path, key), key=True)
+            yield from positions_of_scalars(document, value, (*path, key))
+    elif isinstance(data, str):
+        yield from (document.locate_in(path, offset) for offset in range(len(data) + 1))
+
+
 @settings(max_examples=400, deadline=None)
 @given(st.one_of(st.text(max_size=80), YAML_LIKE))
 def test_any_text_is_read_or_refused_with_positions(text: str) -> None:
     try:
-        positions = [load(text, "p.yaml").locate(())]
+        document = load(text, "p.yaml")
+        positions = [document.locate(()), *positions_of_scalars(document, document.data, ())]
     except InvalidInputError as error:
         positions = [problem.position or NOWHERE for problem in error.problems]
     assert all(position.line >= 1 and position.length >= 1 for position in positions)

@@ -1,11 +1,11 @@
 """A schema's errors in the user's words: a stable code, the position, and what to do about it."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import reduce
-from itertools import chain, islice
+from itertools import islice
 from operator import getitem
 from typing import Any
 
@@ -15,6 +15,10 @@ from runner.source import Document
 
 _Error = Any  # jsonschema.ValidationError
 MAX_PROBLEMS = 200
+
+#: What nothing satisfies; unlike `false`, jsonschema's errors about it name the property.
+NEVER: Mapping[str, Any] = {"not": {}}
+
 _MAX_LISTED = 8
 _MAX_SHOWN = 40
 _MAX_MESSAGE = 500
@@ -22,11 +26,12 @@ _MAX_MESSAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where an error was found: in which document, at which path, by which schema."""
+    """Where an error was found: the document, path and schema, and the unknown keys there."""
 
     document: Document
     path: Path
     schema: Any
+    unknown: Sequence[str]
 
     @property
     def value(self) -> Position:
@@ -47,30 +52,43 @@ def problems(
 
     At most MAX_PROBLEMS of them: a file with more is of another kind altogether.
     """
-    every = chain.from_iterable(_rewritten(error, schema, document, path) for error in errors)
-    return list(dict.fromkeys(islice(every, MAX_PROBLEMS)))
+    found = list(islice(errors, MAX_PROBLEMS))
+    unknown = {tuple(error.absolute_path): _unknown(error) for error in found if _is_closed(error)}
+    every: dict[Problem, None] = {}
+    for error in found:
+        there = tuple(error.absolute_path)
+        place = _Place(document, (*path, *there), schema, unknown.get(there, ()))
+        every.update(dict.fromkeys(_REWRITERS.get(error.validator, _other)(error, place)))
+    return list(every)[:MAX_PROBLEMS]
 
 
-def _rewritten(error: _Error, schema: Any, document: Document, path: Path) -> Iterator[Problem]:
-    place = _Place(document, (*path, *error.absolute_path), schema)
-    return _REWRITERS.get(error.validator, _other)(error, place)
+def _is_closed(error: _Error) -> bool:
+    return bool(error.validator == "additionalProperties")
+
+
+def _unknown(error: _Error) -> Sequence[str]:
+    """The keys that a mapping has and should not have, as many of them as can be reported."""
+    known = error.schema.get("properties", {})
+    patterns = error.schema.get("patternProperties", {})
+    unknown = (
+        key
+        for key in error.instance
+        if key not in known and not any(re.search(pattern, key) for pattern in patterns)
+    )
+    return list(islice(unknown, MAX_PROBLEMS))
 
 
 def _unknown_keys(error: _Error, place: _Place) -> Iterator[Problem]:
-    known = error.schema.get("properties", {})
-    patterns = error.schema.get("patternProperties", {})
-    for key in error.instance:
-        if key not in known and not any(re.search(pattern, key) for pattern in patterns):
-            position = place.key_of(key)
-            hint = _suggestion(key, [name for name, rule in known.items() if rule is not False])
-            message = f"{_owner(place.path)} has no key `{_shown(key)}`"
-            yield Problem("unknown-key", message, position, hint)
+    possible = [name for name, rule in error.schema.get("properties", {}).items() if rule != NEVER]
+    for key in place.unknown:
+        message = f"{_owner(place.path)} has no key `{_shown(key)}`"
+        yield Problem("unknown-key", message, place.key_of(key), _suggestion(key, possible))
 
 
 def _missing_keys(error: _Error, place: _Place) -> Iterator[Problem]:
+    """A key that is only misspelt is reported as unknown, not as missing, too."""
     for key in error.validator_value:
-        written = list(islice(error.instance, MAX_PROBLEMS))
-        if key not in error.instance and not get_close_matches(key, written, 1):
+        if key not in error.instance and not get_close_matches(key, place.unknown, 1):
             reason = error.schema.get("$comment") or f"{_owner(place.path)} needs the key `{key}`"
             yield Problem("missing-key", reason, place.key)
 
@@ -127,7 +145,7 @@ def _out_of_range(error: _Error, place: _Place) -> Iterator[Problem]:
 
 
 def _forbidden(error: _Error, place: _Place) -> Iterator[Problem]:
-    if error.validator_value != {}:
+    if error.validator_value != NEVER["not"]:
         yield from _other(error, place)
         return
     key, (reason, beside) = place.path[-1], _reason(error, place.schema)

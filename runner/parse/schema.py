@@ -9,7 +9,7 @@ from typing import Any
 from runner.errors import Problem
 from runner.expressions import has_expression
 from runner.model import Path
-from runner.parse.problems import problems
+from runner.parse.problems import NEVER, problems
 from runner.source import Document
 
 Schema = dict[str, Any]
@@ -76,7 +76,7 @@ def _without_false(schema: Any) -> Any:
     rules = {key: _without_false(value) for key, value in schema.items()}
     if isinstance(rules.get("properties"), dict):
         named = rules["properties"].items()
-        rules["properties"] = {key: {"not": {}} if rule is False else rule for key, rule in named}
+        rules["properties"] = {key: NEVER if rule is False else rule for key, rule in named}
     return rules
 
 

@@ -42,6 +42,11 @@ def content_start(text: str, node: Node) -> int:
     return written.end() if written and written.end() < end else start
 
 
+def next_line(text: str, start: int) -> int:
+    """The index at which the line after that of index `start` begins, or the end of the text."""
+    return min(start + len(line_from(text, start)) + 1, len(text))
+
+
 # -- characters within a scalar --
 
 
@@ -52,7 +57,7 @@ def index_in(text: str, node: Node, offset: int) -> int:
     if node.style == "|":
         index = _index_in_literal(text, start, node.value, offset)
     elif node.style == ">":
-        index = _index_in_folded(text, text.find("\n", start), node.value, offset, "")
+        index = _index_in_folded(text, next_line(text, start), node.value, offset, "")
     elif node.style:
         index = _index_in_folded(text, start + 1, node.value, offset, node.style)
     else:
@@ -66,7 +71,7 @@ def _index_in_literal(text: str, header: int, value: str, offset: int) -> int:
     column = offset - (value.rfind("\n", 0, offset) + 1)
     start = header
     for _ in range(row + 1):
-        start = text.find("\n", start) + 1
+        start = next_line(text, start)
     indent = len(line_from(text, start)) - len(value.split("\n")[row])
     return start + max(0, indent) + column
 
