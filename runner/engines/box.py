@@ -8,14 +8,34 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
+from runner.errors import EXIT_ENVIRONMENT, PipeError
 from runner.events import Result
 
 #: Receives what a process prints, as it is printed.
 Write = Callable[[bytes], None]
 #: Receives progress of a pull: image, bytes so far, bytes in all (0 while unknown), done.
 Progress = Callable[[str, int, int, bool], None]
+
+#: What machines call themselves -> what `runner.arch` says.
+ARCHITECTURES = {
+    "x86_64": "X64",
+    "amd64": "X64",
+    "aarch64": "ARM64",
+    "arm64": "ARM64",
+    "armv7l": "ARM",
+}
+
+
+class EngineError(PipeError):
+    """The engine could not do its part; `reason` is one word for records and tests."""
+
+    exit_code: ClassVar[int] = EXIT_ENVIRONMENT
+
+    def __init__(self, reason: str, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +76,7 @@ class BoxSpec:
     volumes: tuple[str, ...] = ()
     ports: tuple[str, ...] = ()
     options: str = ""
-    #: put into the control folder, which is `/github/pipe` inside
+    #: put into the control folder
     files: Mapping[str, bytes] = field(default_factory=dict)
     #: leave the box to the user when the job failed
     keep: bool = False
@@ -64,9 +84,11 @@ class BoxSpec:
 
 @dataclass(frozen=True, slots=True)
 class BoxFacts:
-    """What a box is like inside; `env` is the environment that its image sets."""
+    """What a box is like inside; `env` is the environment that its image sets, `control` the
+    folder that holds the spec's `files`."""
 
     workspace: str
+    control: str
     temp: str
     tool_cache: str
     env: Mapping[str, str]

@@ -10,7 +10,6 @@ from runner.events import Result
 from runner.execute.task import JobTask
 from runner.expressions import CaseSensitive, Functions, to_string
 
-CONTROL = "/github/pipe"
 EVENT_FILE = "event.json"
 #: `github.*` keys that are no variables of their own.
 _NO_VARIABLES = {"event", "token", "action_status", "repositoryUrl", "secret_source"}
@@ -104,7 +103,7 @@ def _github(task: JobTask, facts: BoxFacts) -> dict[str, Any]:
     return {
         "job": task.job.id,
         "workspace": facts.workspace,
-        "event_path": f"{CONTROL}/{EVENT_FILE}",
+        "event_path": f"{facts.control}/{EVENT_FILE}",
         "run_attempt": str(task.attempt),
     }
 

@@ -1,6 +1,6 @@
 """The Docker engine."""
 
-from runner.engines.docker.client import EngineError
+from runner.engines.box import EngineError
 from runner.engines.docker.engine import DockerEngine
 
 __all__ = ["DockerEngine", "EngineError"]

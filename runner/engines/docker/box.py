@@ -1,22 +1,22 @@
 """One container per attempt of a job, and how a process of a step runs in it."""
 
-import os
 import secrets
 import selectors
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from runner.engines.box import BoxFacts, Finished, Image, Process, Progress, Stop, Write
+from runner.engines.control import Folder, HostControl, HostFolder, read_back
 from runner.engines.docker import launch
 from runner.engines.docker.client import explain
-from runner.engines.docker.control import Folder, HostControl, HostFolder, RefusedFile, widen
-from runner.engines.docker.ending import Ending
 from runner.engines.docker.link import Link
 from runner.engines.docker.shell import interact
-from runner.engines.docker.stream import BLOCK, body, payloads, start_exec
+from runner.engines.docker.stream import body, payloads, start_exec
+from runner.engines.ending import Ending
+from runner.engines.pipes import Pipes
 from runner.events import Result
 
 if TYPE_CHECKING:
@@ -87,12 +87,12 @@ class Attached:
 
 class PipedRunner:
     """Runs processes through named pipes on this host; nothing on the way to a step is a call to
-    the engine. Pipes that background processes hold open stay watched until the box closes."""
+    the engine."""
 
     def __init__(self, attached: Attached, control: HostControl) -> None:
         self._attached = attached
         self._control = control
-        self._open: dict[int, Write] = {}
+        self._pipes = Pipes(attached.selector)
 
     def folder(self) -> HostFolder:
         return self._control.folder()
@@ -103,12 +103,12 @@ class PipedRunner:
         script = launch.supervised(process.argv, process.env, process.cwd, output)
         folder.put({**process.files, START: script})
         pipe = folder.fifo(OUTPUT)
-        self._watch(pipe, write)
+        self._pipes.watch(pipe, write)
         execution = Execution(secrets.token_hex(8), time.monotonic())
         self._attached.link.send("run", folder.inside, execution.token)
         ending = Ending(stop)
         self._follow(execution, process.id, ending)
-        self._drain(pipe)
+        self._pipes.drain(pipe)
         if execution.exit_code is None:
             return 137, ending.reason or "lost"
         return execution.exit_code, ending.reason
@@ -119,7 +119,7 @@ class PipedRunner:
                 if key.fileobj is self._attached.link:
                     self._listen(execution)
                 else:
-                    self._pump(key.fd)
+                    self._pipes.pump(key.fd)
             for signal in ending.due():
                 self._attached.signal(execution, process, signal)
             self._check_pulse(execution)
@@ -143,38 +143,9 @@ class PipedRunner:
             execution.asked = now
             self._attached.link.send("alive", execution.token, execution.group)
 
-    def _watch(self, pipe: int, write: Write) -> None:
-        widen(pipe)
-        self._open[pipe] = write
-        self._attached.selector.register(pipe, selectors.EVENT_READ)
-
-    def _pump(self, pipe: int) -> bool:
-        """Pass on what a pipe holds; False when it holds nothing more."""
-        try:
-            data = os.read(pipe, BLOCK)
-        except BlockingIOError:
-            return False
-        if data:
-            self._open[pipe](data)
-            return True
-        self._forget(pipe)
-        return False
-
-    def _drain(self, pipe: int) -> None:
-        while pipe in self._open and self._pump(pipe):
-            pass
-
-    def _forget(self, pipe: int) -> None:
-        self._attached.selector.unregister(pipe)
-        del self._open[pipe]
-        os.close(pipe)
-
     def close(self) -> None:
         """Pass on what background processes have printed until now, then stop listening."""
-        for pipe in list(self._open):
-            self._drain(pipe)
-            if pipe in self._open:
-                self._forget(pipe)
+        self._pipes.close()
 
 
 class FramedRunner:
@@ -285,7 +256,7 @@ class DockerBox:
         folder = self._folders.pop(process.folder)
         try:
             code, reason = self._runner.run(process, folder, write, stop)
-            files, refused = _sort(folder.collect(process.collect))
+            files, refused = read_back(folder, process.collect)
         finally:
             folder.close()
         if code and not reason and self._attached.memory_ran_out():
@@ -336,16 +307,3 @@ class DockerBox:
         self._attached.close()
         for closer in reversed(self._closers):
             closer(result)
-
-
-def _sort(
-    collected: Iterable[tuple[str, bytes | RefusedFile]],
-) -> tuple[Mapping[str, bytes], Mapping[str, str]]:
-    files: dict[str, bytes] = {}
-    refused: dict[str, str] = {}
-    for name, content in collected:
-        if isinstance(content, bytes):
-            files[name] = content
-        else:
-            refused[name] = str(content)
-    return files, refused

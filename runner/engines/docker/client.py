@@ -1,25 +1,16 @@
 """The connection to a Docker engine, and its errors in words that say what to do."""
 
 import os
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from runner.errors import EXIT_ENVIRONMENT, EnvironmentMissingError, PipeError
+from runner.engines.box import EngineError
+from runner.errors import EnvironmentMissingError
 
 if TYPE_CHECKING:
     from docker import APIClient
 
 #: Seconds without an answer after which a call counts as failed; streams have no limit.
 TIMEOUT = 60
-
-
-class EngineError(PipeError):
-    """The engine could not do its part; `reason` is one word for records and tests."""
-
-    exit_code: ClassVar[int] = EXIT_ENVIRONMENT
-
-    def __init__(self, reason: str, message: str, *, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.reason = reason
 
 
 def connect() -> "APIClient":

@@ -13,16 +13,18 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.engines.box import BoxFacts, BoxSpec, Image, Progress
-from runner.engines.docker import control, workspace
+from runner.engines.box import ARCHITECTURES, BoxFacts, BoxSpec, EngineError, Image, Progress
+from runner.engines.control import HostControl
+from runner.engines.docker import workspace
+from runner.engines.docker.archive import CONTROL, ArchiveFolder
 from runner.engines.docker.box import Attached, DockerBox, FramedRunner, PipedRunner, Runner
-from runner.engines.docker.client import EngineError, connect, explain
-from runner.engines.docker.control import ArchiveFolder, HostControl
+from runner.engines.docker.client import connect, explain
 from runner.engines.docker.images import ImageFacts, Images
 from runner.engines.docker.link import BoxGoneError, Link
 from runner.engines.docker.locality import Locality
 from runner.engines.docker.options import apply_options
-from runner.engines.docker.removal import BoxFolder, Reaper
+from runner.engines.docker.removal import Reaper
+from runner.engines.folders import BoxFolder
 from runner.events import Result
 
 if TYPE_CHECKING:
@@ -30,13 +32,6 @@ if TYPE_CHECKING:
 
 #: Seconds in which a named pipe that crosses at all has crossed.
 HELLO = 1.0
-ARCHITECTURES = {
-    "x86_64": "X64",
-    "amd64": "X64",
-    "aarch64": "ARM64",
-    "arm64": "ARM64",
-    "armv7l": "ARM",
-}
 
 
 class NotHereError(Exception):
@@ -154,15 +149,15 @@ class DockerEngine:
     def _mount(self, plan: Plan) -> None:
         mounts = plan.config["HostConfig"]["Mounts"]
         if plan.locality is Locality.REMOTE:
-            mounts += [workspace.volume(workspace.INSIDE), workspace.volume(control.INSIDE)]
+            mounts += [workspace.volume(workspace.INSIDE), workspace.volume(CONTROL)]
             return
-        plan.control = HostControl(plan.folder.path / "control")
+        plan.control = HostControl(plan.folder.path / "control", CONTROL)
         plan.nonce = secrets.token_hex(8)
         for name, data in {**plan.spec.files, "nonce": f"{plan.nonce}\n".encode()}.items():
             plan.control.put(name, data)
         if self._locality is None:
             plan.hello = plan.control.fifo("hello")
-        mounts.append(workspace.bind(plan.control.path, control.INSIDE))
+        mounts.append(workspace.bind(plan.control.path, CONTROL))
         mounts += workspace.objects(plan.spec.workspace.objects)
         mounts.append(self._tree(plan))
 
@@ -233,7 +228,8 @@ class DockerEngine:
     def _box(self, plan: Plan, container: str, link: Link, ready: Sequence[str]) -> DockerBox:
         facts = BoxFacts(
             workspace=workspace.INSIDE,
-            temp=f"{control.INSIDE}/temp",
+            control=CONTROL,
+            temp=f"{CONTROL}/temp",
             tool_cache=plan.image.env.get("RUNNER_TOOL_CACHE", "/opt/hostedtoolcache"),
             env={**plan.image.env, **plan.spec.env},
             shells=frozenset(ready[3:]),

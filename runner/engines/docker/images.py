@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runner.engines.box import Image, Progress
-from runner.engines.docker.client import EngineError, explain
+from runner.engines.box import EngineError, Image, Progress
+from runner.engines.docker.client import explain
 
 if TYPE_CHECKING:
     from docker import APIClient

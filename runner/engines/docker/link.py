@@ -3,7 +3,7 @@
 import socket
 from typing import TYPE_CHECKING
 
-from runner.engines.docker.client import EngineError
+from runner.engines.box import EngineError
 from runner.engines.docker.stream import BLOCK, FrameParser, attach, connection
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import re
 import shlex
 from typing import Any, NoReturn
 
-from runner.engines.docker.client import EngineError
+from runner.engines.box import EngineError
 
 SIZES = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 

@@ -1,21 +1,14 @@
-"""Removing what boxes leave on this host: behind the result, within a deadline, also after a crash.
-
-Every box has a folder under `PIPE_HOME/boxes`, locked for as long as its runner lives, and its
-containers carry the folder's name. A folder that nobody holds is therefore a leftover.
-"""
+"""Removing containers and their folders: behind the result, within a deadline, also after a crash."""
 
 import contextlib
-import fcntl
-import os
 import queue
-import secrets
-import shutil
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from runner.engines.folders import BoxFolder, boxes, leftovers, remove_tree
+from runner.engines.processes import BOX, end_marked
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -23,61 +16,6 @@ if TYPE_CHECKING:
 #: Seconds that removal may take after the last box has closed.
 DEADLINE = 15
 LABEL = "pipe.box"
-
-
-@dataclass(slots=True)
-class BoxFolder:
-    """A box's folder on this host, held by an open lock."""
-
-    path: Path
-    lock: int
-
-    @classmethod
-    def create(cls, home: Path) -> "BoxFolder":
-        parent = boxes(home)
-        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = parent / secrets.token_hex(8)
-        lock = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        path.mkdir(mode=0o700)
-        return cls(path, lock)
-
-    @property
-    def label(self) -> str:
-        return self.path.name
-
-    def keep(self) -> None:
-        """Leave folder and containers to the user, until `pipe doctor --clean`."""
-        (self.path / "kept").touch()
-        self.release()
-
-    def release(self) -> None:
-        os.close(self.lock)
-
-    def forget(self) -> None:
-        """The folder is gone: drop its lock too."""
-        self.path.with_suffix(".lock").unlink(missing_ok=True)
-        self.release()
-
-
-def boxes(home: Path) -> Path:
-    """Where the folders of boxes are."""
-    return home / "boxes"
-
-
-def leftovers(home: Path, *, kept: bool = False) -> Iterator[BoxFolder]:
-    """Folders whose runner is gone, locked now for the caller; those kept on purpose only if asked."""
-    for lock_file in boxes(home).glob("*.lock"):
-        path = lock_file.with_suffix("")
-        if (path / "kept").exists() and not kept:
-            continue
-        lock = os.open(lock_file, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-        else:
-            yield BoxFolder(path, lock)
 
 
 class Reaper:
@@ -114,6 +52,7 @@ class Reaper:
         for folder in leftovers(self._home, kept=kept):
             for container in self._containers(folder.label):
                 self.discard(container)
+            end_marked(BOX, folder.label)
             self._remove(folder, None)
             cleaned.append(folder.label)
         return cleaned
@@ -204,15 +143,3 @@ class Reaper:
                 "Mounts": [mount],
             },
         }
-
-
-def remove_tree(path: Path) -> bool:
-    """Remove a folder of whatever modes; False when something in it belongs to another user."""
-    deadline = time.monotonic() + 2
-    while path.exists():
-        shutil.rmtree(path, ignore_errors=True)
-        if path.exists() and (os.geteuid() != 0 or time.monotonic() > deadline):
-            return False
-        if path.exists():
-            time.sleep(0.05)
-    return True

@@ -1,27 +1,19 @@
-"""The control folder of a box: scripts and command files of its steps, on this host or by archive.
+"""The control folder of a box on this host: scripts and command files of its steps.
 
 What comes back from a box is hostile: a step can replace a file by a link to anything. Everything
 is therefore opened relative to a held descriptor of the step's folder, without following links,
 and must be a regular file of bounded size.
 """
 
-import io
 import os
 import secrets
 import stat
-import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from docker import APIClient
-
-INSIDE = "/github/pipe"
 #: A command file may hold this many bytes; more is refused.
 LIMIT = 32 << 20
-PIPE_BYTES = 1 << 20
-F_SETPIPE_SZ = 1031
 
 
 class RefusedFile(Exception):  # noqa: N818 - it is a verdict on a file, not an error of ours
@@ -41,18 +33,27 @@ class Folder(Protocol):
     def close(self) -> None: ...
 
 
+def read_back(folder: Folder, names: Iterable[str]) -> tuple[dict[str, bytes], dict[str, str]]:
+    """The files that a step left, and why others were refused."""
+    files: dict[str, bytes] = {}
+    refused: dict[str, str] = {}
+    for name, content in folder.collect(names):
+        if isinstance(content, bytes):
+            files[name] = content
+        else:
+            refused[name] = str(content)
+    return files, refused
+
+
 class HostFolder:
-    """A step's folder that the box sees through a bind mount."""
+    """A step's folder that the box sees as it is, or through a bind mount."""
 
-    def __init__(self, parent: int) -> None:
-        self._name = secrets.token_hex(8)
-        os.mkdir(self._name, dir_fd=parent)
-        self._fd = os.open(self._name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    def __init__(self, parent: int, inside: str) -> None:
+        name = secrets.token_hex(8)
+        self.inside = f"{inside}/{name}"
+        os.mkdir(name, dir_fd=parent)
+        self._fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
         os.fchmod(self._fd, 0o777)
-
-    @property
-    def inside(self) -> str:
-        return f"{INSIDE}/{self._name}"
 
     def put(self, files: Mapping[str, bytes]) -> None:
         """Create the files; every user of the box may write to them."""
@@ -113,21 +114,13 @@ def _read_regular(fd: int) -> bytes:
         return file.read(LIMIT)
 
 
-def widen(fd: int) -> None:
-    """Let a pipe hold more, so that a step waits less for its reader; kernels may refuse."""
-    import fcntl
-
-    try:
-        fcntl.fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES)
-    except OSError:
-        return
-
-
 class HostControl:
     """The control folder as a folder of this host: 0777, under a parent that only its owner enters."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, inside: str) -> None:
+        """`inside` is how the box names the folder that is `path` here."""
         self.path = path
+        self._inside = inside
         path.mkdir()
         path.chmod(0o777)
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -144,80 +137,7 @@ class HostControl:
         return os.open(self.path / name, os.O_RDONLY | os.O_NONBLOCK)
 
     def folder(self) -> HostFolder:
-        return HostFolder(self._fd)
+        return HostFolder(self._fd, self._inside)
 
     def close(self) -> None:
         os.close(self._fd)
-
-
-class ArchiveFolder:
-    """A step's folder in a box whose files this host cannot see: everything goes by tar archive."""
-
-    def __init__(self, api: "APIClient", container: str) -> None:
-        self._api = api
-        self._container = container
-        self._name = secrets.token_hex(8)
-
-    @property
-    def inside(self) -> str:
-        return f"{INSIDE}/{self._name}"
-
-    def put(self, files: Mapping[str, bytes]) -> None:
-        archive = io.BytesIO()
-        with tarfile.open(fileobj=archive, mode="w") as tar:
-            folder = tarfile.TarInfo(self._name)
-            folder.type, folder.mode = tarfile.DIRTYPE, 0o777
-            tar.addfile(folder)
-            for name, data in files.items():
-                entry = tarfile.TarInfo(f"{self._name}/{name}")
-                entry.size, entry.mode = len(data), 0o666
-                tar.addfile(entry, io.BytesIO(data))
-        self._api.put_archive(self._container, INSIDE, archive.getvalue())
-
-    def collect(self, names: Iterable[str]) -> Iterator[tuple[str, bytes | RefusedFile]]:
-        wanted = set(names)
-        found = dict(self._read(wanted)) if wanted else {}
-        for name in wanted:
-            yield name, found.get(name, b"")
-
-    def _read(self, wanted: set[str]) -> Iterator[tuple[str, bytes | RefusedFile]]:
-        blocks, _ = self._api.get_archive(self._container, self.inside)
-        with tarfile.open(fileobj=BlockReader(blocks), mode="r|") as tar:
-            for entry in tar:
-                name = entry.name.partition("/")[2]
-                if name not in wanted:
-                    continue
-                if not entry.isreg():
-                    yield name, RefusedFile("it is no longer a regular file")
-                elif entry.size > LIMIT:
-                    yield name, RefusedFile(f"it holds {entry.size} bytes, more than {LIMIT}")
-                else:
-                    file = tar.extractfile(entry)
-                    yield name, file.read() if file else b""
-
-    def close(self) -> None:
-        return
-
-
-class BlockReader(io.RawIOBase):
-    """Blocks of bytes as a file to read from."""
-
-    def __init__(self, blocks: Iterable[bytes]) -> None:
-        self._blocks = iter(blocks)
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        parts, have = [self._rest], len(self._rest)
-        while size < 0 or have < size:
-            block = next(self._blocks, None)
-            if block is None:
-                break
-            parts.append(block)
-            have += len(block)
-        data = b"".join(parts)
-        cut = len(data) if size < 0 else size
-        self._rest = data[cut:]
-        return data[:cut]
