@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import stat
@@ -23,7 +24,7 @@ from runner.project import (
     take_snapshot,
     unpin_snapshot,
 )
-from runner.project.manifest import SourceChangedError, read_entry
+from runner.project.manifest import SourceChangedError, from_bytes, read_entry
 from runner.project.shelf import Shelf
 from runner.project.tree import PLAIN, copy_paths
 
@@ -786,6 +787,49 @@ def test_processes_at_once(repo: Path, home: Path) -> None:
     ]
     problems = [process.communicate()[1].decode() for process in started]
     assert problems == ["", "", ""]
+
+
+_CHANGE = """
+import sys
+from pathlib import Path
+from runner.project import find_project, open_variant, take_snapshot
+root, home = Path(sys.argv[1]), Path(sys.argv[2])
+for number in range(10**9):
+    for name in ("a.txt", f"many/{number % 7}/file-{number % 200}"):
+        (root / name).write_text(str(number))
+    with take_snapshot(find_project(root), home) as snapshot:
+        open_variant(snapshot)
+"""
+
+
+def test_a_process_killed_at_any_moment_leaves_whole_trees(repo: Path, home: Path) -> None:
+    write(repo, {f"many/{index % 7}/file-{index}": str(index) for index in range(200)})
+    with take(repo, home) as snapshot:
+        shelf = snapshot.tree.parent
+    for _ in range(5):
+        command = [sys.executable, "-c", _CHANGE, str(repo), str(home)]
+        with subprocess.Popen(command) as process:
+            while not any(shelf.glob("tmp-*/*")):
+                assert process.poll() is None
+            process.kill()
+        with take(repo, home) as again:
+            open_variant(again)
+            trees = [path for path in shelf.iterdir() if path.is_dir() and path.name[:4] != "git-"]
+            assert again.tree in trees
+            assert all(is_whole(tree) for tree in trees)
+            assert fingerprint_of_text(again.tree) == fingerprint_of_text(repo)
+        known = {file.name.removesuffix(".lock") for file in shelf.glob("*.lock")}
+        owned = {re.split(r"[.]|-open", path.name)[0] for path in shelf.iterdir()}
+        assert owned - {"lock", "scan", "boot"} == known
+
+
+def is_whole(tree: Path) -> bool:
+    manifest = from_bytes((tree.parent / f"{tree.name[:32]}.manifest").read_bytes())
+    found = {
+        os.fsencode(name): read_entry(tree, os.fsencode(name), (tree / name).lstat().st_mode)
+        for name in names(tree)
+    }
+    return found == manifest
 
 
 def test_a_killed_process_holds_nothing(repo: Path, home: Path) -> None:

@@ -49,6 +49,7 @@ def make_layer(shelf: Shelf, facts: GitFacts) -> str:
             _write(folder / ".git", files)
             _date_index(facts.checkout, folder / ".git")
             folder.chmod(0o777)
+            shelf.add(name)
             folder.rename(shelf.folder / name)
     return name
 

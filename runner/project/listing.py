@@ -24,7 +24,7 @@ def start_listing(root: Path) -> Listing | None:
     return start_git(checkout, *_LIST) if checkout else None
 
 
-def finish_listing(listing: Listing) -> bytes:
+def finish_listing(root: Path, listing: Listing) -> bytes:
     """What git printed: paths, each ended by NUL, in an order that depends on the tree alone.
 
     Raises EnvironmentMissingError with git's own words when it failed.
@@ -33,8 +33,8 @@ def finish_listing(listing: Listing) -> bytes:
     if listing.returncode != 0:
         reason = os.fsdecode(problem).strip() or f"exit code {listing.returncode}"
         raise EnvironmentMissingError(
-            f"git could not list the files of this checkout: {reason}",
-            hint="`git status` should work here first",
+            f"git could not list the files of {root}: {reason}",
+            hint="`git status` should work there first",
         )
     return out
 
@@ -65,7 +65,7 @@ def nested_paths(root: Path, folder: bytes) -> set[bytes]:
     listing = start_listing(inner)
     if listing is None:
         return {folder + b"/"}
-    return {folder + b"/" + path for path in source_paths(inner, finish_listing(listing))}
+    return {folder + b"/" + path for path in source_paths(inner, finish_listing(inner, listing))}
 
 
 def _walk(root: Path) -> Iterator[bytes]:

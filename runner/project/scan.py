@@ -49,7 +49,7 @@ def scan(root: Path, exclude: Path, known: Scan | None) -> Scan:
     listing = start_listing(root)
     # The files of last time are looked at while git lists: almost always they are the same.
     seen = _traits(root, known.manifest) if known and known.listed and listing else None
-    listed = finish_listing(listing) if listing else None
+    listed = finish_listing(root, listing) if listing else None
     digest = hashlib.sha256(listed).hexdigest() if listed is not None else ""
     if known is None or seen is None or known.listed != digest:
         return _compare(root, _find(root, exclude, listed), digest, known, started)

@@ -46,6 +46,10 @@ class Shelf:
         finally:
             hold.release()
 
+    def add(self, name: str) -> None:
+        """Make a name known before its folders are, so that they are found if their maker dies."""
+        self._lock_file(name).touch(mode=0o600)
+
     def hold(self, name: str) -> Hold:
         """Keep `name` from being claimed until the hold is released; it becomes the newest."""
         hold = _lock(self._lock_file(name), fcntl.LOCK_SH)

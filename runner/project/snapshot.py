@@ -79,7 +79,7 @@ def take_snapshot(project: Project, home: Path) -> Snapshot:
     shelf = Shelf(sub_folder(home, "snapshots", _project_id(project.root)))
     try:
         with trusted(shelf, _FLAVOURS):
-            return _take(shelf, project, home)
+            return _take(shelf, project, home.resolve())
     except OSError as error:
         raise EnvironmentMissingError(
             f"cannot copy the source of {project.root}: {error}"

@@ -87,6 +87,7 @@ def put_tree(shelf: Shelf, name: str, flavour: Flavour, manifest: Manifest, sour
     with shelf.temporary() as staged:
         # All that can fail comes first: a base is taken apart only when every new file is at hand.
         update.stage(source, staged)
+        shelf.add(name)
         _manifest_file(shelf, name).write_bytes(to_bytes(manifest))
         with update.completed(staged) as tree:
             tree.rename(target)
