@@ -315,6 +315,30 @@ class DockerEngine:
             "memory": f"{info.get('MemTotal', 0) >> 20} MiB",
         }
 
+    def probe(self) -> str:
+        """How near the engine is, found out by opening a box of any image that is here.
+
+        Raises EngineError when there is none that can be used.
+        """
+        self.check()
+        for image in self._api.images(quiet=True):
+            with (
+                contextlib.suppress(EngineError),
+                tempfile.TemporaryDirectory(dir=self._home) as tree,
+            ):
+                workspace = Workspace(layers=(Path(tree),))
+                spec = BoxSpec(0, "doctor", 1, "", Image(str(image), "never"), workspace)
+                self.open(spec, lambda *_: None).close("success")
+                self.finish()
+                return self._way()
+        raise EngineError(
+            "image", "no image is here to try the engine with", hint="`docker pull debian:12`"
+        )
+
+    def _way(self) -> str:
+        tree = "overlay" if self._overlay else "copies (no overlay)"
+        return f"{self._locality.value if self._locality else 'unknown'}, workspace by {tree}"
+
     def clean(self, *, kept: bool) -> list[str]:
         """Remove boxes whose runner is gone, those kept on purpose too if asked; gives their names."""
         self.check()

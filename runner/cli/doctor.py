@@ -1,0 +1,119 @@
+"""`pipe doctor`: what this machine has, what it lacks, and what was left behind."""
+
+import json
+import platform
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from runner.errors import EXIT_ENVIRONMENT, EnvironmentMissingError
+from runner.project import home_folder
+
+#: Less free disk than this is worth a warning, in bytes.
+LITTLE_DISK = 2 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the diagnosis."""
+
+    name: str
+    level: Literal["ok", "warning", "error"]
+    text: str
+    hint: str = ""
+
+
+@click.command("doctor", short_help="Check engine, versions, disk and leftovers.")
+@click.option("--clean", is_flag=True, help="Remove what runs left behind, kept boxes too.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_context
+def command(context: click.Context, /, clean: bool, as_json: bool) -> None:
+    """Check what runs need on this machine. Exits with 4 when something essential is missing."""
+    home = home_folder()
+    findings = [*_versions(), _git(), _disk(home), *_engine(home, clean), _store(home)]
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            _print(finding)
+    if any(finding.level == "error" for finding in findings):
+        context.exit(EXIT_ENVIRONMENT)
+
+
+def _print(finding: Finding) -> None:
+    colour = {"ok": "green", "warning": "yellow", "error": "red"}[finding.level]
+    click.echo(f"{click.style(finding.level, fg=colour):<8} {finding.name}: {finding.text}")
+    if finding.hint:
+        click.echo(f"         {finding.hint}")
+
+
+def _versions() -> Iterator[Finding]:
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    yield Finding("pipe", "ok", f"{version('pipe-runner')}, {python}, {platform.platform()}")
+    yield Finding("sqlite", "ok", sqlite3.sqlite_version)
+
+
+def _git() -> Finding:
+    try:
+        found = subprocess.run(["git", "--version"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        text = "not found: runs see all files of a folder, and no history"
+        return Finding("git", "warning", text, "install git")
+    return Finding("git", "ok", found.stdout.removeprefix("git version ").strip())
+
+
+def _disk(home: Path) -> Finding:
+    usage = shutil.disk_usage(home)
+    text = f"{usage.free >> 20} MiB free at {home}"
+    if usage.free < LITTLE_DISK:
+        return Finding("disk", "warning", text, "set PIPE_HOME to a folder on a larger disk")
+    return Finding("disk", "ok", text)
+
+
+def _engine(home: Path, clean: bool) -> Iterator[Finding]:
+    from runner.engines.docker import DockerEngine, EngineError
+
+    engine = DockerEngine(home)
+    try:
+        facts = engine.describe()
+    except EnvironmentMissingError as error:
+        yield Finding("engine", "error", error.message, error.hint)
+        return
+    yield Finding("engine", "ok", ", ".join(f"{name} {value}" for name, value in facts.items()))
+    try:
+        mode = engine.probe()
+    except EngineError as error:
+        yield Finding("mode", "warning", f"unknown: {error.message}", error.hint)
+    else:
+        yield Finding("mode", "ok", mode)
+    yield _leftovers(home, engine.clean(kept=True) if clean else None)
+    engine.finish()
+
+
+def _leftovers(home: Path, cleaned: list[str] | None) -> Finding:
+    from runner.engines.folders import boxes
+
+    if cleaned is not None:
+        return Finding("leftovers", "ok", f"removed {len(cleaned)}")
+    kept = list(boxes(home).glob("*/kept"))
+    if kept:
+        text = f"{len(kept)} boxes were kept for you"
+        return Finding("leftovers", "warning", text, "`pipe doctor --clean` removes them")
+    return Finding("leftovers", "ok", "none")
+
+
+def _store(home: Path) -> Finding:
+    from runner.store import Store
+
+    try:
+        with Store.open(home):
+            return Finding("store", "ok", str(home / "pipe.db"))
+    except EnvironmentMissingError as error:
+        return Finding("store", "error", error.message, error.hint)
