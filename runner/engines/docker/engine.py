@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.engines.box import ARCHITECTURES, BoxFacts, BoxSpec, EngineError, Image, Progress
+from runner.engines.box import ARCHITECTURES, BoxFacts, BoxSpec, EngineError, Image, Progress, Workspace
 from runner.engines.control import HostControl
 from runner.engines.docker import workspace
 from runner.engines.docker.archive import CONTROL, ArchiveFolder
@@ -307,7 +307,7 @@ class DockerEngine:
         version, info = self._api.version(), self._api.info()
         return {
             "version": str(version["Version"]),
-            "api": f"{self._api.api_version} of {version.get('MinAPIVersion', '?')} to {version['ApiVersion']}",
+            "api": f"{version.get('MinAPIVersion', '?')} to {version['ApiVersion']}",
             "storage": str(info.get("Driver", "?")),
             "cgroups": f"v{info.get('CgroupVersion', '1')}",
             "machine": f"{info.get('OSType', '?')}/{info.get('Architecture', '?')}",
