@@ -81,7 +81,7 @@ def test_source_and_caret_are_shown_also_when_yaml_cannot_be_read() -> None:
 def test_without_files_everything_in_the_project_is_checked() -> None:
     write("pipelines/b.yml", GOOD)
     write("pipelines/a.yaml", BAD)
-    write("pipelines/pipe.yaml", "no: pipeline")
+    write("pipelines/pipe.yaml", "# configuration")
     write(".github/workflows/ci.yml", GOOD)
     result = call(validate.command)
     assert result.exit_code == 2
@@ -118,6 +118,33 @@ def test_json(option: str) -> None:
         ("warning", "script-injection", 6, 23),
         ("error", "expression", 6, 55),
     ]
+
+
+PLUGIN = """\
+from runner.plugin import PluginStep, hookimpl
+
+
+@hookimpl
+def steps():
+    return [PluginStep("greet", {"required": ["name"]}, lambda call: None)]
+"""
+
+
+def test_steps_of_plugins_are_known_and_what_is_passed_to_them_is_checked() -> None:
+    write("plugins/greet.py", PLUGIN)
+    write("pipelines/p.yaml", GOOD.replace("run: make", "uses: greet\n      - uses: gret"))
+    shown = call(validate.command).stdout
+    assert "p.yaml:6:9: error[missing-key]" in shown
+    assert "p.yaml:7:15: error[unknown-step]: no plugin brings a step named `gret`" in shown
+    assert "did you mean `greet`?" in shown
+
+
+def test_a_broken_plugin_is_told_apart_from_the_pipelines() -> None:
+    write("plugins/greet.py", "import nowhere_to_be_found\n")
+    write("pipelines/p.yaml", GOOD)
+    result = call(validate.command, "--json")
+    assert json.loads(result.stdout)["valid"] is True
+    assert "nowhere_to_be_found" in result.stderr
 
 
 # -- graph --

@@ -33,7 +33,8 @@ def show(problems: Iterable[Problem]) -> None:
     found = tuple(problems)
     files = {problem.position.file for problem in found if problem.position}
     texts = {file: read_source(_find(file)) for file in files}
-    click.echo(render(found, texts, is_colored(sys.stderr)), err=True)
+    if found:
+        click.echo(render(found, texts, is_colored(sys.stderr)), err=True)
 
 
 def read_source(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.problems import is_colored, read_source, render, to_json
+from runner.cli.problems import is_colored, read_source, render, show, to_json
 from runner.errors import EXIT_INVALID, InvalidInputError, Problem
 
 if TYPE_CHECKING:
@@ -56,15 +56,19 @@ def command(context: click.Context, files: tuple[str, ...], form: str) -> None:
     Without FILE, checks everything in pipelines/ and .github/workflows/.
     Exits with 2 when there is an error; warnings alone are fine.
     """
-    steps: StepSchemas = {}
-    verdicts = [validate(path, steps) for path in dict.fromkeys(_paths(files))]
+    from runner.plugins import load_plugins
+    from runner.project import find_project
+
+    plugins = load_plugins(find_project(Path()).folder / "plugins")
+    show(plugins.problems)
+    verdicts = [validate(path, plugins.schemas) for path in dict.fromkeys(_paths(files))]
     color = is_colored(sys.stdout)
     click.echo(_as_json(verdicts) if form == "json" else _as_text(verdicts, color), color=color)
     if any(verdict.errors for verdict in verdicts):
         context.exit(EXIT_INVALID)
 
 
-def validate(path: Path, steps: "StepSchemas") -> Verdict:
+def validate(path: Path, schemas: "StepSchemas") -> Verdict:
     """Read, parse and lint one file; every problem is in the verdict, none is raised."""
     from runner.lint import lint, lint_expressions
     from runner.parse import parse
@@ -79,7 +83,7 @@ def validate(path: Path, steps: "StepSchemas") -> Verdict:
     except InvalidInputError as error:
         problems = _merged(error.problems, lint_expressions(document))
         return Verdict(str(path), document.text, 0, problems)
-    problems = tuple(lint(pipeline, document, steps))
+    problems = tuple(lint(pipeline, document, schemas))
     return Verdict(str(path), document.text, len(pipeline.jobs), problems)
 
 
