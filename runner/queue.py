@@ -15,7 +15,7 @@ from runner.parse.build import ACTIONS, build
 from runner.plan import Decision, JobState, Plan, PlannedJob, expanded, ready
 from runner.source import load
 from runner.store import Store, hot
-from runner.store.process import is_alive, process_identity
+from runner.store.process import is_alive, is_visible, process_identity
 from runner.store.rows import StoredJob, StoredRun, Submission, blocked, job_state
 
 __all__ = [
@@ -146,10 +146,14 @@ def next_due(store: Store) -> float | None:
 
 
 def rescue(store: Store, now: float) -> list[Event]:
-    """Ends the runs whose process is gone as failures; returns the events recorded for them."""
+    """Ends the runs whose process is gone as failures; returns the events recorded for them.
+
+    A process in another container is gone when it has not renewed a lease for long.
+    """
     events: list[Event] = []
-    for run, owner in hot.owned_runs(store.notes):
-        if not is_alive(owner):
+    for run, owner, held_until in hot.owned_runs(store.notes):
+        is_silent = now > held_until + LEASE_SECONDS
+        if not is_alive(owner) or (is_silent and not is_visible(owner)):
             events += _change(store, run, now, lambda change: change.lose())
     return events
 

@@ -535,6 +535,18 @@ def test_a_run_that_waited_when_its_process_was_killed_is_lost(store: Store) -> 
     ]
 
 
+def test_a_run_of_another_container_is_lost_when_its_lease_has_ended_for_long(store: Store) -> None:
+    pid, start_time, boot = queue.process_identity().split(":")
+    elsewhere = f"{pid}:{start_time}:{boot.partition('/')[0]}/1"
+    submit(store, ONE, now=1.0, owner=elsewhere)
+    assert queue.rescue(store, 1.0 + queue.LEASE_SECONDS) == []
+    found = lease(store, now=2.0, run=1)
+    assert queue.renew(store, found, now=100.0)
+    assert queue.rescue(store, found.deadline + 2 * queue.LEASE_SECONDS) == []
+    gone = 100.0 + 2 * queue.LEASE_SECONDS + 0.1
+    assert told(queue.rescue(store, gone)) == ["failure build", "failure"]
+
+
 def test_runs_that_belong_to_the_queue_or_a_live_process_are_left_alone(store: Store) -> None:
     submit(store, ONE)
     submit(store, ONE, owner=queue.process_identity())

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -688,6 +689,16 @@ def test_a_process_number_that_was_used_again_is_another_process() -> None:
     assert not process.is_alive(f"{pid}:{start_time}:another-boot/{boot.partition('/')[2]}")
 
 
+@pytest.mark.skipif(shutil.which("ps") is None, reason="needs ps")
+def test_start_times_where_there_is_no_proc() -> None:
+    ours = process._listed_start_time(os.getpid())
+    assert ours == process._listed_start_time(os.getpid()) != ""
+    assert process._listed_start_time(999999999) == ""
+
+
 def test_a_process_of_another_container_counts_as_alive() -> None:
     boot = process.process_identity().rpartition(":")[2].partition("/")[0]
-    assert process.is_alive(f"999999999:1:{boot}/1")
+    other = f"999999999:1:{boot}/1"
+    assert (process.is_alive(other), process.is_visible(other)) == (True, False)
+    assert process.is_visible(process.process_identity())
+    assert process.is_visible("999999999:1:another-boot/1")

@@ -78,7 +78,12 @@ _NEXT_DUE = "SELECT min(due_at) AS due_at FROM job WHERE state = 'scheduled'"
 _TO_CANCEL = """
 SELECT run, key FROM job WHERE state = 'running' AND worker = :worker AND cancel_requested
 """
-_OWNED_RUNS = "SELECT id, owner FROM run WHERE state != 'finished' AND owner != ''"
+_OWNED_RUNS = """
+SELECT id, owner, max(created_at, coalesce((
+    SELECT max(max(coalesce(lease_until, 0), coalesce(due_at, 0), coalesce(finished_at, 0)))
+    FROM job WHERE job.run = run.id), 0)) AS held_until
+FROM run WHERE state != 'finished' AND owner != ''
+"""
 _EVENTS = "SELECT seq, data FROM event WHERE run = :run AND seq > :after ORDER BY seq"
 
 
@@ -195,11 +200,11 @@ def jobs_to_cancel(connection: Connection, worker: str) -> list[tuple[int, str]]
     return [(row["run"], row["key"]) for row in rows]
 
 
-def owned_runs(connection: Connection) -> list[tuple[int, str]]:
-    """The unfinished runs that belong to a process, and which."""
+def owned_runs(connection: Connection) -> list[tuple[int, str, float]]:
+    """The unfinished runs that belong to a process, which, and until when it gave signs of life."""
     with connection.reading() as database:
         rows = database.execute(_OWNED_RUNS).fetchall()
-    return [(row["id"], row["owner"]) for row in rows]
+    return [(row["id"], row["owner"], row["held_until"]) for row in rows]
 
 
 def events_after(connection: Connection, run: int, after: int) -> list[tuple[int, Event]]:

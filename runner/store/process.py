@@ -15,17 +15,25 @@ def process_identity() -> str:
 
 
 def is_alive(identity: str) -> bool:
-    """Whether that process still runs.
+    """Whether that process still runs; one that cannot be seen from here counts as alive."""
+    return not is_visible(identity) or _is_running(identity)
 
-    One in another container of this machine cannot be seen from here, and counts as alive.
-    """
-    pid, _, rest = identity.partition(":")
-    start_time, _, boot = rest.rpartition(":")
-    machine, _, container = boot.partition("/")
+
+def is_visible(identity: str) -> bool:
+    """Whether it can be known from here that the process ended: not from another container."""
+    machine, _, container = _boot_of(identity).partition("/")
     here, _, our_container = _boot().partition("/")
-    if machine != here:
-        return False
-    return container != our_container or _start_time(int(pid)) == start_time
+    return machine != here or container == our_container
+
+
+def _is_running(identity: str) -> bool:
+    pid, _, rest = identity.partition(":")
+    start_time = rest.rpartition(":")[0]
+    return _boot_of(identity) == _boot() and _start_time(int(pid)) == start_time
+
+
+def _boot_of(identity: str) -> str:
+    return identity.rpartition(":")[2]
 
 
 def _start_time(pid: int) -> str:
