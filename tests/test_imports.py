@@ -20,6 +20,7 @@ ROOMS = {
     "matrix": "",
     "lint": "cronsim",
     "plan": "",
+    "inputs": "",
     "project": "pathspec platformdirs",
     "secrets": "",
     "store": "sqlmodel sqlalchemy alembic",
