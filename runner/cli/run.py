@@ -23,6 +23,7 @@ from runner.errors import (
 
 if TYPE_CHECKING:
     from runner.cli.loading import Loaded
+    from runner.engines.box import Image
     from runner.events import RunFinished
     from runner.execute.task import Policy
     from runner.model import Pipeline
@@ -288,12 +289,15 @@ class _Run:
         policy = self._policy()
         docker = DockerEngine(home)
         with _Beside(lambda: self._snapshot(home)) as snapshot:
-            if self._needs_docker(policy):
+            images = self._images(policy)
+            if images:
                 docker.check()
             with Store.open(home) as store:
                 self._rescue(store)
                 taken = snapshot.result()
                 engines = {"docker": docker, "host": HostEngine(home)}
+                if len(images) > 1:
+                    docker.prefetch(images)
                 try:
                     return self._work(store, Storage(home), engines, policy, taken)
                 finally:
@@ -318,18 +322,17 @@ class _Run:
             debug=self._verbose,
         )
 
-    def _needs_docker(self, policy: "Policy") -> bool:
-        """Whether any job may need the engine; refuses what no machine here can run."""
+    def _images(self, policy: "Policy") -> "list[Image]":
+        """The images that are known to be needed; refuses what no machine here can run."""
         from runner.execute.place import choose
         from runner.expressions import has_expression
 
-        needed = False
+        images = []
         for job in self._prepared.pipeline.jobs.values():
-            if job.container or has_expression(str(job.runs_on)):
-                needed = True
-                continue
-            needed |= not choose(job.runs_on, None, policy).host
-        return needed
+            if not has_expression(f"{job.runs_on} {job.container}"):
+                place = choose(job.runs_on, job.container, policy)
+                images += [] if place.host else [place.image]
+        return list(dict.fromkeys(images))
 
     def _snapshot(self, home: Path) -> "Snapshot | None":
         from runner.project import take_snapshot

@@ -13,7 +13,15 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.engines.box import ARCHITECTURES, BoxFacts, BoxSpec, EngineError, Image, Progress, Workspace
+from runner.engines.box import (
+    ARCHITECTURES,
+    BoxFacts,
+    BoxSpec,
+    EngineError,
+    Image,
+    Progress,
+    Workspace,
+)
 from runner.engines.control import HostControl
 from runner.engines.docker import workspace
 from runner.engines.docker.archive import CONTROL, ArchiveFolder
@@ -76,6 +84,11 @@ class DockerEngine:
             self._images = Images(self._api)
             self._reaper = Reaper(self._api, self._home)
             self._reaper.clean_soon()
+
+    def prefetch(self, images: Sequence[Image]) -> None:
+        """Get, on the side, images that jobs are going to need."""
+        self.check()
+        self._images.prefetch(images)
 
     @property
     def locality(self) -> Locality | None:

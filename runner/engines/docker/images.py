@@ -1,7 +1,8 @@
 """Getting an image: what is there already, pulling with progress, and clear refusals."""
 
+import contextlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,11 +45,24 @@ class Images:
         self._lock = threading.Lock()
         self._pulls: dict[str, threading.Lock] = {}
         self._pulled: set[str] = set()
+        self._watchers: dict[str, list[Progress]] = {}
+
+    def prefetch(self, images: Sequence[Image]) -> None:
+        """Start to get images that will be needed, on the side; one that fails is tried again, and
+        complained about, by the job that needs it."""
+
+        def get_all() -> None:
+            for image in images:
+                with contextlib.suppress(EngineError):
+                    self.get(image, lambda *_: None)
+
+        threading.Thread(target=get_all, name="pipe-prefetch", daemon=True).start()
 
     def get(self, image: Image, progress: Progress) -> ImageFacts:
         """Facts of the image, pulled first if its policy says so. Raises EngineError."""
         with self._lock:
             lock = self._pulls.setdefault(image.name, threading.Lock())
+            self._watchers.setdefault(image.name, []).append(progress)
         with lock:
             facts = None if self._must_pull(image) else self._inspect(image.name)
             if facts:
@@ -59,12 +73,17 @@ class Images:
                     f"image `{image.name}` is not on this machine, and `pull: never` forbids to get it",
                     hint=f"`docker pull {image.name}`, or build it first",
                 )
-            self._pull(image, progress)
+            self._pull(image)
             self._pulled.add(image.name)
             facts = self._inspect(image.name)
         if facts is None:
             raise EngineError("image", f"image `{image.name}` is gone right after it was pulled")
         return facts
+
+    def _tell(self, image: str, current: int, total: int, done: bool) -> None:
+        """To all that wait for the image."""
+        for watcher in list(self._watchers[image]):
+            watcher(image, current, total, done)
 
     def _must_pull(self, image: Image) -> bool:
         return image.pull == "always" and image.name not in self._pulled
@@ -87,7 +106,7 @@ class Images:
             user=config.get("User") or "",
         )
 
-    def _pull(self, image: Image, progress: Progress) -> None:
+    def _pull(self, image: Image) -> None:
         from docker.errors import APIError
         from requests.exceptions import RequestException
 
@@ -99,7 +118,7 @@ class Images:
             lines = self._api.pull(
                 repository, tag=tag, stream=True, decode=True, auth_config=auth or None
             )
-            _follow_pull(image.name, lines, progress)
+            _follow_pull(image.name, lines, self._tell)
         except (APIError, RequestException) as error:
             raise _pull_error(image.name, str(getattr(error, "explanation", error))) from error
 
