@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.actions.checkout import checkout, is_checkout
 from runner.engines.box import Box, Finished, Image, Process
-from runner.errors import InvalidInputError
+from runner.errors import InvalidInputError, PipeError
 from runner.events import Emit, ImagePulling, Result, StepFinished, StepStarted, SummaryWritten
 from runner.execute.command_files import CommandFileError, parse_pairs, parse_path
 from runner.execute.contexts import JobState, job_contexts, status_functions, variables
@@ -18,7 +18,7 @@ from runner.execute.log import StepLog
 from runner.execute.output import OutputFilter
 from runner.execute.reporting import CommandState, Reporter
 from runner.execute.shells import argv_for, script_name, script_text
-from runner.execute.step_call import BoxStepCall
+from runner.execute.step_call import BoxStepCall, StepStoppedError
 from runner.execute.stopping import JobClock, StepStop
 from runner.execute.task import JobTask
 from runner.expressions import (
@@ -297,20 +297,27 @@ class StepRun:
     def _call_plugin(self, contexts: dict[str, Any], reporter: Reporter) -> StepEnd:
         plugin = self.around.task.steps[self.step.uses or ""]
         with_ = self._evaluate(self.step.with_, contexts)
+        stop = self._stop(contexts)
         call = BoxStepCall(
             box=self.around.box,
             with_=with_,
             env=contexts["env"],
-            cwd=self._folder(contexts),
-            stop=self._stop(contexts),
+            workspace=self.around.box.facts.workspace,
+            stop=stop,
             write=lambda data: self.around.log.write(self.number, self.around.masker.mask(data)),
             reporter=reporter,
         )
         try:
             plugin.run(call)
+        except StepStoppedError as error:
+            self._say(f"##[error]{error}")
+            ended: Result = "failure" if stop.timed_out == "step" else "cancelled"
+            return StepEnd(ended, ended, reason=error.reason)
         except StepFailedError as error:
             self._say(f"##[error]{error}")
             return StepEnd("failure", "failure")
+        except PipeError:
+            raise
         except Exception as error:
             self._say(f"##[error]the plugin's step `{plugin.name}` crashed: {error!r}")
             return StepEnd("failure", "failure", reason="plugin")
