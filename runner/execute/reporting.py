@@ -77,7 +77,7 @@ class Reporter:
             return None
         shown = _HANDLERS[command.name](self, command)
         if shown is None and self.state.echo and command.name != "add-mask":
-            return command.line.encode()
+            return command.raw
         return shown
 
     def add_variables(self, pairs: Mapping[str, str]) -> None:
