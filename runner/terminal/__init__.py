@@ -1,0 +1,77 @@
+"""What a run looks like in a terminal: live, as plain lines, as JSON, or hardly at all."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Self, TextIO
+
+from runner.errors import EnvironmentMissingError
+from runner.events import Emit
+from runner.terminal.live import LiveView
+from runner.terminal.outlet import Outlet, can_redraw, wants_colour
+from runner.terminal.plain import PlainView
+from runner.terminal.quiet import QuietView
+from runner.terminal.records import JsonView
+from runner.terminal.report import Rerun
+from runner.terminal.transcript import Read
+from runner.terminal.words import Paint
+
+__all__ = ["Mode", "Read", "Rerun", "View", "open_view"]
+
+Mode = Literal["auto", "live", "plain", "json", "quiet"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A sink that shows one run; any thread may call `emit`. Closing it leaves the terminal tidy."""
+
+    emit: Emit
+    close: Callable[[], None]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_view(
+    stream: TextIO,
+    *,
+    mode: Mode = "auto",
+    read: Read,
+    rerun: Rerun,
+    environ: Mapping[str, str],
+) -> View:
+    """A view of one run on `stream`, which needs a `buffer` for bytes, as `sys.stdout` has.
+
+    `auto` is live on a terminal and plain elsewhere, in CI, and where TERM is dumb. `read` gives
+    the bytes of any part of the ranges that `OutputWritten` named, with secrets masked; it is
+    called with such an event for that part. `rerun` gives the command that runs the run again, or
+    an empty text.
+    Raises EnvironmentMissingError when a live view is asked for and the stream is no terminal.
+    """
+    outlet, paint = Outlet(stream), Paint(wants_colour(stream, environ))
+    view: LiveView | PlainView | JsonView | QuietView
+    match _chosen(mode, stream, environ):
+        case "live":
+            view = LiveView(outlet, read, rerun, paint)
+        case "json":
+            view = JsonView(outlet, read)
+        case "quiet":
+            view = QuietView(outlet, paint)
+        case _:
+            view = PlainView(outlet, read, rerun, paint)
+    return View(view.emit, view.close)
+
+
+def _chosen(mode: Mode, stream: TextIO, environ: Mapping[str, str]) -> Mode:
+    redraws = can_redraw(stream, environ)
+    if mode == "auto":
+        in_ci = environ.get("CI", "").lower() not in ("", "0", "false")
+        return "live" if redraws and not in_ci else "plain"
+    if mode == "live" and not redraws:
+        raise EnvironmentMissingError(
+            "the live view needs a terminal that can move its cursor",
+            hint="leave the choice to `auto`, or take `plain`",
+        )
+    return mode
