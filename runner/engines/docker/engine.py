@@ -116,7 +116,7 @@ class DockerEngine:
     def _open(self, spec: BoxSpec, image: ImageFacts) -> DockerBox:
         with contextlib.ExitStack() as undo:
             folder = BoxFolder.create(self._home)
-            undo.callback(self._reaper.remove, folder, None)
+            undo.callback(self._reaper.remove, folder)
             config = self._config(spec, image, folder)
             plan = Plan(spec, image, folder, config, self._locality or Locality.LOCAL)
             apply_options(spec.options, config)
@@ -257,7 +257,7 @@ class DockerEngine:
             return self._open_beside(plan, container, image, progress)
 
         box = DockerBox(facts, attached, runner, self._api, memory, open_beside)
-        box.on_close(lambda result: self._close(plan, container, result))
+        box.on_close(lambda result: self._close(plan, container, link, result))
         return box
 
     def _runner(self, plan: Plan, container: str, attached: Attached) -> Runner:
@@ -277,7 +277,7 @@ class DockerEngine:
         facts = self._images.get(image, progress)
         with contextlib.ExitStack() as undo:
             folder = BoxFolder.create(self._home)
-            undo.callback(self._reaper.remove, folder, None)
+            undo.callback(self._reaper.remove, folder)
             spec = replace(plan.spec, image=image, ports=(), volumes=(), options="")
             config = self._config(spec, facts, folder)
             config["HostConfig"] |= {
@@ -290,13 +290,13 @@ class DockerEngine:
             undo.pop_all()
             return box
 
-    def _close(self, plan: Plan, container: str, result: Result) -> None:
+    def _close(self, plan: Plan, container: str, link: Link, result: Result) -> None:
         if plan.spec.keep and result == "failure":
             plan.folder.keep()
             return
         if plan.spec.keep:
             self._reaper.discard(container)
-        self._reaper.remove(plan.folder, container)
+        self._reaper.remove(plan.folder, link)
 
     def _upload(self, container: str, plan: Plan) -> None:
         with tempfile.TemporaryFile() as archive:

@@ -1,5 +1,6 @@
 """The line to a box's supervisor: commands go out, replies come in, a word list a line."""
 
+import contextlib
 import socket
 from typing import TYPE_CHECKING
 
@@ -56,9 +57,13 @@ class Link:
 
     def close(self) -> None:
         """End the supervisor's input, which ends the box."""
-        try:
-            self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            self._response.close()
-        else:
-            self._response.close()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def await_end(self, timeout: float) -> None:
+        """Wait until the supervisor's output has ended too: by then no process of the box lives."""
+        self._socket.settimeout(timeout)
+        with contextlib.suppress(OSError):
+            while self._socket.recv(BLOCK):
+                pass
+        self._response.close()

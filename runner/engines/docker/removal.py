@@ -1,13 +1,18 @@
 """Removing containers and their folders: behind the result, within a deadline, also after a crash."""
 
 import contextlib
+import os
 import queue
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.engines.folders import BoxFolder, boxes, leftovers, remove_tree
+from runner.engines.docker.client import connect
+from runner.engines.docker.link import Link
+from runner.engines.folders import BoxFolder, boxes, leftovers
 from runner.engines.processes import BOX, end_marked
 
 if TYPE_CHECKING:
@@ -29,9 +34,9 @@ class Reaper:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def remove(self, folder: BoxFolder, container: str | None) -> None:
-        """Remove the folder when its container, which is ending by itself, is gone."""
-        self._later(lambda: self._remove(folder, container))
+    def remove(self, folder: BoxFolder, link: Link | None = None) -> None:
+        """Remove the folder once nothing runs in its box any more; the engine removes the rest."""
+        self._later(lambda: self._remove(folder, link))
 
     def clean_soon(self) -> None:
         """Remove, on the side, what earlier runners left behind."""
@@ -53,7 +58,7 @@ class Reaper:
             for container in self._containers(folder.label):
                 self.discard(container)
             end_marked(BOX, folder.label)
-            self._remove(folder, None)
+            self._remove(folder)
             cleaned.append(folder.label)
         return cleaned
 
@@ -79,32 +84,20 @@ class Reaper:
         while task := self._queue.get():
             task()
         if self._stubborn:
-            self._remove_as_root(self._stubborn)
+            _remove_apart(self._home, self._stubborn)
 
-    def _remove(self, folder: BoxFolder, container: str | None) -> None:
-        if container:
-            self._await_removed(container)
-        if remove_tree(folder.path):
-            folder.forget()
-        else:
+    def _remove(self, folder: BoxFolder, link: Link | None = None) -> None:
+        if link:
+            link.await_end(DEADLINE)
+        if not folder.remove():
             self._stubborn.append(folder)
 
-    def _await_removed(self, container: str) -> None:
-        from docker.errors import APIError
-        from requests.exceptions import RequestException
-
-        with contextlib.suppress(APIError, RequestException):
-            self._api.wait(container, timeout=DEADLINE, condition="removed")
-
-    def _remove_as_root(self, folders: Sequence[BoxFolder]) -> None:
+    def remove_as_root(self) -> None:
         """What root made in a box only root removes: a container does it, with any image there is."""
-        names = [folder.label for folder in folders]
-        any(self._run_removal(image, names) for image in self._some_images())
-        for folder in folders:
-            if folder.path.exists():
-                folder.release()
-            else:
-                folder.forget()
+        for folder in leftovers(self._home):
+            if not folder.remove():
+                any(self._run_removal(image, [folder.label]) for image in self._some_images())
+                folder.remove()
 
     def _some_images(self) -> list[str]:
         from docker.errors import APIError
@@ -143,3 +136,16 @@ class Reaper:
                 "Mounts": [mount],
             },
         }
+
+
+def _remove_apart(home: Path, folders: Sequence[BoxFolder]) -> None:
+    """Leave folders of root to a process of its own, so that nobody waits for a container."""
+    for folder in folders:
+        folder.release()
+    quiet = subprocess.DEVNULL
+    command = [sys.executable, "-m", __name__, os.fspath(home)]
+    subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
+
+
+if __name__ == "__main__":
+    Reaper(connect(), Path(sys.argv[1])).remove_as_root()

@@ -1,10 +1,11 @@
 """What a job's tree is mounted from: an overlay over the snapshot, a copy of it, or the checkout."""
 
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from runner.engines.layers import copy_layers
 
 INSIDE = "/github/workspace"
 OBJECTS = "/github/objects"
@@ -33,8 +34,7 @@ def overlay(layers: Sequence[Path], upper: Path, work: Path) -> Mount:
 
 def copy(layers: Sequence[Path], target: Path) -> Mount:
     """The layers copied into one folder, where an overlay cannot be mounted."""
-    for layer in reversed(layers):
-        shutil.copytree(layer, target, symlinks=True, dirs_exist_ok=True)
+    copy_layers(layers, target)
     target.chmod(0o777)
     return bind(target, INSIDE)
 
