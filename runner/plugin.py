@@ -33,7 +33,8 @@ from runner.events import (
 )
 
 if TYPE_CHECKING:
-    from pluggy import HookimplMarker, PluginManager
+    from pluggy import HookimplMarker
+    from pluggy import PluginManager as PluginManager
 
     hookimpl: HookimplMarker
 

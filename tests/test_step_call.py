@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import pipe_template
 import pytest
 
 from runner.engines.box import Box, BoxSpec, Image, NoStop, Workspace
@@ -194,3 +195,15 @@ def test_a_cancelled_step_ends(box: Box, reported: Reported) -> None:
     with pytest.raises(StepStoppedError) as stopped:
         call.run(["sleep", "60"])
     assert stopped.value.reason == "cancelled"
+
+
+def test_a_template_is_rendered_in_a_box(
+    box: Box, printed: list[bytes], reported: Reported
+) -> None:
+    with_ = {"src": "t/**/*.j2", "dest": "out", "vars": {"name": "x"}, "mode": "0600"}
+    call = BoxStepCall(box, with_, {}, WORKSPACE, NoStop(), printed.append, reported)
+    call.write_file("t/a/b.conf.j2", b"name={{ name }}\r\n")
+    pipe_template.run(call)
+    assert call.read_file("out/a/b.conf") == b"name=x\r\n"
+    assert reported.outputs == {"files": "out/a/b.conf"}
+    assert b"".join(printed) == b"t/a/b.conf.j2 -> out/a/b.conf\n"
