@@ -14,7 +14,7 @@ from runner.engines.docker import launch
 from runner.engines.docker.client import explain
 from runner.engines.docker.link import Link
 from runner.engines.docker.shell import interact
-from runner.engines.docker.stream import body, payloads, start_exec
+from runner.engines.docker.stream import payloads, start_exec
 from runner.engines.ending import Ending
 from runner.engines.pipes import Pipes
 from runner.events import Result
@@ -207,7 +207,7 @@ class ExecOutput:
 
     def _read(self, response: object) -> None:
         try:
-            for part in payloads(body(response)):
+            for part in payloads(response):
                 self._last = time.monotonic()
                 self._write(part)
         finally:
@@ -304,6 +304,5 @@ class DockerBox:
         for box in self._beside.values():
             box.close(result)
         self._runner.close()
-        self._attached.close()
         for closer in reversed(self._closers):
             closer(result)

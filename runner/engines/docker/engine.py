@@ -32,6 +32,7 @@ from runner.engines.docker.link import BoxGoneError, Link
 from runner.engines.docker.locality import Locality
 from runner.engines.docker.options import apply_options
 from runner.engines.docker.removal import Reaper
+from runner.engines.docker.stream import payloads, start_exec
 from runner.engines.folders import BoxFolder
 from runner.events import Result
 
@@ -125,6 +126,8 @@ class DockerEngine:
             if plan.control:
                 held = plan.control
                 box.on_close(lambda _: held.close())
+            if spec.workspace.bind and os.geteuid() != 0:
+                box.on_close(lambda _: self._give_back(box.facts.id))
             undo.pop_all()
             return box
 
@@ -258,6 +261,7 @@ class DockerEngine:
 
         box = DockerBox(facts, attached, runner, self._api, memory, open_beside)
         box.on_close(lambda result: self._close(plan, container, link, result))
+        box.on_close(lambda _: attached.close())
         return box
 
     def _runner(self, plan: Plan, container: str, attached: Attached) -> Runner:
@@ -297,6 +301,15 @@ class DockerEngine:
         if plan.spec.keep:
             self._reaper.discard(container)
         self._reaper.remove(plan.folder, link)
+
+    def _give_back(self, container: str) -> None:
+        """What root made in the checkout belongs to the user who ran the pipeline."""
+        owner = f"{os.geteuid()}:{os.getegid()}"
+        script = 'find "$1" -user 0 -exec chown -h "$2" {} +'
+        command = ["/bin/sh", "-c", script, "sh", workspace.INSIDE, owner]
+        execution = self._api.exec_create(container, command, user="0")["Id"]
+        for _ in payloads(start_exec(self._api, execution, tty=False)):
+            pass
 
     def _upload(self, container: str, plan: Plan) -> None:
         with tempfile.TemporaryFile() as archive:

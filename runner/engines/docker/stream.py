@@ -64,8 +64,12 @@ def body(response: Any) -> BufferedReader:
     return cast(BufferedReader, response.raw._fp.fp)
 
 
-def payloads(reader: BufferedReader) -> Iterator[bytes]:
-    """Payloads until the stream ends, as they arrive; a large one comes in several parts."""
+def payloads(response: Any) -> Iterator[bytes]:
+    """Payloads until the stream ends, as they arrive; a large one comes in several parts.
+
+    The response is held meanwhile: it closes its reader when nobody does.
+    """
+    reader = body(response)
     while len(header := reader.read(HEADER.size)) == HEADER.size:
         _, left = HEADER.unpack(header)
         while left:
