@@ -242,7 +242,7 @@ def play_a_run(script: Script) -> None:
 
 
 END_OF_THE_RUN = """
-   job         result     time   attempts
+   job         result      time  attempts
 ✓  build       success    2.5 s  1
 ✗  unit tests  failure    9.0 s  2         Pytest: exit code 1 at pipelines/ci.yaml:21:9
 -  deploy      skipped                     needs test, which failed
@@ -336,6 +336,7 @@ def test_who_redraws(script: Script, environ: dict[str, str], mode: Mode, redraw
             play_a_run(script)
         screen.close()
         assert (b"\x1b[J" in screen.raw) == redraws
+        assert b"\x1b[?25l" not in screen.raw, "a cursor that is hidden may never come back"
 
 
 def test_a_file_gets_plain_lines(script: Script) -> None:
@@ -598,7 +599,7 @@ def test_json_cuts_long_ranges(script: Script) -> None:
 
 def test_quiet_tells_failures(script: Script) -> None:
     assert written_by(script, lambda: play_a_run(script), "quiet") == (
-        "   job         result   time   attempts\n"
+        "   job         result    time  attempts\n"
         "✗  unit tests  failure  9.0 s  2         Pytest: exit code 1 at pipelines/ci.yaml:21:9\n"
         "\n"
         "run 12 failed in 12.0 s: 1 of 4 jobs failed, 1 cancelled, 1 skipped\n"
@@ -759,7 +760,7 @@ def test_live_shows_what_runs(script: Script) -> None:
         )
         below = [re.sub(r" +\d+(m \d\d)? ?s", " N s", line) for line in lines]
         assert "● lint N s  Ruff" in below
-        assert "↓ build N s  ━━━━━━━━━━━━━━━━━━━━  41.9 MB of 83.9 MB  python:3.12" in below
+        assert "↓ build N s  ━━━━━━━━━━──────────  41.9 MB of 83.9 MB  python:3.12" in below
         assert any(re.fullmatch(r"○ flaky +attempt 2 in 15m \d\ds", line) for line in lines)
 
 
@@ -778,6 +779,16 @@ def test_a_job_alone_shows_its_last_lines(script: Script) -> None:
         script.job("test", 0)
         script.step("test", 1, "Pytest", 0)
         assert not any("│" in line for line in screen.shows("Pytest"))
+
+
+def test_a_low_screen_shows_fewer_last_lines(script: Script) -> None:
+    with terminal(80, 8) as screen, script.view(screen.stream):
+        script.begin(5)
+        script.job("build", 0)
+        script.step("build", 1, "Compile", 0)
+        script.output("build", 1, "".join(f"line {number}\n" for number in range(20)))
+        lines = screen.shows("● build", "Compile", "│ line 19", "+4 waiting", "0 of 5 jobs done")
+        assert [line for line in lines if "│" in line] == [f"  │ line {n}" for n in (17, 18, 19)]
 
 
 @pytest.mark.parametrize("height", [4, 5, 10, 24])

@@ -11,13 +11,13 @@ _MOST_ACTIVE = 8
 _SEQUENCE = re.compile(
     rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[PX^_\]][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])?"
 )
-_UNFINISHED = re.compile(rb"(?:\x1b(?:\[[0-?]*[ -/]*|[PX^_\]][^\x07\x1b]*\x1b?|[ -/]*)|\xc2|\r)\Z")
+_UNFINISHED = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|[PX^_\]][^\x07\x1b]*\x1b?|[ -/]*)\Z")
 _COLOUR = re.compile(rb"\x1b\[[0-9;:]*m")
 _RESETS = re.compile(rb"\x1b\[0*m")
 _COLOUR_OR_LINE = re.compile(rb"\x1b\[[0-9;:]*m|[\n\r]")
 _CONTROLS = bytes({*range(0x20), 0x7F} - set(b"\t\n\r\x1b"))
 #: The controls of ISO 6429 that UTF-8 writes in two bytes; some terminals obey them.
-_LONG_CONTROLS = re.compile(rb"\xc2+[\x80-\x9f]+")
+_LONG_CONTROLS = re.compile(rb"\xc2+[\x80-\x9f]")
 
 
 class Cleaner:
@@ -30,17 +30,19 @@ class Cleaner:
     def __init__(self, *, colour: bool) -> None:
         self._colour = colour
         self._held = b""
+        self._last = b""
         self._active: list[bytes] = []
         self._resumes = False
 
     def feed(self, block: bytes) -> bytes:
         """What can be shown of the block and of what was held back before it."""
-        data = self._hold_back(self._held + block if self._held else block)
+        data = self._without_unfinished(self._held + block if self._held else block)
         if b"\x1b" in data:
             data = _SEQUENCE.sub(self._kept, data)
         # Looking for each is faster than translating, and there are hardly ever any.
         if any(control in data for control in _CONTROLS):
             data = data.translate(None, _CONTROLS)
+        data = self._without_last(self._last + data if self._last else data)
         if b"\xc2" in data:
             data = _LONG_CONTROLS.sub(b"", data)
         if b"\r" in data:
@@ -50,17 +52,27 @@ class Cleaner:
     def end(self) -> bytes:
         """What remains to be shown after the last block."""
         is_open = self._active and not self._resumes
-        self._active, self._resumes, self._held = [], False, b""
+        self._active, self._resumes, self._held, self._last = [], False, b"", b""
         return RESET if is_open else b""
 
-    def _hold_back(self, data: bytes) -> bytes:
+    def _without_unfinished(self, data: bytes) -> bytes:
+        """Holds back a sequence at the end of which more may come."""
         self._held = b""
-        if b"\x1b" not in data[-_LONGEST:] and not data.endswith((b"\xc2", b"\r")):
+        if b"\x1b" not in data[-_LONGEST:]:
             return data
         if not (found := _UNFINISHED.search(data, max(0, len(data) - _LONGEST))):
             return data
         self._held = found[0]
         return data[: found.start()]
+
+    def _without_last(self, data: bytes) -> bytes:
+        """Holds back what may turn out to be the first half of CRLF, or of a long control."""
+        kept = data.rstrip(b"\r\xc2")
+        self._last = data[len(kept) :]
+        if len(self._last) <= _LONGEST:
+            return kept
+        self._last = b""
+        return data
 
     def _kept(self, found: re.Match[bytes]) -> bytes:
         return found[0] if self._colour and _COLOUR.fullmatch(found[0]) else b""

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from runner.events import (
     Event,
@@ -33,19 +33,11 @@ TAIL_BYTES = 4096
 class LiveView:
     """Draws at the bottom of a terminal; `emit` only takes note, a thread of its own draws."""
 
-    def __init__(
-        self,
-        outlet: Outlet,
-        read: Read,
-        rerun: Rerun,
-        paint: Paint,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, outlet: Outlet, read: Read, rerun: Rerun, paint: Paint) -> None:
         self._outlet = outlet
         self._read = read
         self._rerun = rerun
         self._paint = paint
-        self._clock = clock
         self._region = Region(outlet)
         self._layout = Layout(colour=paint.on)
         self._lock = threading.Lock()
@@ -140,7 +132,7 @@ class LiveView:
     def _draw(self) -> None:
         with self._lock:
             above, self._pending = self._pending, []
-            now = scene(self._picture, self._clock())
+            now = scene(self._picture, time.time())
             tail = self._tail()
         if above:
             self._region.print(block for blocks in above for block in blocks)

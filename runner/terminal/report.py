@@ -26,6 +26,7 @@ MOST_ANNOTATIONS = 50
 
 _ORDER: Sequence[Level] = ("error", "warning", "notice")
 _HEAD = ("", "job", "result", "time", "attempts")
+_TIME = _HEAD.index("time")
 #: A narrower column of reasons would be a column of words.
 _NARROWEST = 24
 
@@ -64,10 +65,10 @@ def table(jobs: Iterable[Job], paint: Paint, width: int | None) -> Iterator[str]
     if not rows:
         return
     widths = [max(map(cells, column)) for column in zip(_HEAD, *rows, strict=True)]
-    yield paint("faint", "  ".join(map(padded, _HEAD, widths)).rstrip())
+    yield paint("faint", "  ".join(_aligned(_HEAD, widths)).rstrip())
     used = sum(widths) + 2 * len(widths)
     for job, row in zip(listed, rows, strict=True):
-        mark, name, result, *rest = map(padded, row, widths)
+        mark, name, result, *rest = _aligned(row, widths)
         style = STYLES[job.result or "skipped"]
         line = "  ".join([paint(style, mark), name, paint(style, result), *rest])
         first, *others = _wrapped(why(job), width and width - used)
@@ -104,6 +105,12 @@ def _row(job: Job) -> tuple[str, ...]:
     seconds = job.seconds()
     ran = ("", "") if seconds is None else (duration(seconds), str(job.attempt))
     return (MARKS[result], job.name, result, *ran)
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    aligned = list(map(padded, row, widths))
+    aligned[_TIME] = row[_TIME].rjust(widths[_TIME])
+    return aligned
 
 
 def _wrapped(text: str, width: int | None) -> list[str]:

@@ -100,7 +100,8 @@ class Layout:
 
         room = max(screen.lines - _BELOW, 1)
         jobs, rest = _fit(scene, room)
-        tail = tail[-min(TAIL_LINES, room - len(jobs)) :] if len(jobs) < room else ()
+        left = min(TAIL_LINES, room - len(jobs) - bool(rest))
+        tail = tail[-left:] if left > 0 else ()
         self._console.size = (screen.columns, screen.lines)
         with self._console.capture() as captured:
             self._console.print(Group(_table(scene, jobs), *_below(scene, tail, rest)))
@@ -157,7 +158,7 @@ def _progress(pull: ImagePulling) -> "Text":
     if not pull.total:
         return Text(f"pulling {visible(pull.image)}", "dim")
     filled = min(_BAR * pull.current // pull.total, _BAR)
-    bar = Text.assemble(("━" * filled, "cyan"), ("━" * (_BAR - filled), "dim"))
+    bar = Text.assemble(("━" * filled, "cyan"), ("─" * (_BAR - filled), "dim"))
     amount = f"  {size(pull.current)} of {size(pull.total)}  {visible(pull.image)}"
     return bar + Text(amount, "dim")
 
