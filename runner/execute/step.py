@@ -33,7 +33,14 @@ from runner.model import Retry, Step
 from runner.plugin import StepFailedError
 from runner.secrets import Masker
 
-FILES = ("output", "env", "path", "state", "summary")
+#: The command files, and the variables that say where they are.
+VARIABLES = {
+    "output": "GITHUB_OUTPUT",
+    "env": "GITHUB_ENV",
+    "path": "GITHUB_PATH",
+    "state": "GITHUB_STATE",
+    "summary": "GITHUB_STEP_SUMMARY",
+}
 SUMMARY_LIMIT = 1 << 20
 #: Lets git work in a tree that belongs to another user, without touching anyone's configuration.
 TRUST_WORKSPACE = {
@@ -220,8 +227,8 @@ class StepRun:
             argv=argv_for(shell, f"{folder}/{name}", box.facts.shells),
             cwd=self._folder(contexts),
             env={**env, "PIPE_STEP": identity},
-            files={name: script_text(shell, script), **dict.fromkeys(FILES, b"")},
-            collect=FILES,
+            files={name: script_text(shell, script), **dict.fromkeys(VARIABLES, b"")},
+            collect=tuple(VARIABLES),
         )
 
     def _setting(self, name: str) -> str | None:
@@ -248,17 +255,20 @@ class StepRun:
     # -- what a process leaves
 
     def _read_files(self, finished: Finished, reporter: Reporter) -> None:
+        readers: Mapping[str, Callable[[bytes], object]] = {
+            "output": lambda data: reporter.outputs.update(parse_pairs(data)),
+            "env": lambda data: reporter.add_variables(parse_pairs(data)),
+            "state": lambda data: reporter.states.update(parse_pairs(data)),
+            "path": lambda data: reporter.path.extend(parse_path(data)),
+        }
         for name, why in finished.refused.items():
-            reporter.fail(f"the file of GITHUB_{name.upper()} was not read: {why}")
-        files = finished.files
-        try:
-            reporter.outputs.update(parse_pairs(files.get("output", b"")))
-            reporter.add_variables(parse_pairs(files.get("env", b"")))
-            reporter.states.update(parse_pairs(files.get("state", b"")))
-            reporter.path += parse_path(files.get("path", b""))
-        except CommandFileError as error:
-            reporter.fail(error.message)
-        self._summarise(files.get("summary", b""), reporter)
+            reporter.fail(f"the file of {VARIABLES[name]} was not read: {why}")
+        for name, read in readers.items():
+            try:
+                read(finished.files.get(name, b""))
+            except CommandFileError as error:
+                reporter.fail(f"{VARIABLES[name]}: {error.message}")
+        self._summarise(finished.files.get("summary", b""), reporter)
 
     def _summarise(self, summary: bytes, reporter: Reporter) -> None:
         if len(summary) > SUMMARY_LIMIT:
@@ -366,7 +376,7 @@ class StepRun:
         state = self.around.state
         if self.step.named:
             state.steps[self.step.id] = {
-                "outputs": dict(outputs),
+                "outputs": _ignoring_case(outputs),
                 "outcome": end.outcome,
                 "conclusion": end.conclusion,
             }
@@ -389,6 +399,14 @@ class StepRun:
 
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def _ignoring_case(outputs: Mapping[str, str]) -> dict[str, str]:
+    """One output for all spellings of a name: the last one's value, as written first."""
+    spellings: dict[str, str] = {}
+    for name in outputs:
+        spellings.setdefault(name.lower(), name)
+    return {spellings[name.lower()]: value for name, value in outputs.items()}
 
 
 def backoff(retry: Retry, failed: int, jitter: Callable[[], float] | None = None) -> float:
