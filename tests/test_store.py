@@ -4,11 +4,13 @@ import json
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from runner.errors import EnvironmentMissingError, InvalidInputError, PipeError,
 from runner.plan import Plan, PlannedJob
 from runner.store import Store, hot, process, projection, reads, schema, tables
 from runner.store.connection import Connection
+from runner.store.migrations import dump
 from runner.store.rows import StoredJob, StoredRun, Submission, blocked
 
 SUBMISSION = Submission(file="ci.yaml", text="jobs: {}", project="/project", name="CI")
@@ -88,6 +91,25 @@ def test_migrations_lead_to_the_same_sql_as_the_tables(store: Store) -> None:
         found = {name: normal(sql) for name, sql in migrated.exec_driver_sql(query)}
     del found["alembic_version"]
     assert found == expected
+
+
+def test_new_databases_are_what_migrations_lead_to(tmp_path: Path) -> None:
+    assert schema.SCHEMA.read_text("utf-8") == dump.render(), dump.__doc__
+    Store.open(tmp_path).close()
+    schema._migrate(tmp_path / "migrated.db")
+    assert contents(tmp_path / "pipe.db") == contents(tmp_path / "migrated.db")
+
+
+def contents(path: Path) -> tuple[Any, ...]:
+    """All definitions of a database, and the versions that it says it has."""
+    with closing(sqlite3.connect(path)) as database:
+        definitions = database.execute("SELECT name, sql FROM sqlite_master ORDER BY name")
+        return (
+            {name: normal(sql or "") for name, sql in definitions},
+            database.execute("SELECT * FROM alembic_version").fetchall(),
+            database.execute("PRAGMA user_version").fetchone(),
+            database.execute("PRAGMA journal_mode").fetchone(),
+        )
 
 
 def normal(sql: str) -> str:
@@ -177,8 +199,12 @@ def query_plan(store: Store, sql: str) -> str:
 # -- opening --
 
 
-def test_an_existing_database_is_opened_without_heavy_imports(tmp_path: Path) -> None:
-    Store.open(tmp_path).close()
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_database_of_this_version_is_opened_without_heavy_imports(
+    tmp_path: Path, exists: bool
+) -> None:
+    if exists:
+        Store.open(tmp_path).close()
     code = (
         "import sys; from pathlib import Path; from runner.store import Store;"
         "from runner import queue;"
@@ -201,6 +227,49 @@ def test_several_processes_may_create_the_database_at_once(tmp_path: Path) -> No
         assert each.stdin
         each.stdin.close()
     assert [ended(each) for each in processes] == ["[]"] * 4
+
+
+DIES_CREATING = """
+import os, signal, sqlite3, sys
+from pathlib import Path
+from runner.store import Store
+
+connect, seen = sqlite3.connect, []
+
+def watched(*arguments, **options):
+    connection = connect(*arguments, **options)
+    connection.set_trace_callback(die)
+    return connection
+
+def die(statement):
+    seen.append(statement)
+    if "BEGIN IMMEDIATE" in seen and statement.strip().startswith(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sqlite3.connect = watched
+Store.open(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "BEGIN IMMEDIATE",
+        "CREATE TABLE pipeline",
+        "CREATE INDEX event_of_run",
+        "INSERT INTO alembic_version",
+        "PRAGMA user_version =",
+        "COMMIT",
+    ],
+)
+def test_a_database_is_created_whole_or_not_at_all(tmp_path: Path, statement: str) -> None:
+    with start(DIES_CREATING, tmp_path, statement) as killed:
+        assert killed.wait() == -signal.SIGKILL
+    with closing(sqlite3.connect(tmp_path / "pipe.db")) as database:
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == []
+        assert database.execute("PRAGMA user_version").fetchone() == (0,)
+    with Store.open(tmp_path) as store:
+        assert insert(store) == 1
 
 
 def start(code: str, *arguments: object) -> subprocess.Popen[str]:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from runner.errors import EnvironmentMissingError
@@ -42,7 +43,8 @@ class Connection:
                 path, timeout=0, isolation_level=None, check_same_thread=False
             )
             self._sqlite.row_factory = sqlite3.Row
-            _configure(self._sqlite, durable)
+            # Even setting pragmas is refused while another process makes the file.
+            patiently(partial(_configure, durable), self._sqlite, time.monotonic() + patience)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -66,7 +68,7 @@ class Connection:
         self, begin: Callable[[sqlite3.Connection], None]
     ) -> Iterator[sqlite3.Connection]:
         with self._lock, clear_errors(self._path):
-            _patiently(begin, self._sqlite, time.monotonic() + self._patience)
+            patiently(begin, self._sqlite, time.monotonic() + self._patience)
             try:
                 yield self._sqlite
                 self._sqlite.execute("COMMIT")
@@ -96,7 +98,7 @@ def explain(path: Path, error: BaseException | None) -> EnvironmentMissingError 
     return EnvironmentMissingError(f"the database {path} {message} ({error})", hint=hint)
 
 
-def _configure(connection: sqlite3.Connection, durable: bool) -> None:
+def _configure(durable: bool, connection: sqlite3.Connection) -> None:
     for pragma in (
         "foreign_keys = ON",
         "temp_store = MEMORY",
@@ -117,10 +119,11 @@ def _begin_reading(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA schema_version").fetchone()
 
 
-def _patiently(
+def patiently(
     begin: Callable[[sqlite3.Connection], None], connection: sqlite3.Connection, deadline: float
 ) -> None:
-    """SQLite's own waiting lets old waiters lose to new ones; short random pauses are fair."""
+    """Does `begin` as soon as other connections allow it, until `deadline` (monotonic seconds)."""
+    # SQLite's own waiting lets old waiters lose to new ones; short random pauses are fair.
     while True:
         try:
             return begin(connection)

@@ -1,11 +1,13 @@
-"""The version of the tables, and how an older database gets there."""
+"""The version of the tables, and how a new or an older database gets there."""
 
 import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import EnvironmentMissingError
-from runner.store.connection import Connection, explain
+from runner.store.connection import Connection, clear_errors, explain, patiently
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -13,7 +15,9 @@ if TYPE_CHECKING:
 #: The newest migration. A database that has it is opened without importing Alembic.
 SCHEMA_VERSION = 1
 MIGRATIONS = Path(__file__).parent / "migrations"
-_MIGRATION_WAIT = 60.0
+#: What all migrations together make of an empty database; `migrations/dump.py` writes it.
+SCHEMA = Path(__file__).parent / "schema.sql"
+_WAIT = 60.0
 
 
 def ensure(path: Path) -> None:
@@ -28,7 +32,7 @@ def ensure(path: Path) -> None:
             f" (its tables are of version {version}, this one knows {SCHEMA_VERSION})",
             hint="update pipe, or set PIPE_HOME to another folder",
         )
-    if version < SCHEMA_VERSION:
+    if version < SCHEMA_VERSION and not _create(path):
         _migrate(path)
 
 
@@ -42,6 +46,22 @@ def _version(path: Path) -> int:
         connection.close()
 
 
+def _create(path: Path) -> bool:
+    """Makes all tables in one transaction if there are none; False when there are older ones.
+
+    Importing Alembic takes longer than all else that the first run of a home does.
+    """
+    with clear_errors(path), closing(_connect(path)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        if not database.execute("SELECT EXISTS (SELECT 1 FROM sqlite_master)").fetchone()[0]:
+            # Not as a script: that would commit before its first statement.
+            for statement in SCHEMA.read_text("utf-8").split(";"):
+                database.execute(statement)
+        version = database.execute("PRAGMA user_version").fetchone()[0]
+        database.execute("COMMIT")
+    return bool(version == SCHEMA_VERSION)
+
+
 def _migrate(path: Path) -> None:
     """In one transaction; of several processes that come at once, the first does it."""
     from sqlalchemy import create_engine
@@ -53,18 +73,24 @@ def _migrate(path: Path) -> None:
         with engine.connect() as connection, connection.begin():
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             if connection.exec_driver_sql("PRAGMA user_version").scalar() != SCHEMA_VERSION:
-                _upgrade(connection)
+                upgrade(connection)
     except DBAPIError as error:
         raise explain(path, error.orig) or _unusable(path, error) from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=_MIGRATION_WAIT, isolation_level=None)
-    connection.execute("PRAGMA journal_mode = WAL")
+    connection = sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
+    # Of two that do this at once, SQLite lets one fail instead of wait.
+    patiently(_use_wal, connection, time.monotonic() + _WAIT)
     return connection
 
 
-def _upgrade(connection: "sqlalchemy.Connection") -> None:
+def _use_wal(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+
+
+def upgrade(connection: "sqlalchemy.Connection") -> None:
+    """Runs the migrations that the database lacks, in the transaction of `connection`."""
     from alembic import command
     from alembic.config import Config
 
