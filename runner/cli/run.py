@@ -23,7 +23,7 @@ from runner.errors import (
 
 if TYPE_CHECKING:
     from runner.cli.loading import Loaded
-    from runner.engines.box import Image
+    from runner.engines.box import Engine, Image
     from runner.events import RunFinished
     from runner.execute.task import Policy
     from runner.model import Pipeline
@@ -295,7 +295,7 @@ class _Run:
             with Store.open(home) as store:
                 self._rescue(store)
                 taken = snapshot.result()
-                engines = {"docker": docker, "host": HostEngine(home)}
+                engines: dict[str, Engine] = {"docker": docker, "host": HostEngine(home)}
                 if len(images) > 1:
                     docker.prefetch(images)
                 try:
@@ -362,7 +362,14 @@ class _Run:
         means = Means(
             engines, workspace, policy, self._prepared.secrets, self._loaded.plugins.steps
         )
-        slots = self._options.parallel or read_user_config().jobs or max(4, os.cpu_count() or 1)
+        # A person at a prompt shares the terminal with nobody.
+        alone = 1 if self._options.shell_on_failure else None
+        slots = (
+            alone
+            or self._options.parallel
+            or read_user_config().jobs
+            or max(4, os.cpu_count() or 1)
+        )
 
         def read_output(written: Any) -> bytes:
             log = storage.log(written.run, written.job, written.attempt)
@@ -370,7 +377,7 @@ class _Run:
 
         with open_view(
             sys.stdout,
-            mode=self._progress,
+            mode="plain" if alone and self._progress == "auto" else self._progress,
             read=read_output,
             rerun=self._rerun,
             environ=os.environ,

@@ -169,6 +169,7 @@ class _Attempt:
         if process is None:
             return
         shell = "bash" if "bash" in box.facts.shells else "sh"
+        self._say(failed.number, "##[notice]a shell where the step failed; `exit` goes on")
         box.shell(replace(process, folder=box.new_folder(), argv=(shell, "-i"), files={}))
 
     # -- the end

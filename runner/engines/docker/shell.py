@@ -4,12 +4,11 @@ import contextlib
 import os
 import selectors
 import shutil
-import signal
 import socket
 import sys
 import termios
 import tty
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from runner.engines.docker.stream import connection, start_exec
@@ -18,24 +17,32 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 BLOCK = 1 << 16
+#: Seconds between looks at the size of the terminal; a signal would need the main thread.
+LOOK = 0.5
 
 
 def interact(api: "APIClient", container: str, command: Sequence[str]) -> int:
     """Run `command` in the container on this process' terminal; returns its exit code."""
     execution = api.exec_create(container, list(command), stdin=True, tty=True)["Id"]
-    stream = connection(start_exec(api, execution, tty=True))
-    with _raw_terminal(), _window_size(api, execution):
-        _join(stream)
+    response = start_exec(api, execution, tty=True)  # its socket lives as long as it does
+    stream = connection(response)
+    with _raw_terminal():
+        _join(stream, lambda size: api.exec_resize(execution, size.lines, size.columns))
+    response.close()
     return int(api.exec_inspect(execution)["ExitCode"] or 0)
 
 
-def _join(stream: socket.socket) -> None:
+def _join(stream: socket.socket, resize: Callable[[os.terminal_size], object]) -> None:
     keyboard, screen = sys.stdin.fileno(), sys.stdout.fileno()
+    size = os.terminal_size((0, 0))
     with selectors.DefaultSelector() as selector:
         selector.register(stream, selectors.EVENT_READ)
         selector.register(keyboard, selectors.EVENT_READ)
         while True:
-            for key, _ in selector.select():
+            if shutil.get_terminal_size() != size:
+                size = shutil.get_terminal_size()
+                resize(size)
+            for key, _ in selector.select(LOOK):
                 if key.fd == keyboard:
                     typed = os.read(keyboard, BLOCK)
                     if not typed:
@@ -59,17 +66,3 @@ def _raw_terminal() -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
-
-
-@contextlib.contextmanager
-def _window_size(api: "APIClient", execution: str) -> Iterator[None]:
-    def resize(*_: object) -> None:
-        size = shutil.get_terminal_size()
-        api.exec_resize(execution, height=size.lines, width=size.columns)
-
-    before = signal.signal(signal.SIGWINCH, resize)
-    resize()
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGWINCH, before)
