@@ -28,8 +28,7 @@ class BoxFolder:
         parent = boxes(home)
         parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = parent / (prefix + secrets.token_hex(8))
-        lock = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock = _lock(Path(f"{path}.lock"))
         path.mkdir(mode=0o700)
         return cls(path, lock)
 
@@ -79,6 +78,16 @@ def leftovers(home: Path, *, prefix: str = "", kept: bool = False) -> Iterator[B
             os.close(lock)
         else:
             yield BoxFolder(path, lock)
+
+
+def _lock(file: Path) -> int:
+    while True:
+        lock = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.fstat(lock).st_nlink:
+            return lock
+        # Between the two calls a cleaner took it for a leftover, and removed it.
+        os.close(lock)
 
 
 def remove_tree(path: Path) -> bool:

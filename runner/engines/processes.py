@@ -71,7 +71,7 @@ def _from_proc(entry: bytes) -> Iterator[int]:
 def _from_ps(entry: bytes) -> Iterator[int]:
     """Where there is no /proc; `e` shows the environment behind the command."""
     shown = subprocess.run(
-        ["ps", "axeww", "-o", "pid=,command="], stdout=subprocess.PIPE, check=False
+        ["ps", "axeww", "-o", "pid=", "-o", "command="], stdout=subprocess.PIPE, check=False
     ).stdout
     for line in shown.splitlines():
         number, *words = line.split()

@@ -1,0 +1,131 @@
+"""A job's place on this machine: a folder of its own, and processes that carry its mark."""
+
+import os
+import selectors
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from runner.engines.box import (
+    BoxFacts,
+    EngineError,
+    Finished,
+    Image,
+    Process,
+    Progress,
+    Stop,
+    Write,
+)
+from runner.engines.control import HostControl, HostFolder, read_back
+from runner.engines.ending import Ending
+from runner.engines.host.running import NotStartedError, Running
+from runner.engines.host.tar import tar_stream
+from runner.engines.pipes import Pipes
+from runner.engines.processes import BOX, STEP, end_marked
+from runner.events import Result
+
+#: Seconds between looks at a process whose output is held open by others.
+TICK = 0.02
+
+
+class HostBox:
+    """Processes run one at a time; those in the background live on until it closes."""
+
+    def __init__(
+        self,
+        facts: BoxFacts,
+        label: str,
+        control: HostControl,
+        let_go: Callable[[Result], None],
+    ) -> None:
+        """`label` is the mark of its processes; `let_go` is called last, when none of them is left."""
+        self.facts = facts
+        self._label = label
+        self._control = control
+        self._let_go = let_go
+        self._folders: dict[str, HostFolder] = {}
+        self._selector = selectors.DefaultSelector()
+        self._pipes = Pipes(self._selector)
+
+    def new_folder(self) -> str:
+        folder = self._control.folder()
+        self._folders[folder.inside] = folder
+        return folder.inside
+
+    def run(self, process: Process, write: Write, stop: Stop) -> Finished:
+        folder = self._folders.pop(process.folder)
+        try:
+            folder.put(process.files)
+            code, reason = self._run(process, write, stop)
+            files, refused = read_back(folder, process.collect)
+        finally:
+            folder.close()
+        return Finished(code, files, refused, reason)
+
+    def _run(self, process: Process, write: Write, stop: Stop) -> tuple[int, str]:
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        self._pipes.watch(reading, write)
+        try:
+            running = Running.start(process, self._environment(process), writing)
+        except NotStartedError as error:
+            write(f"{error}\n".encode(errors="surrogateescape"))
+            return error.exit_code, ""
+        finally:
+            os.close(writing)
+        ending = Ending(stop)
+        self._follow(running, reading, ending)
+        if ending.reason:
+            end_marked(STEP, process.id)
+        self._pipes.drain(reading)
+        code = running.exit_code()
+        return 137 if code is None else code, ending.reason
+
+    def _follow(self, running: Running, output: int, ending: Ending) -> None:
+        while running.exit_code() is None and not ending.hopeless():
+            if output not in self._pipes:
+                running.wait(TICK)
+            for key, _ in self._selector.select(TICK if output in self._pipes else 0):
+                self._pipes.pump(key.fd)
+            for signal in ending.due():
+                running.signal(signal)
+
+    def _environment(self, process: Process) -> dict[str, str]:
+        return {**self.facts.env, **process.env, STEP: process.id, BOX: self._label}
+
+    def beside(
+        self,
+        image: Image,  # noqa: ARG002 - the contract's shape
+        progress: Progress,  # noqa: ARG002 - the contract's shape
+    ) -> "HostBox":
+        """Raises EngineError: there are no images here."""
+        raise EngineError(
+            "host",
+            "a step's image needs a container",
+            hint="remove the step's `image`, or `runs-on: self-hosted` from its job",
+        )
+
+    def read_tree(self, path: str) -> Iterator[bytes]:
+        place = Path("/", path)
+        if not os.path.lexists(place):
+            raise FileNotFoundError(path)
+        return tar_stream(place)
+
+    def shell(self, process: Process) -> int:
+        folder = self._folders.pop(process.folder)
+        try:
+            folder.put(process.files)
+        finally:
+            folder.close()
+        cwd = process.cwd if Path(process.cwd).is_dir() else self.facts.workspace
+        code = subprocess.call(process.argv, cwd=cwd, env=self._environment(process))
+        return 128 - code if code < 0 else code
+
+    def close(self, result: Result) -> None:
+        end_marked(BOX, self._label)
+        self._pipes.close()
+        self._selector.close()
+        for folder in self._folders.values():
+            folder.close()
+        self._control.close()
+        self._let_go(result)
