@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.errors import InvalidInputError
+from runner.errors import InvalidInputError, Problem
 from runner.model import Pipeline
 from runner.project import Project, find_pipeline, find_project, home_folder
 from runner.source import Document, read
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A pipeline that passed every check, and what it belongs to."""
+    """A pipeline that can run, and what it belongs to; `warnings` are mistakes that do not stop it."""
 
     project: Project
     document: Document
     pipeline: Pipeline
     plugins: "Plugins"
+    warnings: tuple[Problem, ...] = ()
 
 
 def load_pipeline(name: str, folder: Path) -> Loaded:
@@ -35,7 +36,8 @@ def load_pipeline(name: str, folder: Path) -> Loaded:
     home = home_folder()
     plugins = load_plugins(project.folder / "plugins", home / "cache")
     document = read(path, shown_name(path, project))
-    return Loaded(project, document, _checked(document, plugins, home), plugins)
+    pipeline, warnings = _checked(document, plugins, home)
+    return Loaded(project, document, pipeline, plugins, warnings)
 
 
 def shown_name(path: Path, project: Project) -> str:
@@ -46,32 +48,33 @@ def shown_name(path: Path, project: Project) -> str:
     return str(resolved)
 
 
-def _checked(document: Document, plugins: "Plugins", home: Path) -> Pipeline:
+def _checked(
+    document: Document, plugins: "Plugins", home: Path
+) -> tuple[Pipeline, tuple[Problem, ...]]:
     """A text that passed before is not checked again: that would load the schema's checker."""
     from runner.parse.build import ACTIONS, build
 
     mark = home / "cache" / "checked" / _fingerprint(document, plugins)
     if mark.exists():
-        return build(document, ACTIONS)
-    pipeline = _check(document, plugins)
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.touch()
-    return pipeline
+        return build(document, ACTIONS), ()
+    pipeline, warnings = _check(document, plugins)
+    if not warnings:
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    return pipeline, warnings
 
 
-def _check(document: Document, plugins: "Plugins") -> Pipeline:
-    from runner.lint import lint
+def _check(document: Document, plugins: "Plugins") -> tuple[Pipeline, tuple[Problem, ...]]:
+    from runner.lint import NULL_AT_RUN_TIME, lint
     from runner.parse import parse
 
     pipeline = parse(document)
-    errors = [
-        problem
-        for problem in lint(pipeline, document, plugins.schemas)
-        if problem.severity == "error"
-    ]
-    if errors:
-        raise InvalidInputError(errors[0].message, problems=errors)
-    return pipeline
+    found = lint(pipeline, document, plugins.schemas)
+    errors = [problem for problem in found if problem.severity == "error"]
+    fatal = [problem for problem in errors if problem.code not in NULL_AT_RUN_TIME]
+    if fatal:
+        raise InvalidInputError(fatal[0].message, problems=errors)
+    return pipeline, tuple(replace(problem, severity="warning") for problem in errors)
 
 
 def _fingerprint(document: Document, plugins: "Plugins") -> str:

@@ -130,12 +130,14 @@ def command(
     pressed again, it stops at once.
     """
     from runner.cli.loading import load_pipeline
+    from runner.cli.problems import show
 
     if file is None:
         _show_pipelines()
         return
     options = Options(**typed)
     loaded = load_pipeline(file, Path())
+    show(loaded.warnings)
     preparation = _prepare(loaded, options)
     if dry_run:
         _show_plan(preparation)

@@ -14,12 +14,12 @@ from runner.lint import (
     steps,
     uses,
 )
-from runner.lint.findings import by_position
+from runner.lint.findings import NULL_AT_RUN_TIME, by_position
 from runner.lint.steps import StepSchemas
 from runner.model import Pipeline
 from runner.source import Document
 
-__all__ = ["StepSchemas", "by_position", "lint", "lint_expressions"]
+__all__ = ["NULL_AT_RUN_TIME", "StepSchemas", "by_position", "lint", "lint_expressions"]
 
 #: Checks of what the pipeline is made of.
 _PARTS = (needs, matrix, shells, schedule, filters, inputs)

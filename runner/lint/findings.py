@@ -31,7 +31,10 @@ SEVERITIES: Mapping[str, Literal["error", "warning"]] = {
     "unknown-step": "error",
     "unknown-step-id": "error",
 }
-
+#: References that GitHub evaluates to null instead of refusing the file: mistakes, but it runs.
+NULL_AT_RUN_TIME = frozenset(
+    {"unknown-input", "unknown-matrix-key", "unknown-need", "unknown-output", "unknown-step-id"}
+)
 
 _NOWHERE = Position("", 0, 0)
 
