@@ -494,7 +494,7 @@ def test_a_failed_job_is_kept_until_it_is_asked_for(pipe_home: Path, source: Wor
         place.box.close(result)
         assert marked(BOX, place.mark) == []
     engine.finish()
-    [kept] = (pipe_home / "boxes").glob("host-*/tree/result")
+    [kept] = (pipe_home / "boxes").glob("host-*/workspace/result")
     assert kept.read_text() == "found\n"
     assert HostEngine(pipe_home).clean() == []
     assert HostEngine(pipe_home).clean(kept=True) == [place.mark]
@@ -645,8 +645,8 @@ def test_a_file_that_shrinks_while_it_is_read_keeps_the_stream_whole(place: Plac
         if b"b.txt" in block:
             os.truncate(workspace / "b.txt", 10)
     found = entries(iter(blocks))
-    assert found["tree/b.txt"] == b"b" * 10 + bytes(4990)
-    assert found["tree/c.txt"] == b"c"
+    assert found["workspace/b.txt"] == b"b" * 10 + bytes(4990)
+    assert found["workspace/c.txt"] == b"c"
 
 
 def test_what_does_not_exist_is_said_at_once(place: Place) -> None:

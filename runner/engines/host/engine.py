@@ -71,7 +71,7 @@ class HostEngine:
             undo.callback(control.close)
             for name, data in spec.files.items():
                 control.put(name, data)
-            workspace = put_workspace(spec.workspace, folder.path / "tree")
+            workspace = put_workspace(spec.workspace, folder.path / "workspace")
             facts = self._facts(spec, workspace, inside)
             guard = start_guard(BOX, folder.label)
             undo.pop_all()
