@@ -68,10 +68,10 @@ class HostFolder:
             finally:
                 os.close(fd)
 
-    def fifo(self, name: str) -> int:
-        """A named pipe for the step's output, open for reading and not blocking."""
+    def fifo(self, name: str, flags: int = os.O_RDONLY) -> int:
+        """A named pipe that every user of the box may open; open here, and not blocking."""
         os.mkfifo(name, dir_fd=self._fd)
-        fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=self._fd)
+        fd = os.open(name, flags | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=self._fd)
         os.chmod(name, 0o666, dir_fd=self._fd)
         return fd
 

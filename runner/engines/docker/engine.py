@@ -25,12 +25,15 @@ from runner.engines.box import (
 from runner.engines.control import HostControl
 from runner.engines.docker import workspace
 from runner.engines.docker.archive import CONTROL, ArchiveFolder
-from runner.engines.docker.box import Attached, DockerBox, FramedRunner, PipedRunner, Runner
+from runner.engines.docker.attached import Attached
+from runner.engines.docker.box import DockerBox, Runner
 from runner.engines.docker.client import connect, explain
+from runner.engines.docker.framed import FramedRunner
 from runner.engines.docker.images import ImageFacts, Images
 from runner.engines.docker.link import BoxGoneError, Link
 from runner.engines.docker.locality import Locality
 from runner.engines.docker.options import apply_options
+from runner.engines.docker.piped import PipedRunner
 from runner.engines.docker.removal import Reaper
 from runner.engines.docker.stream import payloads, start_exec
 from runner.engines.folders import BoxFolder

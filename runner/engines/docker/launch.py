@@ -31,15 +31,16 @@ SPECIAL = frozenset(
     }
 )
 
-#: The launcher leads the step's process group. It catches signals instead of ignoring them: what is
-#: ignored stays ignored in the step, what is caught is the default there.
+#: Files of a step's folder: what its launcher reads, the pipe it prints to, the pipe it waits at.
+START = "start"
+OUTPUT = "out"
+GO = "go"
+
+#: Read by the launcher in the supervisor's script, once it may go on; its token is all it keeps.
 SUPERVISED = """\
-read -r PIPE_TOKEN
 set -- "$PIPE_TOKEN"
-unset PIPE_TOKEN
-trap : HUP INT QUIT TERM
+unset PIPE_TOKEN PIPE_GO
 {exports}
-echo "$1 pid $$"
 cd {cwd} 2>/dev/null || {{ echo {complaint} >{output}; echo "$1 exit 1"; exit; }}
 {command} </dev/null >{output} 2>&1
 echo "$1 exit $?"

@@ -2,7 +2,7 @@
 # for a step. Nothing in the box can kill it; when its input ends, the runner is gone or done, and
 # everything in the box ends with it.
 #
-#   run FOLDER TOKEN      start FOLDER/start as a session of its own, TOKEN on its standard input
+#   run FOLDER TOKEN      have a launcher of its own session wait at FOLDER/go, then run FOLDER/start
 #   kill SIGNAL GROUP     signal a process group
 #   sweep SIGNAL ID       signal every process whose environment carries PIPE_STEP=ID
 #   alive TOKEN PID       answer "TOKEN alive PID" or "TOKEN gone PID"
@@ -56,6 +56,15 @@ memory_kills() {
   echo 0
 }
 
+# It leads the step's process group and reports on it. It catches signals instead of ignoring them:
+# what is ignored stays ignored in the step, what is caught is the default there.
+launcher='
+read -r PIPE_TOKEN
+trap : HUP INT QUIT TERM
+echo "$PIPE_TOKEN pid $$"
+read -r PIPE_GO <"$1/go"
+. "$1/start"
+'
 setsid=$(find_setsid)
 nonce=
 if [ -r /github/pipe/nonce ]; then read -r nonce </github/pipe/nonce; fi
@@ -67,11 +76,11 @@ while read -r verb first second; do
   case $verb in
     run)
       if [ -n "$setsid" ]; then
-        $setsid $setsid sh "$first/start" <<END
+        $setsid $setsid sh -c "$launcher" launcher "$first" <<END
 $second
 END
       else
-        sh "$first/start" <<END &
+        sh -c "$launcher" launcher "$first" <<END &
 $second
 END
       fi

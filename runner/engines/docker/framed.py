@@ -1,0 +1,96 @@
+"""Running a step by an `exec` of the engine, whose frames carry the output: where no pipe crosses."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from runner.engines.box import Process, Stop, Write
+from runner.engines.control import Folder
+from runner.engines.docker import launch
+from runner.engines.docker.attached import Attached
+from runner.engines.docker.client import explain
+from runner.engines.docker.stream import payloads, start_exec
+from runner.engines.ending import Ending
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+#: Seconds between looks at the process, the stop and the clock.
+TICK = 0.1
+
+
+class FramedRunner:
+    """Runs each process by an `exec` of the engine, whose frames carry the output."""
+
+    def __init__(
+        self,
+        attached: Attached,
+        api: "APIClient",
+        container: str,
+        folder: Callable[[], Folder],
+    ) -> None:
+        self._attached = attached
+        self._api = api
+        self._container = container
+        self.folder = folder
+
+    def run(self, process: Process, folder: Folder, write: Write, stop: Stop) -> tuple[int, str]:
+        from docker.errors import APIError
+        from requests.exceptions import RequestException
+
+        script = launch.direct(process.argv, process.env, process.cwd)
+        folder.put({**process.files, launch.START: script})
+        command = ["/bin/sh", f"{folder.inside}/{launch.START}"]
+        try:
+            execution = self._api.exec_create(self._container, command)["Id"]
+            output = ExecOutput(self._api, execution, write)
+            ending = Ending(stop)
+            while not output.ended(TICK) and self._running(execution) and not ending.hopeless():
+                for signal in ending.due():
+                    self._attached.link.send("sweep", signal, process.id)
+            if ending.reason:
+                self._attached.link.send("sweep", "KILL", process.id)
+            output.settle()
+            code = self._exit_code(execution)
+        except (APIError, RequestException) as error:
+            raise explain(error) from error
+        return (137, ending.reason or "lost") if code is None else (code, ending.reason)
+
+    def _running(self, execution: str) -> bool:
+        return bool(self._api.exec_inspect(execution)["Running"])
+
+    def _exit_code(self, execution: str) -> int | None:
+        code = self._api.exec_inspect(execution)["ExitCode"]
+        return None if code is None else int(code)
+
+    def close(self) -> None:
+        """Nothing is held: the threads that read output end with the container."""
+
+
+class ExecOutput:
+    """Reads an exec's frames in a thread of its own, for as long as anything holds them open."""
+
+    def __init__(self, api: "APIClient", execution: str, write: Write) -> None:
+        response = start_exec(api, execution, tty=False)
+        self._write = write
+        self._ended = threading.Event()
+        self._last = time.monotonic()
+        self._thread = threading.Thread(target=self._read, args=(response,), daemon=True)
+        self._thread.start()
+
+    def _read(self, response: object) -> None:
+        try:
+            for part in payloads(response):
+                self._last = time.monotonic()
+                self._write(part)
+        finally:
+            self._ended.set()
+
+    def ended(self, timeout: float) -> bool:
+        return self._ended.wait(timeout)
+
+    def settle(self) -> None:
+        """After the process' end: wait until its own output is through."""
+        while not self._ended.wait(TICK) and time.monotonic() - self._last < 2 * TICK:
+            pass
