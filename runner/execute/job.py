@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from runner.engines.box import Box, BoxSpec, Engine
-from runner.errors import EnvironmentMissingError, InvalidInputError, PipeError
+from runner.engines.box import Box, BoxSpec, Engine, EngineError
+from runner.errors import EXIT_ENVIRONMENT, InvalidInputError, PipeError
 from runner.events import (
     Annotation,
     Emit,
@@ -74,11 +74,11 @@ class _Attempt:
             self._announce(place)
             self._clock.deadline = time.monotonic() + self._limit()
             box = self._open(place)
-        except (InvalidInputError, EnvironmentMissingError, PipeError) as error:
+        except PipeError as error:
             return self._refuse(error)
         try:
             return self._run_in(box)
-        except EnvironmentMissingError as error:
+        except PipeError as error:
             self._state.fail()
             return self._refuse(error)
         finally:
@@ -175,14 +175,15 @@ class _Attempt:
     # -- the end
 
     def _end(self, box: Box) -> JobEnd:
-        timed_out = self._clock.ending() == "timeout"
+        outputs = self._outputs(box)
+        timed_out = self._state.status == "cancelled" and self._clock.ending() == "timeout"
         if timed_out:
             self._say(COMPLETE, "##[error]the job's time limit is over")
         softly = self._state.status == "failure" and truthy(
             resolve(self._task.job.continue_on_error, self._contexts())
         )
         reason = "timeout" if timed_out else ""
-        return JobEnd(self._state.status, self._outputs(box), reason, softly)
+        return JobEnd(self._state.status, outputs, reason, softly)
 
     def _outputs(self, box: Box) -> dict[str, str]:
         contexts = job_contexts(self._task, box.facts, self._state)
@@ -201,7 +202,8 @@ class _Attempt:
         return outputs
 
     def _refuse(self, error: PipeError) -> JobEnd:
-        """The job could not run here; what kept it is told like a failed step."""
+        """The job could not run to its end; what kept it is told like a failed step."""
+        reason = _reason(error)
         hint = f"\n{error.hint}" if error.hint else ""
         self._say(SET_UP, f"##[error]{error.message}{hint}")
         self._annotate(error.message)
@@ -213,11 +215,11 @@ class _Attempt:
                 name="Set up job",
                 outcome="failure",
                 conclusion="failure",
-                reason="environment",
+                reason=reason,
                 position=self._task.locate(self._task.job.path),
             )
         )
-        return JobEnd("failure", reason="environment")
+        return JobEnd("failure", reason=reason)
 
     # -- telling
 
@@ -245,3 +247,10 @@ class _Attempt:
 
     def _annotate(self, message: str, level: Level = "error") -> None:
         self._emit(Annotation(**self._where(), step=SET_UP, level=level, message=message))
+
+
+def _reason(error: PipeError) -> str:
+    """Why a job could not run to its end, in the one word that decides what follows from it."""
+    if isinstance(error, EngineError) and error.reason == "lost":
+        return "lost"
+    return "environment" if error.exit_code == EXIT_ENVIRONMENT else "expression"

@@ -75,8 +75,9 @@ class Reporter:
         if self.state.stopped_by:
             self.state.stopped_by = ""
             return None
+        echoes = self.state.echo and command.name != "add-mask"
         shown = _HANDLERS[command.name](self, command)
-        if shown is None and self.state.echo and command.name != "add-mask":
+        if shown is None and echoes:
             return command.raw
         return shown
 

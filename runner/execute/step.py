@@ -98,9 +98,10 @@ class StepRun:
         self._start(name)
         try:
             end, outputs = self._tries(contexts)
+            concluded = self._conclude(end, contexts)
         except InvalidInputError as error:
             return self._fail(error, name)
-        return self._end(self._conclude(end, contexts), name, outputs)
+        return self._end(concluded, name, outputs)
 
     # -- what expressions see
 
@@ -148,7 +149,8 @@ class StepRun:
         attempt = 1
         while True:
             end, outputs = self._try(contexts)
-            due = end.outcome == "failure" and (end.reason or "failure") in (*retry.on, "")
+            kind = end.reason if end.reason in ("timeout", "lost") else "failure"
+            due = end.outcome == "failure" and kind in retry.on
             if not due or attempt >= retry.attempts or self.around.clock.ending():
                 return end, outputs
             delay = backoff(retry, attempt)
