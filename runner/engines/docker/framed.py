@@ -43,7 +43,8 @@ class FramedRunner:
         folder.put({**process.files, launch.START: script})
         command = ["/bin/sh", f"{folder.inside}/{launch.START}"]
         try:
-            execution = self._api.exec_create(self._container, command)["Id"]
+            mark = {"PIPE_STEP": process.id}
+            execution = self._api.exec_create(self._container, command, environment=mark)["Id"]
             output = ExecOutput(self._api, execution, write)
             ending = Ending(stop)
             while not output.ended(TICK) and self._running(execution) and not ending.hopeless():
