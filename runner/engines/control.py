@@ -124,9 +124,8 @@ class HostControl:
         path.mkdir()
         path.chmod(0o777)
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        for name in ("temp", "tools"):
-            (path / name).mkdir()
-            (path / name).chmod(0o777)
+        (path / "temp").mkdir()
+        (path / "temp").chmod(0o777)
 
     def put(self, name: str, data: bytes) -> None:
         (self.path / name).write_bytes(data)

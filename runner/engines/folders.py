@@ -9,10 +9,15 @@ import fcntl
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+_MEMORY = "/dev/shm"
+#: Bytes that memory has to have free to be used.
+_ROOM = 256 << 20
 
 
 @dataclass(slots=True)
@@ -21,6 +26,8 @@ class BoxFolder:
 
     path: Path
     lock: int
+    #: Where its control folder is to be, or is: in memory where there is room.
+    control: Path
 
     @classmethod
     def create(cls, home: Path, prefix: str = "") -> "BoxFolder":
@@ -30,7 +37,10 @@ class BoxFolder:
         path = parent / (prefix + secrets.token_hex(8))
         lock = _lock(Path(f"{path}.lock"))
         path.mkdir(mode=0o700)
-        return cls(path, lock)
+        memory = memory_folder()
+        if memory and _has_room(memory):
+            return cls(path, lock, memory / path.name)
+        return cls(path, lock, path / "control")
 
     @property
     def label(self) -> str:
@@ -46,7 +56,7 @@ class BoxFolder:
 
     def remove(self) -> bool:
         """Remove it and let it go; False, and still held, when only root can."""
-        if not remove_tree(self.path):
+        if not all([remove_tree(self.control), remove_tree(self.path)]):
             return False
         self.forget()
         return True
@@ -60,6 +70,31 @@ class BoxFolder:
 def boxes(home: Path) -> Path:
     """Where the folders of boxes are."""
     return home / "boxes"
+
+
+def memory_folder() -> Path | None:
+    """A folder of this user's own in memory, where a step's small files cost no disk write."""
+    if not os.access(_MEMORY, os.W_OK):
+        return None
+    folder = Path(f"{_MEMORY}/pipe-{os.geteuid()}")
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    # Anybody could have made it first, and then read what is in it.
+    is_ours = status.st_uid == os.geteuid() and stat.S_ISDIR(status.st_mode)
+    return folder if is_ours and stat.S_IMODE(status.st_mode) == 0o700 else None
+
+
+def _has_room(memory: Path) -> bool:
+    space = os.statvfs(memory)
+    return space.f_bavail * space.f_frsize > _ROOM
+
+
+def _control_of(path: Path) -> Path:
+    memory = memory_folder()
+    if memory and (memory / path.name).exists():
+        return memory / path.name
+    return path / "control"
 
 
 def leftovers(home: Path, *, prefix: str = "", kept: bool = False) -> Iterator[BoxFolder]:
@@ -77,7 +112,7 @@ def leftovers(home: Path, *, prefix: str = "", kept: bool = False) -> Iterator[B
         except BlockingIOError:
             os.close(lock)
         else:
-            yield BoxFolder(path, lock)
+            yield BoxFolder(path, lock, _control_of(path))
 
 
 def _lock(file: Path) -> int:

@@ -170,13 +170,18 @@ class DockerEngine:
         if plan.locality is Locality.REMOTE:
             mounts += [workspace.volume(workspace.INSIDE), workspace.volume(CONTROL)]
             return
-        plan.control = HostControl(plan.folder.path / "control", CONTROL)
+        plan.control = HostControl(plan.folder.control, CONTROL)
         plan.nonce = secrets.token_hex(8)
         for name, data in {**plan.spec.files, "nonce": f"{plan.nonce}\n".encode()}.items():
             plan.control.put(name, data)
         if self._locality is None:
             plan.hello = plan.control.fifo("hello")
         mounts.append(workspace.bind(plan.control.path, CONTROL))
+        # Large files belong on a disk, wherever the small ones are.
+        temp = plan.folder.path / "temp"
+        temp.mkdir()
+        temp.chmod(0o777)
+        mounts.append(workspace.bind(temp, f"{CONTROL}/temp"))
         mounts += workspace.objects(plan.spec.workspace.objects)
         mounts.append(self._tree(plan))
 

@@ -6,13 +6,13 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.engines.docker.client import connect
 from runner.engines.docker.link import Link
-from runner.engines.folders import BoxFolder, boxes, leftovers
+from runner.engines.folders import BoxFolder, boxes, leftovers, memory_folder
 from runner.engines.processes import BOX, end_marked
 
 if TYPE_CHECKING:
@@ -92,12 +92,12 @@ class Reaper:
         if not folder.remove():
             self._stubborn.append(folder)
 
-    def remove_as_root(self) -> None:
+    def remove_as_root(self, names: Collection[str]) -> None:
         """What root made in a box only root removes: a container does it, with any image there is."""
-        for folder in leftovers(self._home):
-            if not folder.remove():
-                any(self._run_removal(image, [folder.label]) for image in self._some_images())
-                folder.remove()
+        folders = [folder for folder in leftovers(self._home) if folder.label in names]
+        any(self._run_removal(image, sorted(names)) for image in self._some_images())
+        for folder in folders:
+            folder.remove()
 
     def _some_images(self) -> list[str]:
         from docker.errors import APIError
@@ -123,17 +123,23 @@ class Reaper:
             return False
 
     def _removal(self, image: str, names: Sequence[str]) -> dict[str, Any]:
-        mount = {"Type": "bind", "Source": str(boxes(self._home)), "Target": "/boxes"}
+        places = [boxes(self._home), memory_folder()]
+        mounts = [
+            {"Type": "bind", "Source": str(place), "Target": f"/boxes/{number}"}
+            for number, place in enumerate(places)
+            if place
+        ]
+        paths = [f"/boxes/{number}/{name}" for number in range(len(mounts)) for name in names]
         return {
             "Image": image,
             "User": "0:0",
-            "Entrypoint": ["/bin/sh", "-c", 'cd /boxes && rm -rf "$@"', "sh", *names],
+            "Entrypoint": ["/bin/sh", "-c", 'rm -rf "$@"', "sh", *paths],
             "Cmd": [],
             "HostConfig": {
                 "NetworkMode": "none",
                 "LogConfig": {"Type": "none"},
                 "SecurityOpt": ["label=disable"],
-                "Mounts": [mount],
+                "Mounts": mounts,
             },
         }
 
@@ -143,9 +149,10 @@ def _remove_apart(home: Path, folders: Sequence[BoxFolder]) -> None:
     for folder in folders:
         folder.release()
     quiet = subprocess.DEVNULL
-    command = [sys.executable, "-m", __name__, os.fspath(home)]
+    names = [folder.label for folder in folders]
+    command = [sys.executable, "-m", __name__, os.fspath(home), *names]
     subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
 
 
 if __name__ == "__main__":
-    Reaper(connect(), Path(sys.argv[1])).remove_as_root()
+    Reaper(connect(), Path(sys.argv[1])).remove_as_root(sys.argv[2:])
