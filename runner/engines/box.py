@@ -28,6 +28,10 @@ ARCHITECTURES = {
 }
 
 
+#: The reason of an EngineError after which the box can do nothing more.
+BOX_LOST = "box-lost"
+
+
 class EngineError(PipeError):
     """The engine could not do its part; `reason` is one word for records and tests."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from runner.engines.box import Box, BoxSpec, Engine, EngineError
+from runner.engines.box import BOX_LOST, Box, BoxSpec, Engine, EngineError
 from runner.errors import EXIT_ENVIRONMENT, InvalidInputError, PipeError
 from runner.events import (
     Annotation,
@@ -151,6 +151,8 @@ class _Attempt:
             end = run.run()
             if end.outcome == "cancelled":
                 self._state.status = "cancelled"
+            if end.reason == BOX_LOST:
+                return JobEnd("failure", reason="lost")
             if end.conclusion == "failure" and last is None:
                 last = run
         if last is not None and self._task.policy.shell_on_failure:

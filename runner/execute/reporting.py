@@ -83,7 +83,7 @@ class Reporter:
 
     def add_variables(self, pairs: Mapping[str, str]) -> None:
         """Variables for later steps; those that may not be set are reported and left out."""
-        self.variables |= check_environment(pairs, self.fail)
+        self.variables |= check_environment(pairs, lambda why: self.annotate("error", why))
 
 
 def _number(text: str | None) -> int:

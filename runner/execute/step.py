@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner.actions.checkout import checkout, is_checkout
-from runner.engines.box import Box, Finished, Image, Process
+from runner.engines.box import Box, EngineError, Finished, Image, Process
 from runner.errors import InvalidInputError, PipeError
 from runner.events import Emit, ImagePulling, Result, StepFinished, StepStarted, SummaryWritten
 from runner.execute.command_files import CommandFileError, parse_pairs, parse_path
@@ -101,6 +101,8 @@ class StepRun:
             concluded = self._conclude(end, contexts)
         except InvalidInputError as error:
             return self._fail(error, name)
+        except EngineError as error:
+            return self._fail(error, name, error.reason)
         return self._end(concluded, name, outputs)
 
     # -- what expressions see
@@ -362,11 +364,11 @@ class StepRun:
         self._start(name)
         return self._fail(error, name)
 
-    def _fail(self, error: InvalidInputError, name: str) -> StepEnd:
-        """An expression or a setting of the step is wrong."""
+    def _fail(self, error: PipeError, name: str, reason: str = "expression") -> StepEnd:
+        """An expression or a setting of the step is wrong, or the engine could not do its part."""
         hint = f" ({error.hint})" if error.hint else ""
         self._say(f"##[error]{error.message}{hint}")
-        return self._end(StepEnd("failure", "failure", reason="expression"), name, {})
+        return self._end(StepEnd("failure", "failure", reason=reason), name, {})
 
     def _conclude(self, end: StepEnd, contexts: Mapping[str, Any]) -> StepEnd:
         if end.outcome != "failure":

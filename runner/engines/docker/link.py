@@ -4,7 +4,7 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING
 
-from runner.engines.box import EngineError
+from runner.engines.box import BOX_LOST, EngineError
 from runner.engines.docker.stream import BLOCK, FrameParser, attach, connection
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ class BoxGoneError(EngineError):
 
     def __init__(self) -> None:
         super().__init__(
-            "lost",
+            BOX_LOST,
             "the job's container ended in the middle of the job",
             hint="was it removed or killed from outside, or was the engine stopped?",
         )
