@@ -79,16 +79,27 @@ class Lease:
     events: tuple[Event, ...] = ()
 
 
-def enqueue(store: Store, submission: Submission, plan: Plan, now: float) -> int:
+#: The jobs that a run takes over from an earlier one, by key: none.
+_NOTHING: Mapping[str, JobOutcome] = {}
+
+
+def enqueue(
+    store: Store,
+    submission: Submission,
+    plan: Plan,
+    now: float,
+    reused: Mapping[str, JobOutcome] = _NOTHING,
+) -> int:
     """Starts a run and returns its number, which is never used again.
 
     Once this returns, the run survives a loss of power. `github.run_id`, `run_number` and
-    `run_attempt` are added to its contexts.
+    `run_attempt` are added to its contexts. `reused` has the outcomes of jobs that do not run, by
+    key; each counts from when its needs have ended and its condition holds.
     """
     _refuse_secrets(submission)
     while True:
         numbers = hot.next_numbers(store.notes, submission.project, submission.file)
-        change = _Change(_new_run(submission, plan, numbers, now), now)
+        change = _Change(_new_run(submission, plan, numbers, now), now, reused)
         change.settle()
         if hot.insert_run(store.promises, change.run, change.events):
             return change.run.id
@@ -171,10 +182,13 @@ def load_pipeline(file: str, text: str) -> Pipeline:
 class _Change:
     """A run on its way to its next state, and the events that tell how it got there."""
 
-    def __init__(self, run: StoredRun, now: float) -> None:
+    def __init__(
+        self, run: StoredRun, now: float, reused: Mapping[str, JobOutcome] = _NOTHING
+    ) -> None:
         self.run = run
         self.events: list[Event] = []
         self._now = now
+        self._reused = reused
 
     def settle(self) -> None:
         """Does what follows until nothing does: a job that is skipped may free another."""
@@ -238,8 +252,10 @@ class _Change:
             self.end(key, JobOutcome("failure", reason=message))
         for key, reason in decision.cancel.items():
             self._stop(self.run.jobs[key], reason)
+        self._take_over()
         for key in decision.start:
-            self._queue(self.run.jobs[key], 0.0)
+            if self.run.jobs[key].state == "blocked":
+                self._queue(self.run.jobs[key], 0.0)
         if decision.result is not None:
             self._finish(decision.result, "")
 
@@ -253,6 +269,13 @@ class _Change:
             if job.key not in decision.expand:
                 jobs[job.key] = job
         self.run = replace(self.run, plan=expanded(self.run.plan, decision), jobs=jobs)
+
+    def _take_over(self) -> None:
+        """What is reused has ended; but a placeholder with that key may yet be skipped."""
+        runnable = {job.key for job in self.run.plan.jobs if job.expanded}
+        for key, outcome in self._reused.items():
+            if key in runnable and self.run.jobs[key].state == "blocked":
+                self.end(key, outcome)
 
     def _queue(self, job: StoredJob, delay: float) -> None:
         self._put(

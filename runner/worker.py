@@ -114,7 +114,9 @@ class Worker:
         if free <= 0:
             return
         for lease in queue.lease(self._store, self._name, run=run, limit=free, now=time.time()):
-            self._tell(lease.events)
+            if lease.events:
+                # The run has started; what was decided when it entered is told now.
+                self._tell([*lease.events, *(event for _, event in self._store.events(run))])
             wish = Wish()
             thread = threading.Thread(
                 target=self._run, args=(lease, wish), name=f"job {lease.key}", daemon=True

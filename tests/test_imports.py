@@ -20,6 +20,7 @@ ROOMS = {
     "matrix": "",
     "lint": "cronsim",
     "plan": "",
+    "reuse": "",
     "inputs": "",
     "project": "pathspec platformdirs",
     "secrets": "",

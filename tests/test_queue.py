@@ -26,6 +26,7 @@ from runner.store.rows import StoredRun
 CONTEXTS: Mapping[str, Any] = {"github": {"ref": "main"}, "inputs": {}, "vars": {}}
 SUCCESS = JobOutcome("success")
 FAILURE = JobOutcome("failure")
+NOTHING: Mapping[str, JobOutcome] = {}
 
 
 @pytest.fixture
@@ -56,11 +57,17 @@ LATE_LEGS = pipeline(
 )
 
 
-def submit(store: Store, text: str, now: float = 1.0, **changes: Any) -> int:
+def submit(
+    store: Store,
+    text: str,
+    now: float = 1.0,
+    reused: Mapping[str, JobOutcome] = NOTHING,
+    **changes: Any,
+) -> int:
     values = {"file": "ci.yaml", "project": "/project", "name": "CI", "contexts": CONTEXTS}
     submission = Submission(**{**values, "text": text, **changes})
     first = plan(queue.load_pipeline(submission.file, text), submission.contexts)
-    return queue.enqueue(store, submission, first, now)
+    return queue.enqueue(store, submission, first, now, reused)
 
 
 def lease(store: Store, now: float = 2.0, **changes: Any) -> Lease:
@@ -205,6 +212,76 @@ def test_a_soft_failure_frees_what_needs_it(store: Store) -> None:
     submit(store, CHAIN)
     finish(store, JobOutcome("failure", failed_softly=True))
     assert states(store)["test"] == "queued"
+
+
+# -- what is taken over from an earlier run --
+
+
+def reused(outputs: Mapping[str, str] | None = None) -> JobOutcome:
+    return JobOutcome("success", outputs or {}, "reused from run 7")
+
+
+def test_what_is_reused_has_ended_when_the_run_enters(store: Store) -> None:
+    submit(store, CHAIN, reused={"build": reused({"a": "b"})})
+    assert states(store) == {"build": "success", "test": "queued", "ship": "blocked"}
+    assert [event for _, event in store.events(1)] == [
+        JobFinished(
+            run=1,
+            time=1.0,
+            job="build",
+            name="build",
+            result="success",
+            reason="reused from run 7",
+            outputs={"a": "b"},
+        ),
+        JobQueued(run=1, time=1.0, job="test", name="test"),
+    ]
+    job, *_ = reads.run(store, 1).jobs
+    assert (job.result, job.reason, job.finished_at) == ("success", "reused from run 7", 1.0)
+    assert lease(store).states["build"].outputs == {"a": "b"}
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "expected"),
+    [
+        (
+            CHAIN,
+            ["build", "test"],
+            {"build": "success", "test": "success", "ship": "queued"},
+        ),
+        (
+            LEGS,
+            ["build (1)", "build (3)"],
+            {"build (1)": "success", "build (2)": "queued", "build (3)": "success"},
+        ),
+        (
+            pipeline(build={"strategy": {"matrix": {"n": [1, 2, 3]}, "max-parallel": 1}}),
+            ["build (1)"],
+            {"build (1)": "success", "build (2)": "queued", "build (3)": "blocked"},
+        ),
+        (
+            LATE_LEGS,
+            ["list", "build (1)"],
+            {"list": "success", "build (1)": "success", "build (2)": "queued", "ship": "blocked"},
+        ),
+        (NEVER, ["build", "test"], {"build": "skipped", "test": "skipped"}),
+        (ONE, ["build"], {"build": "success"}),
+    ],
+)
+def test_what_is_reused_does_not_run(
+    store: Store, text: str, keys: list[str], expected: dict[str, str]
+) -> None:
+    outputs = {"all": '["a", "b"]'}
+    submit(store, text, reused={key: reused(outputs) for key in keys})
+    assert states(store) == expected
+    waiting = "queued" in expected.values()
+    assert reads.run(store, 1).run.state == ("queued" if waiting else "finished")
+
+
+def test_what_is_reused_ends_in_the_order_given(store: Store) -> None:
+    submit(store, LEGS, reused={f"build ({n})": reused({"n": str(n)}) for n in (3, 1, 2)})
+    jobs = sorted(hot.load_run(store.notes, 1).jobs.values(), key=lambda job: job.finished_order)
+    assert [job.key for job in jobs] == ["build (3)", "build (1)", "build (2)"]
 
 
 # -- what a run is made of --

@@ -6,12 +6,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from runner.cli.typed import Options, words
 from runner.errors import (
     EXIT_CANCELLED,
     EXIT_ENVIRONMENT,
@@ -29,30 +30,9 @@ if TYPE_CHECKING:
     from runner.model import Pipeline
     from runner.plan import Plan
     from runner.project import Snapshot
-    from runner.queue import Submission
+    from runner.queue import JobOutcome, Submission
     from runner.store import Store
     from runner.terminal import Mode
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What was typed after `pipe run FILE`."""
-
-    jobs: tuple[str, ...]
-    inputs: Mapping[str, str]
-    secrets: tuple[str, ...]
-    secret_file: str | None
-    env: Mapping[str, str]
-    variables: Mapping[str, str]
-    matrix: tuple[str, ...]
-    event: str | None
-    event_file: str | None
-    bind: bool
-    host: bool
-    keep: str | None
-    shell_on_failure: bool
-    from_failed: int | None
-    parallel: int | None
 
 
 def _pairs(
@@ -135,7 +115,7 @@ def command(
     if file is None:
         _show_pipelines()
         return
-    options = Options(**typed)
+    options = Options(file=file, **typed)
     loaded = load_pipeline(file, Path())
     show(loaded.warnings)
     preparation = _prepare(loaded, options)
@@ -168,6 +148,8 @@ class Preparation:
     contexts: Mapping[str, Any]
     event: str
     secrets: Mapping[str, str]
+    #: What is known already of jobs that an earlier run did, by key.
+    reused: "Mapping[str, JobOutcome]" = field(default_factory=dict)
 
 
 def _prepare(loaded: "Loaded", options: Options) -> Preparation:
@@ -185,7 +167,13 @@ def _prepare(loaded: "Loaded", options: Options) -> Preparation:
         "vars": {**loaded.project.config.vars, **options.variables},
     }
     wanted = plan(pipeline, contexts, _legs(options.matrix) or None)
-    return Preparation(pipeline, wanted, contexts, event, _secrets(options))
+    prepared = Preparation(pipeline, wanted, contexts, event, _secrets(options))
+    if options.from_failed is None:
+        return prepared
+    from runner.cli.from_failed import taken_over
+
+    reused = taken_over(options.from_failed, loaded, pipeline, wanted, contexts)
+    return replace(prepared, reused=reused)
 
 
 def _default_event(pipeline: "Pipeline") -> str:
@@ -257,6 +245,9 @@ def _show_plan(prepared: Preparation) -> None:
     for job in prepared.plan.jobs:
         later = "" if job.expanded else "  (matrix and name are known when its needs are done)"
         needs = f"  needs {', '.join(job.needs)}" if job.needs else ""
+        if job.key in prepared.reused:
+            click.echo(f"{job.name}{needs}  ({prepared.reused[job.key].reason})")
+            continue
         click.echo(f"{job.name}{needs}{later}")
         for step in prepared.pipeline.jobs[job.job].steps:
             shown = step.name or (step.run or step.uses or "").strip().partition("\n")[0]
@@ -359,7 +350,9 @@ class _Run:
         from runner.terminal import open_view
         from runner.worker import Means, Worker
 
-        number = queue.enqueue(store, self._submission(snapshot), self._prepared.plan, time.time())
+        prepared = self._prepared
+        submission = self._submission(snapshot)
+        number = queue.enqueue(store, submission, prepared.plan, time.time(), prepared.reused)
         workspace = self._workspace(snapshot)
         means = Means(
             engines, workspace, policy, self._prepared.secrets, self._loaded.plugins.steps
@@ -404,7 +397,11 @@ class _Run:
             trigger={"event": self._prepared.event, "inputs": dict(self._options.inputs)},
             contexts=self._prepared.contexts,
             snapshot=snapshot.to_json() if snapshot else {},
-            options={"jobs": list(self._options.jobs), "arguments": sys.argv[1:]},
+            options={
+                "jobs": list(self._options.jobs),
+                "from_failed": self._options.from_failed,
+                "arguments": ["run", *words(self._options)],
+            },
             owner=queue.process_identity(),
         )
 
@@ -432,9 +429,9 @@ class _Run:
     def _rerun(self, finished: "RunFinished") -> str:
         import shlex
 
-        return shlex.join(
-            ["pipe", "run", self._loaded.document.file, "--from-failed", str(finished.run)]
-        )
+        if finished.result == "success":
+            return ""
+        return shlex.join(["pipe", "run", *words(replace(self._options, from_failed=finished.run))])
 
     def _exit_code(self, finished: "RunFinished", store: "Store") -> int:
         if finished.result == "cancelled":

@@ -1,0 +1,63 @@
+"""What was typed after `pipe run`, as values, and as words that may be shown and stored."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was typed after `pipe run`, but for how the run is shown."""
+
+    file: str
+    jobs: tuple[str, ...]
+    inputs: Mapping[str, str]
+    secrets: tuple[str, ...]
+    secret_file: str | None
+    env: Mapping[str, str]
+    variables: Mapping[str, str]
+    matrix: tuple[str, ...]
+    event: str | None
+    event_file: str | None
+    bind: bool
+    host: bool
+    keep: str | None
+    shell_on_failure: bool
+    from_failed: int | None
+    parallel: int | None
+
+
+def words(options: Options) -> list[str]:
+    """The command line that says the same, from FILE on; of secrets it has the names alone."""
+    return [options.file, *_options(options)]
+
+
+def _options(options: Options) -> Iterator[str]:
+    names = [text.partition("=")[0] for text in options.secrets]
+    yield from _each("--from-failed", _given(options.from_failed))
+    yield from _each("-j", options.jobs)
+    yield from _each("--input", _assignments(options.inputs))
+    yield from _each("--secret", names)
+    yield from _each("--secret-file", _given(options.secret_file))
+    yield from _each("--env", _assignments(options.env))
+    yield from _each("--var", _assignments(options.variables))
+    yield from _each("--matrix", options.matrix)
+    yield from _each("--event", _given(options.event))
+    yield from _each("--event-file", _given(options.event_file))
+    yield from ["--bind"] if options.bind else []
+    yield from ["--host"] if options.host else []
+    yield from _each("--keep", _given(options.keep))
+    yield from ["--shell-on-failure"] if options.shell_on_failure else []
+    yield from _each("--parallel", _given(options.parallel))
+
+
+def _each(option: str, values: Iterable[str]) -> Iterator[str]:
+    for value in values:
+        yield from (option, value)
+
+
+def _assignments(pairs: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in pairs.items()]
+
+
+def _given(value: object) -> list[str]:
+    return [] if value is None else [str(value)]
