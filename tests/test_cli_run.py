@@ -1,11 +1,22 @@
 """`pipe run` before and around the run: what is refused or only warned of, and how to run again."""
 
+import json
+import shlex
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from runner import queue
+from runner.cli import run
 from runner.cli.loading import Loaded, load_pipeline
+from runner.cli.typed import Options, command_to_run_again, words
 from runner.errors import InvalidInputError
+from runner.events import Result, RunFinished
+from runner.plan import plan
+from runner.store import Store
+from tests.conftest import Finished, RunPipe
 
 PIPELINE = """\
 on: push
@@ -54,3 +65,167 @@ def test_what_cannot_run_is_refused_with_every_error() -> None:
         loaded("matrix.os }} ${{ nope()")
     assert refusal.value.message == "unknown function 'nope'"
     assert [found.code for found in refusal.value.problems] == ["unknown-matrix-key", "expression"]
+
+
+# -- how to run again --
+
+
+def typed(arguments: str) -> Options:
+    """What `pipe run` makes of these arguments."""
+    given = run.command.make_context("run", shlex.split(arguments)).params
+    shown = {"dry_run", "progress", "verbose"}
+    return Options(**{name: value for name, value in given.items() if name not in shown})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("p.yaml", "p.yaml"),
+        ("p.yaml -q -v --json", "p.yaml"),
+        ("p.yaml -j a --job b", "p.yaml -j a -j b"),
+        ("--input 'a=b c' p.yaml --input d==", "p.yaml --input 'a=b c' --input d=="),
+        ("p.yaml -s A=hidden -s B --secret C=", "p.yaml --secret A --secret B --secret C"),
+        ("p.yaml --secret-file 'my secrets'", "p.yaml --secret-file 'my secrets'"),
+        ("p.yaml --env A= --var B=c", "p.yaml --env A= --var B=c"),
+        ("p.yaml --matrix os:x", "p.yaml --matrix os:x"),
+        ("p.yaml --event-file e.json --event push", "p.yaml --event push --event-file e.json"),
+        ("--host --bind p.yaml", "p.yaml --bind --host"),
+        ("p.yaml --keep on-failure", "p.yaml --keep on-failure"),
+        ("p.yaml --shell-on-failure", "p.yaml --shell-on-failure"),
+        ("p.yaml --parallel 3 --from-failed 7", "p.yaml --from-failed 7 --parallel 3"),
+    ],
+)
+def test_the_words_say_what_was_typed_but_for_secrets(arguments: str, expected: str) -> None:
+    assert shlex.join(words(typed(arguments))) == expected
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        ("success", ""),
+        ("failure", "pipe run p.yaml --from-failed 8 -j a --secret B"),
+        ("cancelled", "pipe run p.yaml --from-failed 8 -j a --secret B"),
+    ],
+)
+def test_the_command_that_runs_again(result: Result, expected: str) -> None:
+    options = typed("p.yaml --from-failed 7 -j a -s B=hidden")
+    finished = RunFinished(run=8, time=1.0, result=result)
+    assert command_to_run_again(options, finished) == expected
+
+
+# -- running again what failed --
+
+FLAKY = """\
+on: push
+jobs:
+  make:
+    runs-on: small
+    outputs:
+      name: ${{ steps.name.outputs.name }}
+    steps:
+      - id: name
+        run: echo name=made-before >> $GITHUB_OUTPUT; echo "make runs"
+  check:
+    needs: make
+    runs-on: small
+    strategy:
+      fail-fast: false
+      matrix:
+        pass: ["always", "when asked"]
+    steps:
+      - run: |
+          echo "${{ matrix.pass }}: ${{ needs.make.outputs.name }}"
+          [ "${{ matrix.pass }}" = always ] || [ "$PASS" = yes ]
+  ship:
+    needs: check
+    runs-on: small
+    steps:
+      - run: echo "ship runs"
+"""
+
+
+@pytest.mark.docker
+def test_a_failed_run_is_continued(run_pipe: RunPipe, pipe_home: Path) -> None:
+    Path("pipe.yaml").write_text("images:\n  small: pipe-test/busybox:1\n")
+    Path("flaky.yaml").write_text(FLAKY)
+    first = run_pipe("run", "flaky.yaml", "--env", "PASS=no", "-s", "TOKEN=hidden")
+    assert first.exit_code == 1
+    again = "pipe run flaky.yaml --from-failed 1 --secret TOKEN --env PASS=no"
+    assert f"run again: {again}\n" in first.stdout
+    assert stored_options(pipe_home)["arguments"] == [
+        *("run", "flaky.yaml", "--secret", "TOKEN", "--env", "PASS=no")
+    ]
+    second = run_pipe("run", "flaky.yaml", "--from-failed", "1", "--env", "PASS=yes", "--json")
+    assert second.exit_code == 0
+    assert ended(second) == {
+        "make": ("success", "reused from run 1"),
+        "check (1)": ("success", "reused from run 1"),
+        "check (2)": ("success", ""),
+        "ship": ("success", ""),
+    }
+    assert "when asked: made-before" in second.stdout
+    assert "always: made-before" not in second.stdout
+    assert "make runs" not in second.stdout
+    assert stored_options(pipe_home)["from_failed"] == 1
+
+
+@pytest.mark.docker
+def test_what_has_changed_runs_again(run_pipe: RunPipe) -> None:
+    Path("pipe.yaml").write_text("images:\n  small: pipe-test/busybox:1\n")
+    Path("flaky.yaml").write_text(FLAKY)
+    assert run_pipe("run", "flaky.yaml").exit_code == 1
+    Path("flaky.yaml").write_text(FLAKY.replace("made-before", "made-now"))
+    second = run_pipe("run", "flaky.yaml", "--from-failed", "1", "--env", "PASS=yes", "--json")
+    assert set(ended(second).values()) == {("success", "")}
+    assert "always: made-now" in second.stdout
+    Path("other.yaml").write_text(FLAKY)
+    for arguments, message in [
+        (
+            ("flaky.yaml", "--from-failed", "2"),
+            "nothing failed in run 2\n  run it whole: `pipe run",
+        ),
+        (("flaky.yaml", "--from-failed", "3"), "there is no run 3"),
+        (("other.yaml", "--from-failed", "1"), "run 1 is one of another pipeline: flaky.yaml"),
+    ]:
+        refused = run_pipe("run", *arguments)
+        assert refused.exit_code == 2
+        assert message in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("project", "message"),
+    [
+        ("", "run 1 has not ended yet\n  wait for it, or stop it: `pipe cancel 1`"),
+        ("/elsewhere", "run 1 is one of another pipeline: flaky.yaml in /elsewhere"),
+    ],
+)
+def test_a_run_that_cannot_be_continued_is_refused(
+    run_pipe: RunPipe, folder: Path, pipe_home: Path, project: str, message: str
+) -> None:
+    Path("flaky.yaml").write_text(FLAKY)
+    waiting = queue.Submission(
+        file="flaky.yaml", text=FLAKY, project=project or str(folder), name="flaky"
+    )
+    with Store.open(pipe_home) as store:
+        queue.enqueue(store, waiting, plan(queue.load_pipeline("flaky.yaml", FLAKY), {}), 1.0)
+    refused = run_pipe("run", "flaky.yaml", "--from-failed", "1")
+    assert (refused.exit_code, refused.stderr.startswith(f"error: {message}")) == (2, True)
+
+
+def ended(finished: Finished) -> dict[str, tuple[str, str]]:
+    """Result and reason of each job, from the events that were printed."""
+    events = [json.loads(line) for line in finished.stdout.splitlines()]
+    assert events[0]["event"] == "RunStarted"
+    return {
+        event["job"]: (event["result"], event["reason"])
+        for event in events
+        if event["event"] == "JobFinished"
+    }
+
+
+def stored_options(home: Path) -> dict[str, object]:
+    """The options of the newest run."""
+    with closing(sqlite3.connect(home / "pipe.db")) as database:
+        query = "SELECT options FROM submission ORDER BY run DESC"
+        options: dict[str, object] = json.loads(database.execute(query).fetchone()[0])
+    return options

@@ -7,12 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli.typed import Options, words
+from runner.cli.typed import Options, command_to_run_again, words
 from runner.errors import (
     EXIT_CANCELLED,
     EXIT_ENVIRONMENT,
@@ -374,7 +375,7 @@ class _Run:
             sys.stdout,
             mode="plain" if alone and self._progress == "auto" else self._progress,
             read=read_output,
-            rerun=self._rerun,
+            rerun=partial(command_to_run_again, self._options),
             environ=os.environ,
         ) as view:
             emit = _to_all(view.emit, self._loaded.plugins.emit)
@@ -425,13 +426,6 @@ class _Run:
             objects=snapshot.objects,
             open_layers=lambda: (*git, open_variant(snapshot)),
         )
-
-    def _rerun(self, finished: "RunFinished") -> str:
-        import shlex
-
-        if finished.result == "success":
-            return ""
-        return shlex.join(["pipe", "run", *words(replace(self._options, from_failed=finished.run))])
 
     def _exit_code(self, finished: "RunFinished", store: "Store") -> int:
         if finished.result == "cancelled":

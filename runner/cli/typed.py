@@ -1,7 +1,10 @@
 """What was typed after `pipe run`, as values, and as words that may be shown and stored."""
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from runner.events import RunFinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,13 @@ class Options:
 def words(options: Options) -> list[str]:
     """The command line that says the same, from FILE on; of secrets it has the names alone."""
     return [options.file, *_options(options)]
+
+
+def command_to_run_again(options: Options, finished: RunFinished) -> str:
+    """The command that runs again what did not succeed; empty after a success."""
+    if finished.result == "success":
+        return ""
+    return shlex.join(["pipe", "run", *words(replace(options, from_failed=finished.run))])
 
 
 def _options(options: Options) -> Iterator[str]:
