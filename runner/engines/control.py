@@ -75,6 +75,14 @@ class HostFolder:
         os.chmod(name, 0o666, dir_fd=self._fd)
         return fd
 
+    def has_pipes(self, *names: str) -> bool:
+        """Whether named pipes of these names are still there."""
+        try:
+            found = [os.stat(name, dir_fd=self._fd, follow_symlinks=False) for name in names]
+        except FileNotFoundError:
+            return False
+        return all(stat.S_ISFIFO(each.st_mode) for each in found)
+
     def collect(self, names: Iterable[str]) -> Iterator[tuple[str, bytes | RefusedFile]]:
         """What the step left in each file; a file that it removed counts as empty."""
         for name in names:

@@ -46,7 +46,12 @@ class ArchiveFolder:
             yield name, found.get(name, b"")
 
     def _read(self, wanted: set[str]) -> Iterator[tuple[str, bytes | RefusedFile]]:
-        blocks, _ = self._api.get_archive(self._container, self.inside)
+        from docker.errors import NotFound
+
+        try:
+            blocks, _ = self._api.get_archive(self._container, self.inside)
+        except NotFound:
+            return  # the step removed its folder
         with tarfile.open(fileobj=BlockReader(blocks), mode="r|") as tar:
             for entry in tar:
                 name = entry.name.partition("/")[2]

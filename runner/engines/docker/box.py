@@ -3,7 +3,16 @@
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, cast
 
-from runner.engines.box import BoxFacts, Finished, Image, Process, Progress, Stop, Write
+from runner.engines.box import (
+    BoxFacts,
+    EngineError,
+    Finished,
+    Image,
+    Process,
+    Progress,
+    Stop,
+    Write,
+)
 from runner.engines.control import Folder, read_back
 from runner.engines.docker import launch
 from runner.engines.docker.attached import Attached
@@ -51,6 +60,8 @@ class DockerBox:
         try:
             code, reason = self._runner.run(process, folder, write, stop)
             files, refused = read_back(folder, process.collect)
+        except FileNotFoundError as error:
+            raise EngineError("lost", "an earlier step removed the folder of this one") from error
         finally:
             folder.close()
         if code and not reason and self._attached.memory_ran_out():

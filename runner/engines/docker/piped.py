@@ -38,6 +38,10 @@ class Berth:
     def inside(self) -> str:
         return self._folder.inside
 
+    def is_whole(self) -> bool:
+        """False when an earlier step removed the folder, or the pipes in it."""
+        return self._folder.has_pipes(launch.OUTPUT, launch.GO)
+
     def go(self) -> int:
         """Let the launcher go on; gives the pipe of its output, which is the caller's now."""
         os.write(self._go, b"\n")
@@ -72,8 +76,11 @@ class PipedRunner:
         self._next: Berth | None = self._berth()
 
     def folder(self) -> Berth:
-        berth, self._next = self._next or self._berth(), None
-        return berth
+        berth, self._next = self._next, None
+        if berth is not None and not berth.is_whole():
+            berth.close()
+            berth = None
+        return berth or self._berth()
 
     def run(self, process: Process, folder: Folder, write: Write, stop: Stop) -> tuple[int, str]:
         assert isinstance(folder, Berth)
