@@ -49,7 +49,7 @@ def read_case(folder: Path) -> Case:
 
 def make_project(source: Path, target: Path) -> None:
     """A committed project with the case's files in it."""
-    shutil.copytree(source, target)
+    shutil.copytree(source, target, symlinks=True)
     (target / "case.yaml").unlink(missing_ok=True)
     (target / "pipe.yaml").write_text(CONFIG)
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "first"]):
