@@ -1,0 +1,19 @@
+"""How much a benchmark does: how many pairs, and how large each is."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """`runs` is the number of pairs that was asked for, None for each benchmark's own."""
+
+    runs: int | None = None
+    scale: float = 1.0
+
+    def pairs(self, usual: int) -> int:
+        """How many pairs to measure where `usual` are enough for a steady median."""
+        return self.runs or usual
+
+    def sized(self, full: int) -> int:
+        """`full` of something, scaled, and at least two of it."""
+        return max(2, round(full * self.scale))
