@@ -8,9 +8,10 @@ from typing import Any
 
 from runner import queue
 from runner.engines.box import Engine, Workspace
+from runner.errors import EnvironmentMissingError
 from runner.events import Emit, Event, JobFinished, JobQueued, Note, RunFinished, RunStarted
 from runner.execute.job import run_job
-from runner.execute.step import backoff
+from runner.execute.retry import backoff, is_due
 from runner.execute.task import JobEnd, JobTask, Policy
 from runner.model import Job, Pipeline, Retry
 from runner.plan import needs_context, strategy_context
@@ -76,8 +77,10 @@ class Worker:
         self._lock = threading.RLock()
         self._changed = threading.Event()
         self._cancel_wanted = False
+        self._cancel_asked = False
         self._stop_now = False
         self._crash: BaseException | None = None
+        self._gave_up = False
 
     def cancel(self) -> None:
         """Ask the run to end; asked a second time, everything stops now. Safe in a signal handler."""
@@ -86,22 +89,29 @@ class Worker:
         self._changed.set()
 
     def work(self, run: int) -> RunFinished:
-        """Run all of it. Raises what went wrong in our own code, after the run has ended."""
+        """Run all of it. Raises what went wrong in our own code, after the run has ended, and
+        EnvironmentMissingError when its end cannot be recorded; nothing of it runs then."""
         finished: RunFinished | None = None
-        cancelled = False
-        while finished is None:
-            self._changed.clear()
-            if self._cancel_wanted and not cancelled:
-                cancelled = True
-                self._tell(queue.cancel(self._store, run, time.time()))
-            self._start(run)
-            self._beat(run)
-            finished = self._finished(run)
-            if finished is None:
-                self._changed.wait(self._patience())
-        self._join()
+        try:
+            while finished is None and not self._gave_up:
+                finished = self._turn(run)
+        finally:
+            self._end_threads()
         if self._crash is not None:
             raise self._crash
+        assert finished is not None
+        return finished
+
+    def _turn(self, run: int) -> RunFinished | None:
+        self._changed.clear()
+        if self._cancel_wanted and not self._cancel_asked:
+            self._cancel_asked = True
+            self._tell(queue.cancel(self._store, run, time.time()))
+        self._start(run)
+        self._beat(run)
+        finished = self._finished(run)
+        if finished is None:
+            self._changed.wait(self._patience())
         return finished
 
     def _patience(self) -> float:
@@ -149,28 +159,42 @@ class Worker:
                 return event
         return None
 
-    def _join(self) -> None:
+    def _end_threads(self) -> None:
+        """Whatever still runs ends now: nobody is left to tell it anything."""
         with self._lock:
-            threads = [each.thread for each in self._running.values()]
-        for thread in threads:
-            thread.join()
+            running = list(self._running.values())
+        for each in running:
+            each.wish.stop = each.wish.now = True
+        for each in running:
+            each.thread.join()
 
     # -- in a job's thread
 
     def _run(self, lease: Lease, wish: Wish) -> None:
         try:
-            outcome = self._attempt(lease, wish)
+            self._finish(lease, self._end(lease, wish))
         except BaseException as error:
-            self._crash = error
-            outcome = JobOutcome("failure", reason="internal-error")
-        try:
-            self._tell(queue.finish(self._store, lease, outcome, time.time()))
-        except queue.LeaseLostError as error:
-            self._emit(Note(run=lease.run, time=time.time(), message=error.message, job=lease.key))
+            # Its row says that it runs, for as long as this process lives.
+            self._crash = self._crash or error
+            self._gave_up = True
         finally:
             with self._lock:
                 del self._running[lease.key]
             self._changed.set()
+
+    def _end(self, lease: Lease, wish: Wish) -> JobOutcome:
+        try:
+            return self._attempt(lease, wish)
+        except BaseException as error:
+            self._crash = self._crash or error
+            is_ours = not isinstance(error, EnvironmentMissingError)
+            return JobOutcome("failure", reason="internal-error" if is_ours else "environment")
+
+    def _finish(self, lease: Lease, outcome: JobOutcome) -> None:
+        try:
+            self._tell(queue.finish(self._store, lease, outcome, time.time()))
+        except queue.LeaseLostError as error:
+            self._emit(Note(run=lease.run, time=time.time(), message=error.message, job=lease.key))
 
     def _attempt(self, lease: Lease, wish: Wish) -> JobOutcome:
         pipeline = queue.load_pipeline(lease.submission.file, lease.submission.text)
@@ -241,8 +265,6 @@ def _outcome(end: JobEnd, job: Job, pipeline: Pipeline, attempt: int) -> JobOutc
 
 
 def _retry_delay(end: JobEnd, retry: Retry, attempt: int) -> float | None:
-    kind = end.reason if end.reason == "timeout" else "failure"
     failed = end.result == "failure" or end.reason == "timeout"
-    if failed and end.reason != "environment" and kind in retry.on and attempt < retry.attempts:
-        return backoff(retry, attempt)
-    return None
+    due = failed and end.reason != "environment" and is_due(retry, end.reason)
+    return backoff(retry, attempt) if due and attempt < retry.attempts else None
