@@ -17,11 +17,12 @@ from runner.events import (
     StepFinished,
     StepStarted,
 )
+from runner.execute.around import Surroundings
 from runner.execute.contexts import EVENT_FILE, JobState, job_contexts
 from runner.execute.evaluation import seconds, text, text_map
 from runner.execute.log import StepLog
 from runner.execute.place import choose
-from runner.execute.step import StepRun, Surroundings
+from runner.execute.step import StepRun
 from runner.execute.stopping import JobClock
 from runner.execute.task import JobEnd, JobTask, Place, Request
 from runner.expressions import resolve, truthy
@@ -100,7 +101,7 @@ class _Attempt:
 
     def _open(self, place: Place) -> Box:
         task = self._task
-        self._emit(StepStarted(**self._where(), step=SET_UP, id="", name="Set up job"))
+        self._emit(StepStarted(**self._task.where(), step=SET_UP, id="", name="Set up job"))
         spec = BoxSpec(
             run=task.run,
             job=task.planned.key,
@@ -119,7 +120,7 @@ class _Attempt:
         self._say(SET_UP, f"image {place.image.name}" if place.image.name else "this machine")
         self._emit(
             StepFinished(
-                **self._where(),
+                **self._task.where(),
                 step=SET_UP,
                 id="",
                 name="Set up job",
@@ -131,7 +132,7 @@ class _Attempt:
 
     def _pulling(self, image: str, current: int, total: int, done: bool) -> None:
         self._emit(
-            ImagePulling(**self._where(), image=image, current=current, total=total, done=done)
+            ImagePulling(**self._task.where(), image=image, current=current, total=total, done=done)
         )
 
     # -- steps
@@ -211,7 +212,7 @@ class _Attempt:
         self._annotate(error.message)
         self._emit(
             StepFinished(
-                **self._where(),
+                **self._task.where(),
                 step=SET_UP,
                 id="",
                 name="Set up job",
@@ -225,19 +226,10 @@ class _Attempt:
 
     # -- telling
 
-    def _where(self) -> dict[str, Any]:
-        task = self._task
-        return {
-            "run": task.run,
-            "time": time.time(),
-            "job": task.planned.key,
-            "attempt": task.attempt,
-        }
-
     def _announce(self, place: Place) -> None:
         self._emit(
             JobStarted(
-                **self._where(),
+                **self._task.where(),
                 name=self._task.planned.name,
                 worker="",
                 image=place.image.name,
@@ -248,7 +240,7 @@ class _Attempt:
         self._log.write(step, self._masker.mask(line.encode() + b"\n"))
 
     def _annotate(self, message: str, level: Level = "error") -> None:
-        self._emit(Annotation(**self._where(), step=SET_UP, level=level, message=message))
+        self._emit(Annotation(**self._task.where(), step=SET_UP, level=level, message=message))
 
 
 def _reason(error: PipeError) -> str:

@@ -1,7 +1,6 @@
 """The log of a job's attempt, as its steps write to it."""
 
 import threading
-import time
 
 from runner.events import Emit, OutputWritten
 from runner.execute.task import JobTask
@@ -21,17 +20,7 @@ class StepLog:
         """Raises EnvironmentMissingError when the disk does not take it."""
         if not data:
             return
-        now = time.time()
+        where = self._task.where()
         with self._lock:
-            offset = self._writer.write(step, data, now)
-        self._emit(
-            OutputWritten(
-                run=self._task.run,
-                time=now,
-                job=self._task.planned.key,
-                attempt=self._task.attempt,
-                step=step,
-                offset=offset,
-                length=len(data),
-            )
-        )
+            offset = self._writer.write(step, data, where["time"])
+        self._emit(OutputWritten(**where, step=step, offset=offset, length=len(data)))

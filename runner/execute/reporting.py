@@ -1,6 +1,5 @@
 """What a step says by workflow commands: annotations, groups, masks, outputs."""
 
-import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -45,10 +44,7 @@ class Reporter:
         known = properties or {}
         self.emit(
             Annotation(
-                run=self.task.run,
-                time=time.time(),
-                job=self.task.planned.key,
-                attempt=self.task.attempt,
+                **self.task.where(),
                 step=self.number,
                 level=level,
                 message=message,

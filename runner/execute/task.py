@@ -1,5 +1,6 @@
 """What a worker hands over: one attempt of one job, and how to reach the rest of the program."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -43,6 +44,15 @@ class JobTask:
     policy: Policy
     locate: Callable[[Path], Position]
     steps: Mapping[str, PluginStep] = field(default_factory=dict)
+
+    def where(self) -> dict[str, Any]:
+        """What every event of this attempt begins with."""
+        return {
+            "run": self.run,
+            "time": time.time(),
+            "job": self.planned.key,
+            "attempt": self.attempt,
+        }
 
 
 @dataclass(frozen=True, slots=True)

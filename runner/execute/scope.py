@@ -1,0 +1,54 @@
+"""What the expressions of one step see, and what they come to."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from runner.execute.around import Surroundings
+from runner.execute.contexts import job_contexts, status_functions
+from runner.execute.evaluation import seconds, text, text_map
+from runner.execute.hash_files import hash_files
+from runner.expressions import (
+    CaseSensitive,
+    Functions,
+    parse_condition,
+    resolve,
+    to_string,
+    truthy,
+)
+from runner.model import Step
+
+
+class Scope:
+    """Every method raises InvalidInputError when an expression cannot be evaluated."""
+
+    def __init__(self, around: Surroundings, step: Step) -> None:
+        self._around = around
+        self._step = step
+        self._functions: Functions = {"hashfiles": self._hash_files}
+        contexts = job_contexts(around.task, around.box.facts, around.state)
+        contexts["github"]["action"] = step.id
+        own = text_map(step.env, contexts, self._functions)
+        contexts["env"] = CaseSensitive({**contexts["env"], **own})
+        self.contexts: Mapping[str, Any] = contexts
+
+    def value(self, written: Any) -> Any:
+        """The value, of whatever type."""
+        return resolve(written, self.contexts, self._functions)
+
+    def text(self, written: Any) -> str:
+        """The value as text."""
+        return text(written, self.contexts, self._functions)
+
+    def seconds(self, minutes: Any) -> float | None:
+        """A time limit; None when there is none."""
+        return seconds(minutes, self.contexts, self._functions)
+
+    def holds(self, *, cancelled: bool) -> bool:
+        """Whether the step's condition lets it run."""
+        status = status_functions(self._around.state.status, cancelled=cancelled)
+        condition = parse_condition(self._step.condition)
+        return truthy(condition.evaluate(self.contexts, {**self._functions, **status}))
+
+    def _hash_files(self, *patterns: Any) -> str:
+        box = self._around.box
+        return hash_files(box, box.facts.workspace, [to_string(each) for each in patterns])
