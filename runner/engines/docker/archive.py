@@ -3,7 +3,7 @@
 import io
 import secrets
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from runner.engines.control import LIMIT, RefusedFile
@@ -40,12 +40,12 @@ class ArchiveFolder:
         self._api.put_archive(self._container, CONTROL, archive.getvalue())
 
     def collect(self, names: Iterable[str]) -> Iterator[tuple[str, bytes | RefusedFile]]:
-        wanted = set(names)
+        wanted = tuple(names)
         found = dict(self._read(wanted)) if wanted else {}
         for name in wanted:
             yield name, found.get(name, b"")
 
-    def _read(self, wanted: set[str]) -> Iterator[tuple[str, bytes | RefusedFile]]:
+    def _read(self, wanted: Collection[str]) -> Iterator[tuple[str, bytes | RefusedFile]]:
         from docker.errors import NotFound
 
         try:
