@@ -18,7 +18,7 @@ def main() -> None:
     """Measure what was asked for, and show it."""
     options = _options()
     effort = QUICK if options.quick else Effort(options.runs, options.scale)
-    facts = describe_machine()
+    facts = describe_machine() | {"pairs": effort.describe()}
     print("".join(f"{name}: {value}\n" for name, value in facts.items()), flush=True)
     measured = dict(measure(options.names or NAMES, effort))
     figures = [figure for each in measured.values() for figure in each]

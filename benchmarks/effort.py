@@ -10,6 +10,10 @@ class Effort:
     runs: int | None = None
     scale: float = 1.0
 
+    def describe(self) -> str:
+        """For people: what a figure's median is of."""
+        return f"{self.runs} of each" if self.runs else "as many as each benchmark usually takes"
+
     def pairs(self, usual: int) -> int:
         """How many pairs to measure where `usual` are enough for a steady median."""
         return self.runs or usual
