@@ -1,7 +1,8 @@
 """One root for every error; each knows its exit code and, where it has one, its position."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import ClassVar, Literal
 
 EXIT_SUCCESS = 0
@@ -77,3 +78,33 @@ class CancelledError(PipeError):
     """Somebody asked to stop."""
 
     exit_code: ClassVar[int] = EXIT_CANCELLED
+
+
+# -- the words of messages --
+
+#: Comparing a name with more others than this takes longer than a hint is worth.
+_MOST_CHOICES = 200
+_LONGEST_QUOTE = 40
+
+
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
+    """A hint that names the choice nearest to `name`, or nothing when none is near."""
+    near = nearest(name, choices)
+    return f"did you mean `{near}`?" if near else ""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """The choice that `name` most likely stands for, case ignored; empty when none is near."""
+    import difflib  # most commands never need it
+
+    spelled = {choice.lower(): choice for choice in islice(choices, _MOST_CHOICES + 1)}
+    if len(spelled) > _MOST_CHOICES:
+        return ""
+    near = difflib.get_close_matches(name.lower(), spelled, n=1)
+    return spelled[near[0]] if near else ""
+
+
+def quoted(text: str) -> str:
+    """The text as messages show it: its first line in backticks, shortened when it is long."""
+    line = text.partition("\n")[0]
+    return f"`{line if len(line) <= _LONGEST_QUOTE else line[: _LONGEST_QUOTE - 3] + '...'}`"

@@ -1,10 +1,9 @@
 """The inputs of a run: what was given, as the types that the pipeline declares."""
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
-from runner.errors import InvalidInputError, Problem
+from runner.errors import InvalidInputError, Problem, did_you_mean
 from runner.expressions import to_string
 from runner.model import Input
 
@@ -33,9 +32,8 @@ def _names(declared: Sequence[Input]) -> list[str]:
 
 
 def _unknown(name: str, declared: Sequence[Input]) -> Problem:
-    near = get_close_matches(name, _names(declared), n=1)
-    known = ", ".join(_names(declared)) or "none"
-    hint = f"did you mean `{near[0]}`?" if near else f"its inputs are: {known}"
+    names = _names(declared)
+    hint = did_you_mean(name, names) or f"its inputs are: {', '.join(names) or 'none'}"
     return Problem("unknown-input", f"the pipeline has no input `{name}`", hint=hint)
 
 

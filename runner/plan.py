@@ -1,6 +1,5 @@
 """Decides what a run does next: which jobs start, expand, are skipped or cancelled, and its end."""
 
-import difflib
 import heapq
 import itertools
 import math
@@ -10,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal
 
-from runner.errors import InvalidInputError
+from runner.errors import InvalidInputError, did_you_mean
 from runner.events import Result
 from runner.expressions import (
     Expression,
@@ -409,8 +408,7 @@ def _needs_of(job: Job, ids: Mapping[str, str]) -> tuple[str, ...]:
 def _existing(ids: Mapping[str, str], wanted: str, use: str) -> str:
     if wanted.lower() in ids:
         return ids[wanted.lower()]
-    close = difflib.get_close_matches(wanted.lower(), ids, n=1)
-    hint = f"did you mean `{ids[close[0]]}`?" if close else ""
+    hint = did_you_mean(wanted, ids.values())
     raise InvalidInputError(f"{use}, which does not exist", hint=hint)
 
 

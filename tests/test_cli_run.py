@@ -63,7 +63,7 @@ def test_references_to_nothing_are_warned_of_each_time(expression: str, codes: l
 def test_what_cannot_run_is_refused_with_every_error() -> None:
     with pytest.raises(InvalidInputError) as refusal:
         loaded("matrix.os }} ${{ nope()")
-    assert refusal.value.message == "unknown function 'nope'"
+    assert refusal.value.message == "unknown function `nope`"
     assert [found.code for found in refusal.value.problems] == ["unknown-matrix-key", "expression"]
 
 

@@ -67,7 +67,7 @@ def test_a_file_that_is_no_pipeline_still_has_its_expressions_checked() -> None:
     write("p.yaml", BROKEN)
     shown = call(validate.command, "p.yaml").stdout
     assert "error[unknown-key]" in shown
-    assert "error[expression]: unknown function 'nope'" in shown
+    assert "error[expression]: unknown function `nope`" in shown
 
 
 def test_source_and_caret_are_shown_also_when_yaml_cannot_be_read() -> None:

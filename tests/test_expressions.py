@@ -131,7 +131,7 @@ SYNTAX_ERRORS = [
     ("", 0, 1, "expression was expected"),
     ("   ", 0, 3, "expression was expected"),
     ('"text"', 0, 6, "unexpected"),
-    ("True", 0, 4, "unknown context 'True'"),
+    ("True", 0, 4, "unknown context `True`"),
     ("NULL", 0, 4, "unknown context"),
     ("nan", 0, 3, "unknown context"),
     ("-foo", 0, 4, "not a number"),
@@ -148,49 +148,49 @@ SYNTAX_ERRORS = [
     ("1.2.3", 0, 5, "not a number"),
     ("1+2", 0, 3, "not a number"),
     ("1 + 2", 2, 1, "not a number"),
-    (".", 0, 1, "unexpected '.'"),
+    (".", 0, 1, "unexpected `.`"),
     ("'open", 0, 5, "unexpected"),
     ("github.ref == 'a''b", 14, 5, "unexpected"),
-    ("github.1", 6, 2, "unexpected '.1'"),
-    ("github.b@r", 7, 3, "unexpected 'b@r'"),
+    ("github.1", 6, 2, "unexpected `.1`"),
+    ("github.b@r", 7, 3, "unexpected `b@r`"),
     ("github.", 7, 1, "unexpected end"),
     ("github.'ref'", 7, 5, "expected a name"),
     ("github..ref", 7, 1, "expected a name"),
-    ("github ref", 7, 3, "unexpected 'ref'"),
+    ("github ref", 7, 3, "unexpected `ref`"),
     ("github[", 7, 1, "unexpected end"),
     ("github[]", 7, 1, "expected a value"),
-    ("github['a'", 10, 1, "expected ']'"),
-    ("github[*.x]", 8, 1, "expected ']'"),
+    ("github['a'", 10, 1, "expected `]`"),
+    ("github[*.x]", 8, 1, "expected `]`"),
     ("*", 0, 1, "expected a value"),
-    ("github.* *", 9, 1, "unexpected '*'"),
-    ("'abc'[0]", 5, 1, "unexpected '['"),
-    ("'abc'.length", 5, 1, "unexpected '.'"),
-    ("null.x", 4, 1, "unexpected '.'"),
-    ("true(1)", 4, 1, "unexpected '('"),
-    ("github.ref(1)", 10, 1, "unexpected '('"),
+    ("github.* *", 9, 1, "unexpected `*`"),
+    ("'abc'[0]", 5, 1, "unexpected `[`"),
+    ("'abc'.length", 5, 1, "unexpected `.`"),
+    ("null.x", 4, 1, "unexpected `.`"),
+    ("true(1)", 4, 1, "unexpected `(`"),
+    ("github.ref(1)", 10, 1, "unexpected `(`"),
     ("()", 1, 1, "expected a value"),
-    ("(true", 5, 1, "expected ')'"),
-    ("true)", 4, 1, "unexpected ')'"),
-    ("(true]", 5, 1, "expected ')'"),
-    ("(true, false)", 5, 1, "expected ')'"),
+    ("(true", 5, 1, "expected `)`"),
+    ("true)", 4, 1, "unexpected `)`"),
+    ("(true]", 5, 1, "expected `)`"),
+    ("(true, false)", 5, 1, "expected `)`"),
     ("format('', )", 11, 1, "expected a value"),
     ("format(, '')", 7, 1, "expected a value"),
-    ("format('' '')", 10, 2, "expected ')'"),
+    ("format('' '')", 10, 2, "expected `)`"),
     ("format", 0, 6, "unknown context"),
     ("true &&", 7, 1, "unexpected end"),
-    ("&& true", 0, 2, "unexpected '&&'"),
-    ("true & false", 5, 1, "unexpected '&'"),
-    ("true | false", 5, 1, "unexpected '|'"),
-    ("1 = 1", 2, 1, "unexpected '='"),
-    ("1 === 1", 4, 1, "unexpected '='"),
-    ("true !false", 5, 1, "unexpected '!'"),
+    ("&& true", 0, 2, "unexpected `&&`"),
+    ("true & false", 5, 1, "unexpected `&`"),
+    ("true | false", 5, 1, "unexpected `|`"),
+    ("1 = 1", 2, 1, "unexpected `=`"),
+    ("1 === 1", 4, 1, "unexpected `=`"),
+    ("true !false", 5, 1, "unexpected `!`"),
     ("!", 1, 1, "unexpected end"),
-    ("true # note", 5, 1, "unexpected '#'"),
-    ("true ? 1 : 2", 5, 1, "unexpected '?'"),
-    ("foo", 0, 3, "unknown context 'foo'"),
-    ("true || foo.bar", 8, 3, "unknown context 'foo'"),
-    ("false && nope()", 9, 4, "unknown function 'nope'"),
-    ("nope ()", 0, 4, "unknown function 'nope'"),
+    ("true # note", 5, 1, "unexpected `#`"),
+    ("true ? 1 : 2", 5, 1, "unexpected `?`"),
+    ("foo", 0, 3, "unknown context `foo`"),
+    ("true || foo.bar", 8, 3, "unknown context `foo`"),
+    ("false && nope()", 9, 4, "unknown function `nope`"),
+    ("nope ()", 0, 4, "unknown function `nope`"),
     ("contains('a')", 0, 8, "takes 2 arguments, not 1"),
     ("false && contains('a', 'b', 'c')", 9, 8, "takes 2 arguments, not 3"),
     ("startsWith()", 0, 10, "takes 2 arguments, not 0"),
@@ -216,12 +216,12 @@ def test_syntax_errors_say_where(text: str, offset: int, length: int, message: s
 
 
 HINTS = [
-    ("git.ref", "did you mean 'github'?"),
-    ("True", "did you mean 'true'?"),
-    ("startswit('a', 'b')", "did you mean 'startsWith'?"),
-    ("1 = 1", "did you mean '=='?"),
-    ("true & true", "did you mean '&&'?"),
-    ('"text"', "strings take single quotes: 'text'"),
+    ("git.ref", "did you mean `github`?"),
+    ("True", "did you mean `true`?"),
+    ("startswit('a', 'b')", "did you mean `startsWith`?"),
+    ("1 = 1", "did you mean `==`?"),
+    ("true & true", "did you mean `&&`?"),
+    ('"text"', "strings take single quotes: `'text'`"),
     ("'text", "this string has no closing quote"),
     ("1 + 1", "expressions have no arithmetic"),
 ]
@@ -239,9 +239,9 @@ def test_an_unknown_name_is_told_what_is_known() -> None:
 
 def test_a_name_that_exists_elsewhere_is_not_called_unknown() -> None:
     error = failure(parse, "secrets.TOKEN", contexts=["github"])
-    assert error.message == "context 'secrets' is not available here"
+    assert error.message == "context `secrets` is not available here"
     error = failure(parse, "hashFiles('x')", functions=FUNCTIONS - {"hashfiles"})
-    assert error.message == "function 'hashFiles' is not available here"
+    assert error.message == "function `hashFiles` is not available here"
 
 
 def test_an_error_is_invalid_input_with_one_problem() -> None:
@@ -1020,10 +1020,10 @@ BROKEN_TEMPLATES = [
     ("${{ 1 }} ${{ 2", 9, 3, "not closed"),
     ("${{}}", 0, 5, "expression was expected"),
     ("ab ${{   }}", 3, 8, "expression was expected"),
-    ("ab ${{ nope }}", 7, 4, "unknown context 'nope'"),
-    ("${{ 1 }} ${{\n  1 = 1 }}", 17, 1, "unexpected '='"),
+    ("ab ${{ nope }}", 7, 4, "unknown context `nope`"),
+    ("${{ 1 }} ${{\n  1 = 1 }}", 17, 1, "unexpected `=`"),
     ("${{ github. }}", 11, 1, "unexpected end"),
-    ("${{ insert }}", 4, 6, "unknown context 'insert'"),
+    ("${{ insert }}", 4, 6, "unknown context `insert`"),
 ]
 
 
@@ -1052,11 +1052,11 @@ def test_a_template_lists_its_expressions() -> None:
 
 def test_a_template_knows_only_the_names_it_may_use() -> None:
     error = failure(parse_template, "x ${{ secrets.A }}", contexts=["github"])
-    assert error.message == "context 'secrets' is not available here"
+    assert error.message == "context `secrets` is not available here"
     error = failure(
         lambda: parse_template("x ${{ always() }}", functions=FUNCTIONS - STATUS_FUNCTIONS)
     )
-    assert error.message == "function 'always' is not available here"
+    assert error.message == "function `always` is not available here"
 
 
 def test_mixed_text_keeps_to_the_limits_of_format() -> None:
@@ -1106,14 +1106,14 @@ def test_insert_merges_a_map() -> None:
     given_value = {"a": 1, "${{ insert }}": "${{ inputs }}", "z": 2}
     assert resolve(given_value, {"inputs": {"b": 3}}) == {"a": 1, "b": 3, "z": 2}
     assert "takes a map" in failure(resolve, given_value, {"inputs": "x"}).message
-    assert "'A' is already" in failure(resolve, given_value, {"inputs": {"A": 0}}).message
+    assert "`A` is already" in failure(resolve, given_value, {"inputs": {"A": 0}}).message
 
 
 def test_keys_are_texts_and_do_not_repeat() -> None:
     assert resolve({"${{ 1.50 }}": 1}, {}) == {"1.5": 1}
     assert "a key cannot" in failure(resolve, {"${{ inputs }}": 1}, {"inputs": []}).message
     error = failure(resolve, {"A": 1, "${{ 'a' }}": 2}, {})
-    assert error.message == "the key 'a' is already defined"
+    assert error.message == "the key `a` is already defined"
 
 
 STATUS: list[tuple[Value, bool, bool]] = [
@@ -1178,7 +1178,7 @@ BROKEN_CONDITIONS: list[tuple[Value, int, str]] = [
     ("true && ${{ true", 8, "not closed"),
     (["a"], 0, "not a list or a map"),
     ({}, 0, "not a list or a map"),
-    ("0x1 1", 4, "unexpected '1'"),
+    ("0x1 1", 4, "unexpected `1`"),
 ]
 
 
@@ -1207,7 +1207,7 @@ def test_a_condition_knows_calls_and_references() -> None:
 
 def test_a_condition_knows_only_the_names_it_may_use() -> None:
     error = failure(parse_condition, "secrets.A", contexts=CONTEXTS - {"secrets"})
-    assert error.message == "context 'secrets' is not available here"
+    assert error.message == "context `secrets` is not available here"
 
 
 def test_an_implicit_success_stops_early() -> None:

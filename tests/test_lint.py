@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from runner.cli.problems import render
-from runner.errors import Problem
+from runner.errors import Problem, did_you_mean
 from runner.expressions import CONTEXTS
 from runner.lint import lint
-from runner.lint.findings import SEVERITIES, did_you_mean
+from runner.lint.findings import SEVERITIES
 from runner.parse import parse
 from runner.source import load, read
 
@@ -250,6 +250,6 @@ def test_errors_in_one_text_are_all_told_up_to_a_limit() -> None:
     wrong = [f"${{{{ nope{number}() }}}}" for number in range(100)]
     found = problems(PIPELINE.format(top="", job="", step=f"run: {' '.join(wrong[:3])}", more=""))
     assert [problem.message for problem in found] == [
-        f"unknown function 'nope{i}'" for i in range(3)
+        f"unknown function `nope{i}`" for i in range(3)
     ]
     assert codes(step=f"name: {' '.join(wrong)}") == {"expression"}

@@ -4,11 +4,17 @@ import importlib
 import sys
 import traceback
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 import click
 
-from runner.errors import EXIT_BUG, EXIT_CANCELLED, EXIT_INVALID, InvalidInputError, PipeError
+from runner.errors import (
+    EXIT_BUG,
+    EXIT_CANCELLED,
+    EXIT_INVALID,
+    InvalidInputError,
+    PipeError,
+    nearest,
+)
 
 #: command -> what `pipe --help` says of it, so that no command has to be loaded for that.
 COMMANDS = {
@@ -42,10 +48,8 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = get_close_matches(args[0], COMMANDS, n=1)
-            hint = (
-                f"Did you mean `pipe {near[0]}`?" if near else "`pipe --help` lists the commands."
-            )
+            near = nearest(args[0], COMMANDS)
+            hint = f"Did you mean `pipe {near}`?" if near else "`pipe --help` lists the commands."
             ctx.fail(f"There is no command `{args[0]}`. {hint}")
         return super().resolve_command(ctx, args)
 

@@ -2,12 +2,12 @@
 
 import json
 import re
-import reprlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
 
+from runner.errors import quoted
 from runner.expressions.values import Value, equals, fold, narrow, to_string
 
 #: Functions that need the outside (`hashfiles`, `success`, ...), by lower-case name; they are
@@ -115,8 +115,8 @@ def _placeholder(match: re.Match[str], template: str) -> str | int:
     digits = (match[1] or "").lstrip("0")
     if match[1] is None or len(digits) > 3 or int(digits or "0") > MAX_ARGUMENTS:
         raise ArgumentError(
-            f"format() cannot read {reprlib.repr(template)}: {found[0]!r} at character "
-            f"{match.start() + 1} is neither doubled nor part of {{0}}"
+            f"format() cannot read {quoted(template)}: `{found[0]}` at character "
+            f"{match.start() + 1} is neither doubled nor part of `{{0}}`"
         )
     return int(digits or "0")
 

@@ -1,13 +1,12 @@
 """The grammar of `${{ }}`: tokens in, a tree out, by precedence climbing."""
 
-import reprlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from functools import lru_cache
 from math import inf, nan
 from operator import attrgetter
 from typing import NoReturn
 
+from runner.errors import did_you_mean, quoted
 from runner.expressions.functions import FUNCTIONS, KNOWN, Function, Functions, external
 from runner.expressions.tokens import ExpressionError, Token, scan
 from runner.expressions.tree import (
@@ -166,7 +165,7 @@ class _Parser:
 
     def _expect(self, kind: str) -> Token:
         if self.token.kind != kind:
-            self._unexpected("a name" if kind == "name" else repr(kind))
+            self._unexpected("a name" if kind == "name" else quoted(kind))
         return self._advance()
 
     def _binary(self, least: int) -> Node:
@@ -298,16 +297,13 @@ class _Parser:
 
     def _unexpected(self, expected: str) -> NoReturn:
         token = self.token
-        found = reprlib.repr(token.text) if token.text else "end of the expression"
+        found = quoted(token.text) if token.text else "end of the expression"
         message = f"unexpected {found}; expected {expected}"
         raise ExpressionError(message, token.offset, max(len(token.text), 1))
 
 
 def _unknown(what: str, token: Token, elsewhere: bool, names: Sequence[str]) -> ExpressionError:
-    name = reprlib.repr(token.text)
+    name = quoted(token.text)
     message = f"{what} {name} is not available here" if elsewhere else f"unknown {what} {name}"
-    hint = f"available here: {', '.join(names)}"
-    lowered = {name.lower(): name for name in names}
-    if close := get_close_matches(token.text.lower(), lowered, n=1):
-        hint = f"did you mean {lowered[close[0]]!r}?"
+    hint = did_you_mean(token.text, names) or f"available here: {', '.join(names)}"
     return ExpressionError(message, token.offset, len(token.text), hint=hint)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from runner.errors import quoted
 from runner.expressions.functions import (
     FUNCTIONS,
     KNOWN,
@@ -120,7 +121,7 @@ def _segments(text: str) -> Iterator[_Segment]:
             yield _Segment(text[position:start], position, False)
         inside = _INSIDE.match(text, start + len(_OPEN))
         if inside is None:
-            raise ExpressionError("'${{' is not closed", start, len(_OPEN), hint="add '}}'")
+            raise ExpressionError("`${{` is not closed", start, len(_OPEN), hint="add `}}`")
         yield _trimmed(inside[1], start)
         position = inside.end()
     if position < len(text):
@@ -154,8 +155,8 @@ def _formatted(segments: tuple[_Segment, ...], nodes: tuple[Embedded, ...]) -> N
         else:
             pieces.append(segment.text.replace("{", "{{").replace("}", "}}"))
     template = "".join(pieces)
-    quoted = template.replace("'", "''")
-    check_length(f"format('{quoted}', {', '.join(sources)})")
+    doubled = template.replace("'", "''")
+    check_length(f"format('{doubled}', {', '.join(sources)})")
     return call(KNOWN["format"], (Literal(template), *nodes))
 
 
@@ -217,7 +218,7 @@ def _resolve_map(
 
 def _inserted(value: Value) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ExpressionError("'${{ insert }}' takes a map", 0, len("${{ insert }}"))
+        raise ExpressionError("`${{ insert }}` takes a map", 0, len("${{ insert }}"))
     return value
 
 
@@ -232,4 +233,6 @@ def _refuse_repeated(resolved: Mapping[str, Any], new: Mapping[str, Any]) -> Non
     known = {fold(key) for key in resolved}
     for key in new:
         if fold(key) in known:
-            raise ExpressionError(f"the key {key!r} is already defined", hint="keys ignore case")
+            raise ExpressionError(
+                f"the key {quoted(key)} is already defined", hint="keys ignore case"
+            )

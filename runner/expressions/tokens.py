@@ -1,10 +1,9 @@
 """The words of an expression: text in, tokens with their offsets out."""
 
 import re
-import reprlib
 from typing import NamedTuple
 
-from runner.errors import InvalidInputError, Problem
+from runner.errors import InvalidInputError, Problem, quoted
 from runner.expressions.values import WHITESPACE, Value, parse_number
 
 #: Characters at which a word or a number ends; a word ends at a dot too.
@@ -21,11 +20,11 @@ _KINDS = (
 )
 _TOKEN = re.compile(rf"[{WHITESPACE}]*+(?:{'|'.join(_KINDS)})", re.DOTALL)
 _HINTS = {
-    '"': "strings take single quotes: 'text'",
+    '"': "strings take single quotes: `'text'`",
     "'": "this string has no closing quote",
-    "=": "did you mean '=='?",
-    "&": "did you mean '&&'?",
-    "|": "did you mean '||'?",
+    "=": "did you mean `==`?",
+    "&": "did you mean `&&`?",
+    "|": "did you mean `||`?",
 }
 
 
@@ -76,13 +75,13 @@ def _special(kind: str, found: str, offset: int) -> Token:
     if kind == "number":
         return _number(found, offset)
     raise ExpressionError(
-        f"unexpected {reprlib.repr(found)}", offset, len(found), hint=_HINTS.get(found[0], "")
+        f"unexpected {quoted(found)}", offset, len(found), hint=_HINTS.get(found[0], "")
     )
 
 
 def _number(text: str, offset: int) -> Token:
     value = parse_number(text)
     if value != value:
-        message, hint = f"{reprlib.repr(text)} is not a number", "expressions have no arithmetic"
+        message, hint = f"{quoted(text)} is not a number", "expressions have no arithmetic"
         raise ExpressionError(message, offset, len(text), hint=hint)
     return Token("literal", text, offset, value)

@@ -49,21 +49,6 @@ def finding(code: str, message: str, position: Position, hint: str = "") -> Prob
     return Problem(code, message, position, hint, SEVERITIES[code])
 
 
-#: Comparing a name with more others than this takes longer than a hint is worth.
-_MOST_CHOICES = 200
-
-
-def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """A hint that names the choice nearest to `name`, or nothing when none is near."""
-    import difflib
-
-    spelled = {choice.lower(): choice for choice in choices}
-    if len(spelled) > _MOST_CHOICES:
-        return ""
-    near = difflib.get_close_matches(name.lower(), spelled, n=1)
-    return f"did you mean `{spelled[near[0]]}`?" if near else ""
-
-
 def one_of(choices: Iterable[str]) -> str:
     """The choices as a sentence part: `a`, `b`, `c`."""
     return ", ".join(f"`{choice}`" for choice in choices)

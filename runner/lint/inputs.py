@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from runner.errors import Problem
+from runner.errors import Problem, did_you_mean
 from runner.expressions import has_expression, to_string
-from runner.lint.findings import did_you_mean, finding, one_of
+from runner.lint.findings import finding, one_of
 from runner.model import Path, Pipeline, Templated
 from runner.source import Document
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
-from runner.errors import Position, Problem
-from runner.lint.findings import did_you_mean, finding
+from runner.errors import Position, Problem, did_you_mean
+from runner.lint.findings import finding
 from runner.model import Job, Pipeline
 from runner.source import Document
 

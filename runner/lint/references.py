@@ -3,9 +3,9 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from runner.errors import Problem
+from runner.errors import Problem, did_you_mean
 from runner.lint import matrix
-from runner.lint.findings import did_you_mean, finding, one_of
+from runner.lint.findings import finding, one_of
 from runner.lint.inputs import declared
 from runner.lint.properties import NEED, PROPERTIES, STEP
 from runner.lint.uses import Use

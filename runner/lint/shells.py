@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from runner.errors import Problem
-from runner.lint.findings import did_you_mean, finding, one_of
+from runner.errors import Problem, did_you_mean
+from runner.lint.findings import finding, one_of
 from runner.model import Defaults, Path, Pipeline
 from runner.source import Document
 

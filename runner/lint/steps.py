@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from runner.errors import Problem
-from runner.lint.findings import did_you_mean, finding
+from runner.errors import Problem, did_you_mean
+from runner.lint.findings import finding
 from runner.model import Pipeline, Step
 from runner.parse import check_schema
 from runner.source import Document

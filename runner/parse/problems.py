@@ -3,13 +3,12 @@
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import reduce
 from itertools import islice
 from operator import getitem
 from typing import Any
 
-from runner.errors import Position, Problem
+from runner.errors import Position, Problem, did_you_mean, nearest, quoted
 from runner.model import Path
 from runner.source import Document
 
@@ -20,7 +19,6 @@ MAX_PROBLEMS = 200
 NEVER: Mapping[str, Any] = {"not": {}}
 
 _MAX_LISTED = 8
-_MAX_SHOWN = 40
 _MAX_MESSAGE = 500
 
 
@@ -81,14 +79,14 @@ def _unknown(error: _Error) -> Sequence[str]:
 def _unknown_keys(error: _Error, place: _Place) -> Iterator[Problem]:
     possible = [name for name, rule in error.schema.get("properties", {}).items() if rule != NEVER]
     for key in place.unknown:
-        message = f"{_owner(place.path)} has no key `{_shown(key)}`"
+        message = f"{_owner(place.path)} has no key {quoted(key)}"
         yield Problem("unknown-key", message, place.key_of(key), _suggestion(key, possible))
 
 
 def _missing_keys(error: _Error, place: _Place) -> Iterator[Problem]:
     """A key that is only misspelt is reported as unknown, not as missing, too."""
     for key in error.validator_value:
-        if key not in error.instance and not get_close_matches(key, place.unknown, 1):
+        if key not in error.instance and not nearest(key, place.unknown):
             reason = error.schema.get("$comment") or f"{_owner(place.path)} needs the key `{key}`"
             yield Problem("missing-key", reason, place.key)
 
@@ -109,12 +107,12 @@ def _pattern(error: _Error, place: _Place) -> Iterator[Problem]:
     if title == "an id":
         is_key = "propertyNames" in list(error.absolute_schema_path)[-2:]
         position = place.key_of(error.instance) if is_key else place.value
-        yield Problem("bad-id", f"`{_shown(error.instance)}` cannot be an id", position, comment)
+        yield Problem("bad-id", f"{quoted(error.instance)} cannot be an id", position, comment)
     elif title and _types(error.schema) != {"string"}:
         yield from _wrong_type(error, place)
     elif title:
         code = "bad-duration" if title.startswith("a duration") else "bad-value"
-        message = f"`{_shown(error.instance)}` is not {title}"
+        message = f"{quoted(error.instance)} is not {title}"
         yield Problem(code, message, place.value, comment or _examples(error))
     else:
         message = comment or f"{_subject(place.path)} does not match `{error.validator_value}`"
@@ -241,12 +239,7 @@ def _described(value: Any) -> str:
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
     kind = "the number" if isinstance(value, int | float) else "the text"
-    return f"{kind} `{_shown(str(value))}`"
-
-
-def _shown(text: str) -> str:
-    first_line = text.partition("\n")[0]
-    return first_line if len(first_line) <= _MAX_SHOWN else first_line[: _MAX_SHOWN - 3] + "..."
+    return f"{kind} {quoted(str(value))}"
 
 
 def _type_hint(error: _Error) -> str:
@@ -271,10 +264,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _suggestion(word: str, choices: Collection[str]) -> str:
-    lower = {choice.lower(): choice for choice in choices}
-    close = get_close_matches(word.lower(), lower, 1)
-    if close:
-        return f"did you mean `{lower[close[0]]}`?"
+    if hint := did_you_mean(word, choices):
+        return hint
     if 0 < len(choices) <= _MAX_LISTED:
         return "possible here: " + ", ".join(f"`{choice}`" for choice in choices)
     return ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import Position, Problem
+from runner.errors import Position, Problem, did_you_mean
 from runner.plugin import HOOKS, Hooks, PluginStep, hook_manager
 from runner.plugins.installed import Installed
 from runner.plugins.local import Local
@@ -116,8 +116,6 @@ def _marked(manager: "PluginManager", plugin: object) -> dict[str, Any]:
 
 def _unknown_hooks(info: PluginInfo, marked: Mapping[str, Any]) -> Iterator[Problem]:
     for name in sorted(marked.keys() - set(HOOKS)):
-        from runner.project.suggest import did_you_mean
-
         hint = did_you_mean(name, HOOKS) or f"the hooks are: {', '.join(HOOKS)}"
         yield _problem(
             f"{info} has a hook `{name}`, which does not exist", _line(marked[name]), hint

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runner.errors import InvalidInputError, Problem
-from runner.project.suggest import did_you_mean
+from runner.errors import InvalidInputError, Problem, did_you_mean
 
 if TYPE_CHECKING:
     from runner.source import Document
