@@ -17,7 +17,12 @@ from runner.cli.typed import Options, command_to_run_again, words
 from runner.engines.box import Engine, Image, Workspace
 from runner.engines.docker import DockerEngine
 from runner.engines.host import HostEngine
-from runner.errors import EXIT_CANCELLED, EXIT_ENVIRONMENT, EXIT_RUN_FAILED, EXIT_SUCCESS
+from runner.errors import (
+    EXIT_CANCELLED,
+    EXIT_ENVIRONMENT,
+    EXIT_RUN_FAILED,
+    EXIT_SUCCESS,
+)
 from runner.events import JobFinished, RunFinished
 from runner.execute.place import choose
 from runner.execute.task import Policy
@@ -196,13 +201,12 @@ class ForegroundRun:
         if finished.result != "failure":
             return EXIT_SUCCESS
 
-        failed = [
+        reasons = {
             event.reason
             for _, event in store.events(finished.run)
             if isinstance(event, JobFinished) and event.final and event.result == "failure"
-        ]
-        only_environment = bool(failed) and all(reason == "environment" for reason in failed)
-        return EXIT_ENVIRONMENT if only_environment else EXIT_RUN_FAILED
+        }
+        return EXIT_ENVIRONMENT if reasons == {"environment"} else EXIT_RUN_FAILED
 
 
 def _to_all(*sinks: Callable[[Any], None]) -> Callable[[Any], None]:

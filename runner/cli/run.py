@@ -107,9 +107,9 @@ def command(
 
 
 def _show_pipelines() -> None:
-    from runner.project import list_pipelines
+    from runner.project import list_pipelines, nearest_project
 
-    found = list_pipelines(Path())
+    found = list_pipelines(nearest_project(Path()))
     if not found:
         raise InvalidInputError(
             "there is no pipeline here",

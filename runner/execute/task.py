@@ -58,7 +58,8 @@ class JobTask:
 @dataclass(frozen=True, slots=True)
 class JobEnd:
     """How an attempt ended. `reason` is empty, `timeout`, `cancelled` or what kept the job from
-    running (`environment`); `softly`: it failed, and `continue-on-error` says that this is fine."""
+    running (`environment`, `lost`, `expression`); `softly`: it failed, and `continue-on-error` says
+    that this is fine."""
 
     result: Result
     outputs: Mapping[str, str] = field(default_factory=dict)

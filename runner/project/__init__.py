@@ -2,7 +2,13 @@
 
 from runner.project.config import ProjectConfig, UserConfig, read_project_config, read_user_config
 from runner.project.context import RunFacts, github_context
-from runner.project.find import Project, find_pipeline, find_project, list_pipelines
+from runner.project.find import (
+    Project,
+    find_pipeline,
+    find_project,
+    list_pipelines,
+    nearest_project,
+)
 from runner.project.git import GitFacts, read_facts
 from runner.project.home import home_folder, sub_folder
 from runner.project.labels import DEFAULT_IMAGES, label_images
@@ -29,6 +35,7 @@ __all__ = [
     "home_folder",
     "label_images",
     "list_pipelines",
+    "nearest_project",
     "open_snapshot",
     "open_variant",
     "pin_snapshot",

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.errors import InvalidInputError
+from runner.errors import InvalidInputError, did_you_mean
 from runner.project.config import FILE_NAME, ProjectConfig, read_project_config
 from runner.project.git import GitFacts, login, read_facts
-from runner.project.suggest import did_you_mean
 
 _FOLDERS = ("pipelines", ".github/workflows")
 _SUFFIXES = (".yaml", ".yml")
@@ -80,17 +79,28 @@ def find_project(start: Path) -> Project:
 def find_pipeline(name: str, folder: Path) -> Path:
     """The pipeline file that `name` means: a path, or a bare name in the project at `folder`.
 
-    A bare name may leave out `.yaml`. Raises InvalidInputError when there is none.
+    A bare name may leave out `.yaml`, and counts in the folders above too, as far as the project
+    reaches. Raises InvalidInputError when there is none.
     """
     for candidate in (Path(name), folder / name):
         if candidate.is_file():
             return candidate
-    known = list_pipelines(folder)
+    known = list_pipelines(nearest_project(folder))
     for file in known:
         if name in (file.name, file.stem):
             return file
     hint = did_you_mean(name, (file.stem for file in known)) or _where(known)
     raise InvalidInputError(f"there is no pipeline `{name}`", hint=hint)
+
+
+def nearest_project(folder: Path) -> Path:
+    """`folder`, or the nearest one above it that holds pipelines, within the same git checkout."""
+    for candidate in (folder, *folder.resolve().parents):
+        if _is_project(candidate):
+            return candidate
+        if (candidate / ".git").exists():
+            break
+    return folder
 
 
 def list_pipelines(folder: Path) -> tuple[Path, ...]:

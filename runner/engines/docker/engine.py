@@ -167,6 +167,12 @@ class DockerEngine:
 
     def _mount(self, plan: Plan) -> None:
         mounts = plan.config["HostConfig"]["Mounts"]
+        if plan.locality is Locality.REMOTE and plan.spec.workspace.bind:
+            raise EngineError(
+                "not-here",
+                "`--bind` needs an engine on this machine: this one does not see the checkout",
+                hint="leave `--bind` out; the job then works in a copy",
+            )
         if plan.locality is Locality.REMOTE:
             mounts += [workspace.volume(workspace.INSIDE), workspace.volume(CONTROL)]
             return
@@ -286,7 +292,18 @@ class DockerEngine:
     def _open_beside(
         self, plan: Plan, container: str, image: Image, progress: Progress
     ) -> DockerBox:
+        from docker.errors import APIError
+        from requests.exceptions import RequestException
+
         facts = self._images.get(image, progress)
+        try:
+            return self._start_beside(plan, container, image, facts)
+        except (APIError, RequestException) as error:
+            raise explain(error) from error
+
+    def _start_beside(
+        self, plan: Plan, container: str, image: Image, facts: ImageFacts
+    ) -> DockerBox:
         with contextlib.ExitStack() as undo:
             folder = BoxFolder.create(self._home)
             undo.callback(self._reaper.remove, folder)

@@ -3,32 +3,43 @@
 import argparse
 import re
 import shlex
+from collections.abc import Callable
 from typing import Any, NoReturn
 
-from runner.engines.box import EngineError
+from runner.errors import InvalidInputError
 
 SIZES = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise EngineError("options", f"`container.options`: {message}")
+        raise InvalidInputError(f"`container.options`: {message}")
 
 
 def apply_options(text: str, config: dict[str, Any]) -> None:
-    """Put the flags in `text` into the create request `config`. Raises EngineError for others."""
+    """Put the flags in `text` into the create request `config`. Raises InvalidInputError for others."""
     if not text.strip():
         return
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise EngineError("options", f"`container.options`: {error}") from error
+        raise InvalidInputError(f"`container.options`: {error}") from error
     chosen = vars(_parser().parse_args(words))
     host = config["HostConfig"]
     for flag, (place, read) in FLAGS.items():
         value = chosen[flag]
         if value not in (None, [], False):
-            _put(config if place.startswith(".") else host, place.removeprefix("."), read(value))
+            target = config if place.startswith(".") else host
+            _put(target, place.removeprefix("."), _read(flag, read, value))
+
+
+def _read(flag: str, read: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return read(value)
+    except ValueError as error:
+        written = value if isinstance(value, str) else " ".join(value)
+        name = flag.replace("_", "-")
+        raise InvalidInputError(f"`container.options`: `--{name}` cannot be `{written}`") from error
 
 
 def _put(target: dict[str, Any], place: str, value: Any) -> None:
@@ -42,10 +53,10 @@ def _put(target: dict[str, Any], place: str, value: Any) -> None:
 
 
 def size(text: str) -> int:
-    """`512m` as bytes. Raises EngineError."""
+    """`512m` as bytes. Raises InvalidInputError."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)b?", text.strip().lower())
     if not match:
-        raise EngineError("options", f"`container.options`: `{text}` is not a size such as `512m`")
+        raise InvalidInputError(f"`container.options`: `{text}` is not a size such as `512m`")
     return int(float(match[1]) * SIZES[match[2]])
 
 
