@@ -1,5 +1,6 @@
 """A job's place on this machine: a folder of its own, and processes that carry its mark."""
 
+import contextlib
 import os
 import selectors
 import subprocess
@@ -122,10 +123,12 @@ class HostBox:
         return 128 - code if code < 0 else code
 
     def close(self, result: Result) -> None:
+        """Raises what went wrong on the way, after all of it was tried."""
         end_marked(BOX, self._label)
-        self._pipes.close()
-        self._selector.close()
-        for folder in self._folders.values():
-            folder.close()
-        self._control.close()
-        self._let_go(result)
+        with contextlib.ExitStack() as closing:
+            closing.callback(self._let_go, result)
+            closing.callback(self._control.close)
+            for folder in self._folders.values():
+                closing.callback(folder.close)
+            closing.callback(self._selector.close)
+            closing.callback(self._pipes.close)
