@@ -51,6 +51,11 @@ class Attached:
         for reply in self.link.receive():
             self._note(reply)
 
+    def check_line(self) -> None:
+        """As `listen`, without waiting. Raises BoxGoneError when the box has ended."""
+        while self.selector.select(0):
+            self.listen()
+
     def check(self, execution: Execution) -> None:
         """Ask whether the launcher is still there; without a group it never was."""
         if execution.group:

@@ -1,5 +1,6 @@
 """One container per attempt of a job, with a supervisor in it."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, cast
 
@@ -106,8 +107,10 @@ class DockerBox:
         self._closers.append(closer)
 
     def close(self, result: Result) -> None:
-        for box in self._beside.values():
-            box.close(result)
-        self._runner.close()
-        for closer in reversed(self._closers):
-            closer(result)
+        """Raises what went wrong on the way, after all of it was tried."""
+        with contextlib.ExitStack() as closing:
+            for closer in self._closers:
+                closing.callback(closer, result)
+            closing.callback(self._runner.close)
+            for box in self._beside.values():
+                closing.callback(box.close, result)

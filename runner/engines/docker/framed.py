@@ -1,5 +1,6 @@
 """Running a step by an `exec` of the engine, whose frames carry the output: where no pipe crosses."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from runner.engines.docker.attached import Attached
 from runner.engines.docker.client import explain
 from runner.engines.docker.stream import payloads, start_exec
 from runner.engines.ending import Ending
+from runner.errors import PipeError
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -55,6 +57,7 @@ class FramedRunner:
             output.settle()
             code = self._exit_code(execution)
         except (APIError, RequestException) as error:
+            self._attached.check_line()
             raise explain(error) from error
         return (137, ending.reason or "lost") if code is None else (code, ending.reason)
 
@@ -76,22 +79,31 @@ class ExecOutput:
         response = start_exec(api, execution, tty=False)
         self._write = write
         self._ended = threading.Event()
+        self._refused: PipeError | None = None
         self._last = time.monotonic()
         self._thread = threading.Thread(target=self._read, args=(response,), daemon=True)
         self._thread.start()
 
     def _read(self, response: object) -> None:
         try:
-            for part in payloads(response):
-                self._last = time.monotonic()
-                self._write(part)
+            # A stream that breaks off is at its end; how the process ended is asked apart.
+            with contextlib.suppress(OSError):
+                for part in payloads(response):
+                    self._last = time.monotonic()
+                    self._write(part)
+        except PipeError as error:
+            self._refused = error
         finally:
             self._ended.set()
 
     def ended(self, timeout: float) -> bool:
-        return self._ended.wait(timeout)
+        """Raises what `write` raised: output that nobody takes must not get lost in silence."""
+        ended = self._ended.wait(timeout)
+        if self._refused:
+            raise self._refused
+        return ended
 
     def settle(self) -> None:
         """After the process' end: wait until its own output is through."""
-        while not self._ended.wait(TICK) and time.monotonic() - self._last < 2 * TICK:
+        while not self.ended(TICK) and time.monotonic() - self._last < 2 * TICK:
             pass
