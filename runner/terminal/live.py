@@ -25,7 +25,7 @@ from runner.terminal.words import Paint, visible_lines
 from runner.terminal.written import Written
 
 #: Seconds between two pictures: at least, and, since a clock is shown, at most.
-FASTEST, SLOWEST = 0.1, 1.0
+FASTEST, SLOWEST = 0.04, 1.0
 #: Bytes of output that are read to show its last lines.
 TAIL_BYTES = 4096
 
