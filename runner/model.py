@@ -89,7 +89,8 @@ class Job:
     env: Templated = field(default_factory=dict)
     defaults: Defaults = Defaults()
     outputs: Mapping[str, Templated] = field(default_factory=dict)
-    strategy: Strategy | None = None
+    #: Text is one expression that gives all of it.
+    strategy: Strategy | str | None = None
     continue_on_error: Templated = False
     timeout_minutes: Templated = None
     container: Templated = None

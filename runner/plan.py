@@ -3,13 +3,13 @@
 import heapq
 import itertools
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal
 
-from runner.errors import InvalidInputError, did_you_mean
+from runner.errors import InvalidInputError, did_you_mean, quoted
 from runner.events import Result
 from runner.expressions import (
     Expression,
@@ -448,21 +448,64 @@ def _placeholder(job: Job, needs: tuple[str, ...]) -> PlannedJob:
 
 
 def _legs(job: Job, needs: tuple[str, ...], contexts: Contexts) -> tuple[PlannedJob, ...]:
-    strategy = job.strategy or Strategy()
-    with _naming("strategy"):
-        fail_fast = _fail_fast(resolve(strategy.fail_fast, contexts))
-        max_parallel = _max_parallel(resolve(strategy.max_parallel, contexts))
+    spread = _evaluated(job.strategy, contexts)
     whole = PlannedJob(
-        job.id, job.id, job.id, needs, fail_fast=fail_fast, max_parallel=max_parallel
+        job.id,
+        job.id,
+        job.id,
+        needs,
+        fail_fast=spread.fail_fast,
+        max_parallel=spread.max_parallel,
     )
-    if strategy.matrix is None:
+    if spread.combinations is None:
         return (_named(whole, job, "", contexts),)
-    with _naming("strategy.matrix"):
-        combinations = expand(resolve(strategy.matrix, contexts))
+    total = len(spread.combinations)
     return tuple(
-        _named(_leg(whole, combination, index, len(combinations)), job, combination.label, contexts)
-        for index, combination in enumerate(combinations)
+        _named(_leg(whole, combination, index, total), job, combination.label, contexts)
+        for index, combination in enumerate(spread.combinations)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Spread:
+    """A strategy's values; `combinations` is None where there is no matrix."""
+
+    fail_fast: bool
+    max_parallel: int | None
+    combinations: tuple[Combination, ...] | None
+
+
+def _evaluated(written: Strategy | str | None, contexts: Contexts) -> _Spread:
+    if isinstance(written, str):
+        # what an expression brings is data, in which `${{` means nothing
+        return _spread(_brought(written, contexts), lambda value: value)
+    return _spread(written or Strategy(), lambda value: resolve(value, contexts))
+
+
+def _spread(strategy: Strategy, evaluate: Callable[[Any], Any]) -> _Spread:
+    with _naming("strategy"):
+        fail_fast = _fail_fast(evaluate(strategy.fail_fast))
+        max_parallel = _max_parallel(evaluate(strategy.max_parallel))
+    with _naming("strategy.matrix"):
+        matrix = strategy.matrix
+        combinations = None if matrix is None else expand(evaluate(matrix))
+    return _Spread(fail_fast, max_parallel, combinations)
+
+
+_STRATEGY_KEYS = ("matrix", "fail-fast", "max-parallel")
+
+
+def _brought(expression: str, contexts: Contexts) -> Strategy:
+    """The strategy that is the value of one expression."""
+    with _naming("strategy"):
+        value = resolve(expression, contexts)
+        if not isinstance(value, Mapping):
+            raise InvalidInputError("the strategy must be a mapping")
+        for key in value:
+            if key not in _STRATEGY_KEYS:
+                hint = did_you_mean(key, _STRATEGY_KEYS)
+                raise InvalidInputError(f"it has no key {quoted(key)}", hint=hint)
+    return Strategy(value.get("matrix"), value.get("fail-fast", True), value.get("max-parallel"))
 
 
 def _leg(whole: PlannedJob, combination: Combination, index: int, total: int) -> PlannedJob:
@@ -495,7 +538,8 @@ def _max_parallel(value: Any) -> int | None:
 
 def _check_only(pipeline: Pipeline, only: Collection[str]) -> None:
     """Refuse a name that no matrix has, unless there is one that is only known when evaluated."""
-    matrices = [job.strategy.matrix for job in pipeline.jobs.values() if job.strategy]
+    strategies = [job.strategy for job in pipeline.jobs.values() if job.strategy]
+    matrices = [each if isinstance(each, str) else each.matrix for each in strategies]
     names = [_matrix_names(matrix) for matrix in matrices if matrix is not None]
     known = {name for each in names for name in each or ()}
     if None in names or known.issuperset(only):

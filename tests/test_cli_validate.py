@@ -192,6 +192,11 @@ Ship it (on push, workflow_dispatch)
     )
 
 
+def test_only_the_run_knows_how_many_jobs_a_strategy_from_an_expression_makes() -> None:
+    write("p.yaml", GOOD.replace("runs-on", "strategy: ${{ fromJSON(vars.S) }}\n    runs-on"))
+    assert call(graph.command, "p.yaml").stdout.splitlines()[-1] == "  1  build ×?"
+
+
 def test_graph_as_mermaid() -> None:
     write("p.yaml", CHAIN)
     assert (

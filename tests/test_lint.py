@@ -84,6 +84,7 @@ AT_STEP = AT_JOB | {"secrets", "env", "job", "runner", "steps"}
         ("top", "name: {}", set()),
         ("job", "if: {}", {"github", "inputs", "vars", "needs"}),
         ("job", "strategy: {{max-parallel: '{}'}}", {"github", "inputs", "vars", "needs"}),
+        ("job", "strategy: {}", {"github", "inputs", "vars", "needs"}),
         ("job", "name: {}", AT_JOB),
         ("job", "timeout-minutes: {}", AT_JOB),
         ("job", "concurrency: {{group: '{}'}}", AT_JOB),
@@ -223,6 +224,11 @@ def test_shells(shell: str, is_known: bool) -> None:
 def test_keys_of_a_matrix(matrix: str, name: str, expected: set[str]) -> None:
     strategy = f"strategy: {{matrix: {matrix}}}"
     assert codes(job=strategy, step=f"name: ${{{{ matrix.{name} }}}}") == expected
+
+
+def test_only_the_run_knows_the_keys_of_a_strategy_from_an_expression() -> None:
+    strategy = "strategy: ${{ fromJSON(vars.STRATEGY) }}"
+    assert codes(job=strategy, step="name: ${{ matrix.anything }}") == set()
 
 
 def test_a_called_pipeline_declares_its_outputs_itself() -> None:

@@ -187,8 +187,11 @@ def test_strategy() -> None:
     )
     dynamic = job("strategy: {matrix: '${{ fromJSON(needs.a.outputs.m) }}'}").strategy
     assert dynamic
+    assert not isinstance(dynamic, str)
     assert dynamic.matrix == "${{ fromJSON(needs.a.outputs.m) }}"
     assert dynamic.fail_fast is True
+    whole = job("strategy: '${{ fromJSON(needs.a.outputs.s) }}'").strategy
+    assert whole == "${{ fromJSON(needs.a.outputs.s) }}"
 
 
 def test_a_run_step_as_written() -> None:

@@ -40,8 +40,9 @@ def job(
     fail_fast: Any = True,
     max_parallel: Any = None,
     name: str | None = None,
+    whole: str | None = None,
 ) -> Job:
-    strategy = Strategy(matrix, fail_fast, max_parallel) if matrix is not None else None
+    strategy = Strategy(matrix, fail_fast, max_parallel) if matrix is not None else whole
     return Job("", (), needs=needs, condition=condition, strategy=strategy, name=name)
 
 
@@ -203,6 +204,21 @@ def test_fail_fast_and_max_parallel_may_be_expressions() -> None:
     assert [(leg.fail_fast, leg.max_parallel) for leg in first.jobs] == [(False, 2)] * 3
 
 
+def test_a_strategy_may_be_one_expression() -> None:
+    written = '{"matrix": {"n": [1, "${{ 2 }}"]}, "fail-fast": false, "max-parallel": 1}'
+    run = Run(pipeline(a=job(), x=job("a", whole="${{ fromJSON(needs.a.outputs.strategy) }}")))
+    decision = run.finish("a", outputs={"strategy": written})
+    legs = decision.expand["x"]
+    assert [leg.matrix for leg in legs] == [{"n": 1}, {"n": "${{ 2 }}"}]
+    assert [(leg.fail_fast, leg.max_parallel) for leg in legs] == [(False, 1)] * 2
+    assert decision.start == ("x (1)",)
+
+
+def test_a_strategy_from_an_expression_may_have_no_matrix() -> None:
+    [only] = plan(pipeline(x=job(whole="${{ fromJSON('{\"max-parallel\": 3}') }}")), CONTEXTS).jobs
+    assert (only.key, only.matrix, only.max_parallel) == ("x", None, 3)
+
+
 def test_the_strategy_context() -> None:
     limited, free = (
         plan(pipeline(x=job(matrix={"n": [1, 2]}, max_parallel=limit)), CONTEXTS).jobs[1]
@@ -278,6 +294,11 @@ def test_a_filter_for_a_name_that_no_matrix_has_is_refused() -> None:
 )
 def test_a_filter_may_name_what_an_expression_brings(matrix: Any) -> None:
     definition = pipeline(x=job(), y=job("x", matrix=matrix))
+    assert keys(plan(definition, CONTEXTS, {"m": {"1"}})) == ["x", "y"]
+
+
+def test_a_filter_may_name_what_a_whole_strategy_brings() -> None:
+    definition = pipeline(x=job(), y=job("x", whole="${{ fromJSON('{}') }}"))
     assert keys(plan(definition, CONTEXTS, {"m": {"1"}})) == ["x", "y"]
 
 
@@ -415,6 +436,10 @@ FAILING = [
     (job("a", matrix={"n": [1]}, fail_fast="${{ 'true' }}"), "strategy: `fail-fast` must be"),
     (job("a", matrix={"n": [1]}, max_parallel="${{ 'two' }}"), "strategy: `max-parallel` must"),
     (job("a", matrix={"n": [1]}, max_parallel="${{ 1e999 }}"), "strategy"),
+    (job("a", whole="${{ needs.a.outputs.none }}"), "strategy: the strategy must be a mapping"),
+    (job("a", whole="${{ fromJSON('{\"matrx\": 1}') }}"), "did you mean `matrix`?"),
+    (job("a", whole="${{ fromJSON('{\"matrix\": []}') }}"), "strategy.matrix: the matrix must"),
+    (job("a", whole="${{ fromJSON('{\"fail-fast\": 1}') }}"), "strategy: `fail-fast` must be"),
 ]
 
 

@@ -109,9 +109,9 @@ def _name(job: "Job") -> str:
     from runner.lint.matrix import is_static
     from runner.matrix import expand
 
-    if job.strategy is None or job.strategy.matrix is None:
+    matrix = job.strategy if isinstance(job.strategy, str | None) else job.strategy.matrix
+    if matrix is None:
         return job.id
-    matrix = job.strategy.matrix
     return f"{job.id} ×{len(expand(matrix)) if is_static(matrix) else '?'}"
 
 

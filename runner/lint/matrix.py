@@ -14,7 +14,9 @@ def check(pipeline: Pipeline, document: Document) -> Iterator[Problem]:
     """Every matrix without expressions that cannot be expanded."""
     for job in pipeline.jobs.values():
         strategy = job.strategy
-        if strategy is None or strategy.matrix is None or not is_static(strategy.matrix):
+        if not isinstance(strategy, Strategy) or strategy.matrix is None:
+            continue
+        if not is_static(strategy.matrix):
             continue
         try:
             expand(strategy.matrix)
@@ -32,8 +34,10 @@ def is_static(value: Templated) -> bool:
     return not (isinstance(value, str) and has_expression(value))
 
 
-def keys(strategy: Strategy | None) -> frozenset[str] | None:
+def keys(strategy: Strategy | str | None) -> frozenset[str] | None:
     """The names that `matrix.NAME` can have; None when only the run will tell."""
+    if isinstance(strategy, str):
+        return None
     matrix = strategy.matrix if strategy else None
     if matrix is None:
         return frozenset()

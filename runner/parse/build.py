@@ -141,9 +141,9 @@ def _step(data: _Data, path: Path, step_id: str) -> Step:
     )
 
 
-def _strategy(data: _Data | None, job_path: Path) -> Strategy | None:
-    if data is None:
-        return None
+def _strategy(data: _Data | str | None, job_path: Path) -> Strategy | str | None:
+    if data is None or isinstance(data, str):
+        return data
     return Strategy(
         matrix=data.get("matrix"),
         fail_fast=data.get("fail-fast", True),
