@@ -64,10 +64,22 @@ class Attached:
             execution.gone = True
 
     def signal(self, execution: Execution, process: str, signal: str) -> None:
-        """To the process' group, then to all that carry its id; the launcher survives a KILL."""
+        """To the process' group, then to others that carry its id; the launcher survives a KILL.
+
+        Nobody gets it twice: many programs take a second SIGINT for the wish to end at once.
+        """
         if execution.group and signal != "KILL":
             self.link.send("kill", signal, execution.group)
-        self.link.send("sweep", signal, process)
+            self.link.send("sweep", signal, process, execution.group)
+        else:
+            self.link.send("sweep", signal, process)
+
+    def kill_rest(self, process: str, group: str = "") -> None:
+        """Kill what carries the process' id or is in its group, and wait until that is done."""
+        self.link.send("sweep", "KILL", process)
+        if group:
+            self.link.send("kill", "KILL", group)
+        self._ask("done")
 
     def memory_ran_out(self) -> bool:
         """True when the kernel killed for memory since the last time this was asked."""

@@ -52,7 +52,10 @@ class DockerBox:
         self._closers: list[Callable[[Result], None]] = []
 
     def new_folder(self) -> str:
-        folder = self._runner.folder()
+        try:
+            folder = self._runner.folder()
+        except OSError as error:
+            raise _unusable(error) from error
         self._folders[folder.inside] = folder
         return folder.inside
 
@@ -61,8 +64,8 @@ class DockerBox:
         try:
             code, reason = self._runner.run(process, folder, write, stop)
             files, refused = read_back(folder, process.collect)
-        except FileNotFoundError as error:
-            raise EngineError("lost", "an earlier step removed the folder of this one") from error
+        except OSError as error:
+            raise _unusable(error) from error
         finally:
             folder.close()
         if code and not reason and self._attached.memory_ran_out():
@@ -114,3 +117,8 @@ class DockerBox:
             closing.callback(self._runner.close)
             for box in self._beside.values():
                 closing.callback(box.close, result)
+
+
+def _unusable(error: OSError) -> EngineError:
+    """The folder of a step is not what it was made as: an earlier step can write to it."""
+    return EngineError("lost", f"the folder of the step's files cannot be used: {error.strerror}")

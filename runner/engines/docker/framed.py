@@ -53,8 +53,9 @@ class FramedRunner:
                 for signal in ending.due():
                     self._attached.link.send("sweep", signal, process.id)
             if ending.reason:
-                self._attached.link.send("sweep", "KILL", process.id)
+                self._attached.kill_rest(process.id)
             output.settle()
+            self._attached.link.send("reap")
             code = self._exit_code(execution)
         except (APIError, RequestException) as error:
             self._attached.check_line()

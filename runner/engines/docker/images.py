@@ -97,6 +97,8 @@ class Images:
         except ImageNotFound:
             return None
         except (APIError, RequestException) as error:
+            if "invalid reference format" in str(error):
+                raise _pull_error(name, str(getattr(error, "explanation", error))) from error
             raise explain(error) from error
         config = found.get("Config") or {}
         pairs = (entry.partition("=") for entry in config.get("Env") or [])
@@ -161,6 +163,10 @@ def _pull_error(name: str, text: str) -> EngineError:
             "image",
             f"image `{name}` does not exist or needs a login: {text}",
             hint="check the name; `container.credentials` or `docker login` give access",
+        )
+    if "invalid reference format" in text:
+        return EngineError(
+            "image", f"`{name}` is not the name of an image", hint="write `[REGISTRY/]NAME[:TAG]`"
         )
     if "manifest" in text or "not found" in text:
         return EngineError(

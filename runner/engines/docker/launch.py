@@ -41,9 +41,9 @@ SUPERVISED = """\
 set -- "$PIPE_TOKEN"
 unset PIPE_TOKEN PIPE_GO
 {exports}
-cd {cwd} 2>/dev/null || {{ echo {complaint} >{output}; echo "$1 exit 1"; exit; }}
+cd {cwd} 2>/dev/null || {{ echo {complaint} >{output}; printf '\\n%s exit 1\\n' "$1"; exit; }}
 {command} </dev/null >{output} 2>&1
-echo "$1 exit $?"
+printf '\\n%s exit %s\\n' "$1" "$?"
 """
 
 DIRECT = """\

@@ -27,9 +27,9 @@ class Link:
 
     def __init__(self, api: "APIClient", container: str) -> None:
         self._response = attach(api, container)
-        self._socket = connection(self._response)
+        self._socket, early = connection(self._response)
         self._frames = FrameParser()
-        self._text = b""
+        self._text = b"".join(self._frames.feed(early))
 
     def fileno(self) -> int:
         return self._socket.fileno()

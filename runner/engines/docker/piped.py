@@ -120,8 +120,7 @@ class PipedRunner:
                 if relaunches > RELAUNCHES or not berth.relaunch():
                     break
         if execution.group and (ending.reason or execution.gone):
-            self._attached.link.send("sweep", "KILL", process)
-            self._attached.link.send("kill", "KILL", execution.group)
+            self._attached.kill_rest(process, execution.group)
 
     def _wait(self) -> None:
         for key, _ in self._attached.selector.select(TICK):

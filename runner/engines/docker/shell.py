@@ -25,8 +25,9 @@ def interact(api: "APIClient", container: str, command: Sequence[str]) -> int:
     """Run `command` in the container on this process' terminal; returns its exit code."""
     execution = api.exec_create(container, list(command), stdin=True, tty=True)["Id"]
     response = start_exec(api, execution, tty=True)  # its socket lives as long as it does
-    stream = connection(response)
+    stream, early = connection(response)
     with _raw_terminal():
+        os.write(sys.stdout.fileno(), early)
         _join(stream, lambda size: api.exec_resize(execution, size.lines, size.columns))
     response.close()
     return int(api.exec_inspect(execution)["ExitCode"] or 0)

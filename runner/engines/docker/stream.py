@@ -48,11 +48,17 @@ def attach(api: Any, container: str) -> Any:
     return response
 
 
-def connection(response: Any) -> socket.socket:
-    """The socket of a response of which nothing has been read yet, to write to as well."""
+def connection(response: Any) -> tuple[socket.socket, bytes]:
+    """The socket of a response, to write to as well, and the bytes that came with its headers.
+
+    Nothing may have been read of it yet. It is closed together with the response.
+    """
+    reader = body(response)
     found = cast(socket.socket, response.raw._fp.fp.raw._sock)
-    found.settimeout(None)
-    return found
+    found.setblocking(False)
+    early = reader.peek()
+    found.setblocking(True)
+    return found, early
 
 
 def body(response: Any) -> BufferedReader:

@@ -4,13 +4,19 @@
 #
 #   run FOLDER TOKEN      have a launcher of its own session wait at FOLDER/go, then run FOLDER/start
 #   kill SIGNAL GROUP     signal a process group
-#   sweep SIGNAL ID       signal every process whose environment carries PIPE_STEP=ID
+#   sweep SIGNAL ID [GROUP]  signal every process whose environment carries PIPE_STEP=ID, except
+#                         those of GROUP
 #   alive TOKEN PID       answer "TOKEN alive PID" or "TOKEN gone PID"
+#   reap                  let orphans that have ended go; a shell does while it waits for a child
+#   done TOKEN            answer "TOKEN done", after all that was asked for before
 #   oom TOKEN             answer "TOKEN oom COUNT": how often the kernel killed for memory
 #
 # A step is started by `setsid setsid`: the inner one is a group leader already, so it forks and its
 # parent returns at once. With `&` instead, the shell would make the step ignore SIGINT for good.
+# Replies begin with a line end, because a step may have written half a line before.
 set -f
+# A shell that was given its script as an argument would die of SIGINT, even as the first process.
+trap '' HUP INT QUIT TERM
 PATH=${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}
 export PATH
 
@@ -26,10 +32,11 @@ find_shells() {
   done
 }
 
-state_of() { # the state letter of a process, nothing when there is none
-  if read -r stat 2>/dev/null <"/proc/$1/stat"; then
-    stat=${stat##*) }
-    echo "${stat%% *}"
+reply() { printf '\n%s\n' "$*"; }
+
+field() { # 1: the state letter of process $2, 3: its group; nothing when there is no such process
+  if read -r stat 2>/dev/null <"/proc/$2/stat"; then
+    echo "${stat##*) }" | cut -d ' ' -f "$1"
   fi
 }
 
@@ -39,7 +46,9 @@ sweep() {
     process=${environ#/proc/}
     process=${process%/environ}
     if [ "$process" != 1 ] && grep -q "PIPE_STEP=$2" "$environ" 2>/dev/null; then
-      kill "-$1" "$process" 2>/dev/null
+      if [ -z "$3" ] || [ "$(field 3 "$process")" != "$3" ]; then
+        kill "-$1" "$process" 2>/dev/null
+      fi
     fi
   done
   set -f
@@ -61,7 +70,7 @@ memory_kills() {
 launcher='
 read -r PIPE_TOKEN
 trap : HUP INT QUIT TERM
-echo "$PIPE_TOKEN pid $$"
+printf "\n%s\n" "$PIPE_TOKEN pid $$"
 read -r PIPE_GO <"$1/go"
 . "$1/start"
 '
@@ -69,32 +78,34 @@ setsid=$(find_setsid)
 nonce=
 if [ -r /github/pipe/nonce ]; then read -r nonce </github/pipe/nonce; fi
 machine=$(uname -m 2>/dev/null)
-echo "ready ${nonce:--} ${machine:--} ${setsid:+setsid}$(find_shells)"
+reply "ready ${nonce:--} ${machine:--}$(find_shells)"
 if [ -p /github/pipe/hello ]; then (echo hello >/github/pipe/hello) & fi
 
 while read -r verb first second; do
   case $verb in
     run)
       if [ -n "$setsid" ]; then
-        $setsid $setsid sh -c "$launcher" launcher "$first" <<END
+        (trap - HUP INT QUIT TERM && exec $setsid $setsid sh -c "$launcher" launcher "$first") <<END
 $second
 END
       else
-        sh -c "$launcher" launcher "$first" <<END &
+        (trap - HUP INT QUIT TERM && exec sh -c "$launcher" launcher "$first") <<END &
 $second
 END
       fi
       ;;
     kill) kill "-$first" "-$second" 2>/dev/null ;;
-    sweep) sweep "$first" "$second" ;;
+    sweep) sweep "$first" $second ;;
     alive)
-      (:) # a shell reaps orphans only while it waits for a child
-      case $(state_of "$second") in
-        '' | Z | X) echo "$first gone $second" ;;
-        *) echo "$first alive $second" ;;
+      (:)
+      case $(field 1 "$second") in
+        '' | Z | X) reply "$first gone $second" ;;
+        *) reply "$first alive $second" ;;
       esac
       ;;
-    oom) echo "$first oom $(memory_kills)" ;;
-    *) echo "unknown $verb" ;;
+    reap) (:) ;;
+    done) reply "$first done" ;;
+    oom) reply "$first oom $(memory_kills)" ;;
+    *) reply "unknown $verb" ;;
   esac
 done
