@@ -4,7 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runner.engines.box import Process, Stop, Write
 from runner.engines.control import Folder
@@ -85,7 +85,7 @@ class ExecOutput:
         self._thread = threading.Thread(target=self._read, args=(response,), daemon=True)
         self._thread.start()
 
-    def _read(self, response: object) -> None:
+    def _read(self, response: Any) -> None:
         try:
             # A stream that breaks off is at its end; how the process ended is asked apart.
             with contextlib.suppress(OSError):
@@ -95,6 +95,8 @@ class ExecOutput:
         except PipeError as error:
             self._refused = error
         finally:
+            # The engine waits for who reads it, also when the container is over.
+            response.close()
             self._ended.set()
 
     def ended(self, timeout: float) -> bool:
