@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from runner import queue
@@ -206,7 +207,7 @@ class Worker:
 
     def _task(self, lease: Lease, pipeline: Pipeline) -> JobTask:
         submission, means = lease.submission, self._means
-        document = load(submission.text, submission.file)
+        document = _document(submission.text, submission.file)
         job = pipeline.jobs[lease.job]
         return JobTask(
             run=lease.run,
@@ -244,6 +245,10 @@ class Worker:
                 self._told.add(identity)
             if is_new:
                 self._show(event)
+
+
+#: A run's jobs share its file.
+_document = lru_cache(maxsize=8)(load)
 
 
 def _contexts(lease: Lease, pipeline: Pipeline, secrets: Mapping[str, str]) -> dict[str, Any]:
