@@ -98,7 +98,7 @@ class Images:
             return None
         except (APIError, RequestException) as error:
             if "invalid reference format" in str(error):
-                raise _pull_error(name, str(getattr(error, "explanation", error))) from error
+                raise _pull_error(name, _text(error)) from error
             raise explain(error) from error
         config = found.get("Config") or {}
         pairs = (entry.partition("=") for entry in config.get("Env") or [])
@@ -122,7 +122,7 @@ class Images:
             )
             _follow_pull(image.name, lines, self._tell)
         except (APIError, RequestException) as error:
-            raise _pull_error(image.name, str(getattr(error, "explanation", error))) from error
+            raise _pull_error(image.name, _text(error)) from error
 
 
 def split_tag(name: str) -> tuple[str, str]:
@@ -134,6 +134,10 @@ def split_tag(name: str) -> tuple[str, str]:
     if not colon or "/" in tag:
         return name, "latest"
     return head, tag
+
+
+def _text(error: Exception) -> str:
+    return str(getattr(error, "explanation", None) or error)
 
 
 def _follow_pull(name: str, lines: Iterator[Mapping[str, Any]], progress: Progress) -> None:

@@ -37,12 +37,14 @@ OUTPUT = "out"
 GO = "go"
 
 #: Read by the launcher in the supervisor's script, once it may go on; its token is all it keeps.
+#: In a shell of its own the process gets the pipe alone: what the launcher says of its death (`Killed`)
+#: is no output of the step.
 SUPERVISED = """\
 set -- "$PIPE_TOKEN"
 unset PIPE_TOKEN PIPE_GO
 {exports}
 cd {cwd} 2>/dev/null || {{ echo {complaint} >{output}; printf '\\n%s exit 1\\n' "$1"; exit; }}
-{command} </dev/null >{output} 2>&1
+(exec {command} </dev/null >{output} 2>&1)
 printf '\\n%s exit %s\\n' "$1" "$?"
 """
 
