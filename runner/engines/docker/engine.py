@@ -329,12 +329,16 @@ class DockerEngine:
 
     def _give_back(self, container: str) -> None:
         """What root made in the checkout belongs to the user who ran the pipeline."""
+        from docker.errors import APIError
+
         owner = f"{os.geteuid()}:{os.getegid()}"
         script = 'find "$1" -user 0 -exec chown -h "$2" {} +'
         command = ["/bin/sh", "-c", script, "sh", workspace.INSIDE, owner]
-        execution = self._api.exec_create(container, command, user="0")["Id"]
-        for _ in payloads(start_exec(self._api, execution, tty=False)):
-            pass
+        # With the engine or the container gone nothing can be done, and the job has said why.
+        with contextlib.suppress(APIError, OSError):
+            execution = self._api.exec_create(container, command, user="0")["Id"]
+            for _ in payloads(start_exec(self._api, execution, tty=False)):
+                pass
 
     def _upload(self, container: str, plan: Plan) -> None:
         with tempfile.TemporaryFile() as archive:
