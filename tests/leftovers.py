@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
@@ -36,6 +36,12 @@ def alive(project: Path, home: Path) -> list[str]:
 def folders(home: Path) -> list[str]:
     """The folders of boxes under PIPE_HOME, and their locks."""
     return sorted(entry.name for entry in (home / "boxes").glob("*"))
+
+
+def in_memory(names: Iterable[str]) -> list[str]:
+    """Those of the boxes that still have small files in memory."""
+    memory = Path("/dev/shm")
+    return [str(found) for name in names for found in memory.glob(f"pipe-*/{name}")]
 
 
 def everything(project: Path, home: Path) -> list[str]:

@@ -23,8 +23,16 @@ import click
 import pytest
 
 from runner.cli import main
-from tests.conftest import Finished, RunPipe, readable
-from tests.leftovers import PATIENCE, alive, everything, folders, wait_until, wait_until_gone
+from tests.conftest import RunPipe, readable
+from tests.leftovers import (
+    PATIENCE,
+    alive,
+    everything,
+    folders,
+    in_memory,
+    wait_until,
+    wait_until_gone,
+)
 
 REPOSITORY = Path(__file__).parent.parent
 CONFIG = """\
@@ -186,11 +194,10 @@ def check_store(home: Path) -> None:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-def is_explained(finished: Finished) -> None:
+def is_explained(shown: str) -> None:
     """No traceback, and after the error a line that says what to do."""
-    assert "Traceback" not in finished.stdout + finished.stderr, finished
-    assert "error: " in finished.stderr, finished
-    assert finished.stderr.partition("error: ")[2].count("\n  ") >= 1, finished
+    assert "Traceback" not in shown
+    assert "\n  " in shown.partition("error: ")[2]
 
 
 # -- signals
@@ -250,9 +257,11 @@ def test_a_killed_runner_takes_its_box_along(
     (listed,) = json.loads(printed(pipe_home, "runs", "--json"))
     assert (listed["result"], listed["reason"]) == ("failure", "lost")
     assert "begun" in printed(pipe_home, "logs", "1")
-    assert folders(pipe_home) != []
+    left = folders(pipe_home)
+    assert left != []
     assert run_pipe(*cleaner, cwd=project).exit_code == 0
     wait_until_gone(project, pipe_home)
+    assert in_memory(left) == []
     assert git_status(project) == ""
 
 
@@ -290,9 +299,11 @@ def kill_at_random(
 
 
 def check_after_kill(what: str, project: Path, home: Path, run_pipe: RunPipe) -> None:
+    left = folders(home)
     cleaned = run_pipe("doctor", "--clean", cwd=project)
     assert cleaned.exit_code == 0, (what, cleaned)
     wait_until(lambda: not everything(project, home), lambda: (what, everything(project, home)))
+    assert in_memory(left) == [], what
     check_store(home)
     for run in json.loads(printed(home, "runs", "--json")):
         assert run["state"] == "finished", what
@@ -450,7 +461,7 @@ def test_a_read_only_home_is_refused(project: Path, tmp_path: Path, run_pipe: Ru
             env = {"PIPE_HOME": str(home)}
             finished = run_pipe("run", "hello.yaml", cwd=project, env=env)
             assert finished.exit_code == 4, finished
-            is_explained(finished)
+            is_explained(finished.stdout + finished.stderr)
             assert str(home) in finished.stderr
 
 
@@ -466,7 +477,7 @@ def test_no_engine(
     env = {"DOCKER_HOST": address.format(tmp_path)}
     finished = run_pipe("run", "hello.yaml", cwd=project, env=env, timeout=PATIENCE)
     assert finished.exit_code == 4, finished
-    is_explained(finished)
+    is_explained(finished.stdout + finished.stderr)
     assert "pipe doctor" in finished.stderr
     assert json.loads(printed(pipe_home, "runs", "--json")) == []
 
@@ -562,29 +573,31 @@ jobs:
 
 @dataclass(frozen=True)
 class User:
-    """An ordinary user of this machine with a project; `groups` are what the user may use."""
+    """An ordinary user of this machine with a project."""
 
     home: Path
     project: Path
     number: int = 4321
-    groups: tuple[int, ...] = ()
     interpreter: Sequence[str] = ()
     env: Mapping[str, str] = field(default_factory=dict)
 
-    def run_pipe(self, *arguments: str, groups: tuple[int, ...]) -> Finished:
-        ended = subprocess.run(
-            [*self.interpreter, "-c", "from runner.cli import main; main()", *arguments],
-            cwd=self.project,
-            env=self.env,
-            user=self.number,
-            group=self.number,
-            extra_groups=groups,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        return Finished(ended.returncode, readable(ended.stdout), readable(ended.stderr))
+    def start_pipe(
+        self, *arguments: str, groups: tuple[int, ...] = (), env: Mapping[str, str] | None = None
+    ) -> Running:
+        output = self.home / "output"
+        with output.open("wb") as file:
+            process = subprocess.Popen(
+                [*self.interpreter, "-c", "from runner.cli import main; main()", *arguments],
+                cwd=self.project,
+                env={**self.env, **(env or {})},
+                user=self.number,
+                group=self.number,
+                extra_groups=groups,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+        return Running(process, output)
 
 
 @pytest.fixture
@@ -612,6 +625,7 @@ def make_user(top: Path) -> User:
     home = top / "home"
     home.mkdir()
     files = {f"{image}.yaml": OWNED.format(image=image) for image in ("small", "nonroot")}
+    files["slow.yaml"] = SLOW
     project = make_project(home / "project", files)
     for path in (home, *home.rglob("*")):
         os.chown(path, User.number, User.number)
@@ -642,28 +656,42 @@ def engine_group() -> tuple[int, ...]:
 def test_an_ordinary_user(
     image: str, owner: int, user: User, engine_group: tuple[int, ...]
 ) -> None:
-    finished = user.run_pipe("run", f"{image}.yaml", groups=engine_group)
-    assert finished.exit_code == 0, finished
-    assert f"| as {owner}\n" in finished.stdout
+    running = user.start_pipe("run", f"{image}.yaml", groups=engine_group)
+    assert running.end() == 0, running.shown()
+    assert f"| as {owner}\n" in running.shown()
     # What root made there only root can remove: it goes, although no sooner than the run's end.
     wait_until_gone(user.project, user.home / "pipe")
     assert not (user.project / "closed").exists()
 
 
 def test_what_a_user_binds_stays_the_users(user: User, engine_group: tuple[int, ...]) -> None:
-    finished = user.run_pipe("run", "--bind", "small.yaml", groups=engine_group)
-    assert finished.exit_code == 0, finished
+    running = user.start_pipe("run", "--bind", "small.yaml", groups=engine_group)
+    assert running.end() == 0, running.shown()
     made = user.project / "closed" / "made"
     assert made.read_text() == "as 0\n"
     assert {made.stat().st_uid, made.parent.stat().st_uid} == {user.number}
     wait_until_gone(user.project, user.home / "pipe")
 
 
+def test_the_engine_goes_away_while_a_user_binds(
+    user: User, engine_group: tuple[int, ...], proxy: Proxy, tmp_path: Path
+) -> None:
+    address = user.home / "engine"
+    (tmp_path / "engine").chmod(0o666)
+    (tmp_path / "engine").rename(address)
+    env = {"DOCKER_HOST": f"unix://{address}"}
+    running = user.start_pipe("run", "--bind", "slow.yaml", groups=engine_group, env=env)
+    running.wait_for("| begun")
+    proxy.cut()
+    assert running.end() == 1, running.shown()
+    assert "Traceback" not in running.shown()
+
+
 def test_a_user_who_may_not_use_the_engine(user: User) -> None:
-    finished = user.run_pipe("run", "small.yaml", groups=())
-    assert finished.exit_code == 4, finished
-    is_explained(finished)
-    assert "`docker` group" in finished.stderr
+    running = user.start_pipe("run", "small.yaml")
+    assert running.end() == 4, running.shown()
+    is_explained(running.shown())
+    assert "`docker` group" in running.shown()
 
 
 # -- garbage
@@ -722,7 +750,7 @@ def test_a_damaged_database(project: Path, pipe_home: Path, run_pipe: RunPipe) -
         for command in (("run", "hello.yaml"), ("runs",)):
             finished = run_pipe(*command, cwd=project)
             assert finished.exit_code == 4, (damage[:20], finished)
-            is_explained(finished)
+            is_explained(finished.stdout + finished.stderr)
             assert str(database) in finished.stderr
 
 
