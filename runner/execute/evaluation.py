@@ -33,7 +33,7 @@ def seconds(
     found = resolve(minutes, contexts, functions)
     if found is None or found == "":
         return None
-    if isinstance(found, bool) or not isinstance(found, (int, float)) or found <= 0:
+    if isinstance(found, bool) or not isinstance(found, (int, float)) or not found > 0:
         raise InvalidInputError(
             f"`timeout-minutes` has to be a number above 0, not `{to_string(found)}`"
         )
