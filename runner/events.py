@@ -60,12 +60,16 @@ class JobStarted(JobEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFinished(JobEvent):
-    """The end of an attempt, or of a job that never ran (skipped, cancelled). `final`: no attempt follows."""
+    """The end of an attempt, or of a job that never ran (skipped, cancelled).
+
+    `final`: no attempt follows; `softly`: it failed, and `continue-on-error` says that this is fine.
+    """
 
     name: str
     result: Result
     reason: str = ""
     final: bool = True
+    softly: bool = False
     outputs: Mapping[str, str] = field(default_factory=dict)
 
 

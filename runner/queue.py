@@ -326,6 +326,7 @@ class _Change:
                 result=outcome.result,
                 reason=outcome.reason,
                 final=final,
+                softly=outcome.failed_softly,
                 outputs=outcome.outputs,
             )
         )

@@ -271,5 +271,6 @@ def _outcome(end: JobEnd, job: Job, pipeline: Pipeline, attempt: int) -> JobOutc
 
 def _retry_delay(end: JobEnd, retry: Retry, attempt: int) -> float | None:
     failed = end.result == "failure" or end.reason == "timeout"
-    due = failed and end.reason != "environment" and is_due(retry, end.reason)
+    hopeless = end.reason in ("environment", "expression")
+    due = failed and not hopeless and is_due(retry, end.reason)
     return backoff(retry, attempt) if due and attempt < retry.attempts else None

@@ -88,7 +88,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def _explain(error: PipeError) -> int:
-    if isinstance(error, InvalidInputError) and any(each.position for each in error.problems):
+    if isinstance(error, InvalidInputError) and _has_more_to_say(error):
         from runner.cli.problems import show
 
         show(error.problems)
@@ -97,6 +97,10 @@ def _explain(error: PipeError) -> int:
         if error.hint:
             click.echo(f"  {error.hint}", err=True)
     return error.exit_code
+
+
+def _has_more_to_say(error: InvalidInputError) -> bool:
+    return len(error.problems) > 1 or any(each.position for each in error.problems)
 
 
 def _report() -> int:

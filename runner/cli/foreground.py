@@ -196,10 +196,12 @@ class ForegroundRun:
         )
 
     def _exit_code(self, finished: RunFinished, store: Store) -> int:
-        if finished.result == "cancelled":
-            return EXIT_CANCELLED
-        if finished.result != "failure":
+        if finished.result == "success":
             return EXIT_SUCCESS
+        if finished.result == "cancelled":
+            # A job whose time is over counts as cancelled too, but nobody asked for it.
+            wanted = queue.cancelled(store, finished.run)
+            return EXIT_CANCELLED if wanted else EXIT_RUN_FAILED
 
         reasons = {
             event.reason

@@ -46,6 +46,8 @@ class Job:
     failed: StepFinished | None = None
     result: Result | None = None
     reason: str = ""
+    #: it failed, and `continue-on-error` says that this is fine
+    softly: bool = False
 
     def seconds(self) -> float | None:
         """How long all its attempts took, with the waiting between them; None: it never ran."""
@@ -93,11 +95,11 @@ class Picture:
         return max(self.started.jobs if self.started else 0, len(self.jobs))
 
     def results(self) -> Mapping[Result, int]:
-        """How many jobs ended with which result."""
+        """How many jobs ended with which result; a failure that is fine counts as success."""
         found: dict[Result, int] = {"success": 0, "failure": 0, "cancelled": 0, "skipped": 0}
         for job in self.jobs.values():
             if job.result:
-                found[job.result] += 1
+                found["success" if job.softly else job.result] += 1
         return found
 
     def seconds(self, now: float) -> float:
@@ -158,5 +160,6 @@ def _finished(job: Job, event: JobFinished) -> Job:
         step=None,
         pull=None,
         result=event.result if event.final else None,
+        softly=event.softly,
         reason=visible(event.reason),
     )

@@ -88,7 +88,8 @@ def verdict(picture: Picture, end: RunFinished, paint: Paint) -> str:
 def why(job: Job) -> str:
     """Why a job ended as it did, and where; empty when there is nothing to explain."""
     position = job.failed.position if job.failed and job.result == "failure" else None
-    return f"{cause(job)} at {position}" if position else cause(job)
+    ignored = " (continue-on-error)" if job.softly else ""
+    return f"{cause(job)} at {position}{ignored}" if position else cause(job) + ignored
 
 
 def cause(job: Job) -> str:
