@@ -8,7 +8,7 @@ import pytest
 from runner.cli.problems import render
 from runner.errors import Problem, did_you_mean
 from runner.expressions import CONTEXTS
-from runner.lint import lint
+from runner.lint import lint, review
 from runner.lint.findings import SEVERITIES
 from runner.parse import parse
 from runner.source import load, read
@@ -60,7 +60,7 @@ def codes(top: str = "", job: str = "", step: str = "name: x", more: str = "run:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
 def test_case(case: Path) -> None:
     document = read(case, case.name)
-    found = lint(parse(document), document, STEPS)
+    found = review(document, STEPS).problems
     shown = render(found, {document.file: document.text}, color=False)
     assert shown == case.with_suffix(".out").read_text(encoding="utf-8").removesuffix("\n")
 

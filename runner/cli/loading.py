@@ -65,16 +65,14 @@ def _checked(
 
 
 def _check(document: Document, plugins: "Plugins") -> tuple[Pipeline, tuple[Problem, ...]]:
-    from runner.lint import NULL_AT_RUN_TIME, lint
-    from runner.parse import parse
+    from runner.lint import NULL_AT_RUN_TIME, review
 
-    pipeline = parse(document)
-    found = lint(pipeline, document, plugins.schemas)
-    errors = [problem for problem in found if problem.severity == "error"]
+    report = review(document, plugins.schemas)
+    errors = [problem for problem in report.problems if problem.severity == "error"]
     fatal = [problem for problem in errors if problem.code not in NULL_AT_RUN_TIME]
-    if fatal:
+    if fatal or report.pipeline is None:
         raise InvalidInputError(fatal[0].message, problems=errors)
-    return pipeline, tuple(replace(problem, severity="warning") for problem in errors)
+    return report.pipeline, tuple(replace(problem, severity="warning") for problem in errors)
 
 
 def _fingerprint(document: Document, plugins: "Plugins") -> str:

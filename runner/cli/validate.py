@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,32 +69,17 @@ def command(context: click.Context, files: tuple[str, ...], form: str) -> None:
 
 
 def validate(path: Path, schemas: "StepSchemas") -> Verdict:
-    """Read, parse and lint one file; every problem is in the verdict, none is raised."""
-    from runner.lint import lint, lint_expressions
-    from runner.parse import parse
+    """Read and check one file; every problem is in the verdict, none is raised."""
+    from runner.lint import review
     from runner.source import read
 
     try:
         document = read(path, str(path))
     except InvalidInputError as error:
         return Verdict(str(path), read_source(path), 0, error.problems)
-    try:
-        pipeline = parse(document)
-    except InvalidInputError as error:
-        problems = _merged(error.problems, lint_expressions(document))
-        return Verdict(str(path), document.text, 0, problems)
-    problems = tuple(lint(pipeline, document, schemas))
-    return Verdict(str(path), document.text, len(pipeline.jobs), problems)
-
-
-def _merged(first: Iterable[Problem], more: Iterable[Problem]) -> tuple[Problem, ...]:
-    """All problems by position; of two at the same place, the first."""
-    from runner.lint import by_position
-
-    found = list(first)
-    taken = {str(problem.position) for problem in found}
-    found += (problem for problem in more if str(problem.position) not in taken)
-    return tuple(sorted(found, key=by_position))
+    report = review(document, schemas)
+    jobs = len(report.pipeline.jobs) if report.pipeline else 0
+    return Verdict(str(path), document.text, jobs, report.problems)
 
 
 def _paths(files: Sequence[str]) -> Iterator[Path]:

@@ -1,8 +1,13 @@
 """What a schema cannot say about a pipeline: every finding, with its place in the file."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 from runner.errors import Problem
 from runner.lint import (
+    concurrency,
     conditions,
+    events,
     filters,
     injection,
     inputs,
@@ -17,31 +22,67 @@ from runner.lint import (
 from runner.lint.findings import NULL_AT_RUN_TIME, by_position
 from runner.lint.steps import StepSchemas
 from runner.model import Pipeline
+from runner.parse import Gaps, examine
 from runner.source import Document
 
-__all__ = ["NULL_AT_RUN_TIME", "StepSchemas", "by_position", "lint", "lint_expressions"]
+__all__ = ["NULL_AT_RUN_TIME", "Report", "StepSchemas", "lint", "review"]
 
 #: Checks of what the pipeline is made of.
-_PARTS = (needs, matrix, shells, schedule, filters, inputs)
+_PARTS = (needs, matrix, shells, schedule, filters, inputs, concurrency)
 #: Checks of the expressions in it.
-_EXPRESSIONS = (references, conditions, injection)
+_EXPRESSIONS = (conditions, injection)
 _NO_STEPS: StepSchemas = {}
+_NO_GAPS = Gaps()
 
 
-def lint(pipeline: Pipeline, document: Document, schemas: StepSchemas = _NO_STEPS) -> list[Problem]:
-    """Every error and warning about a pipeline that was parsed from `document`, by position.
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that is wrong with a document, by position; `pipeline` is None when it is none."""
+
+    pipeline: Pipeline | None
+    problems: tuple[Problem, ...]
+
+
+def review(document: Document, schemas: StepSchemas = _NO_STEPS) -> Report:
+    """Everything that the schema and the checks have against a document, at once.
+
+    Where the schema refuses something, the checks go on with what is sound. `schemas` are as for
+    `lint`.
+    """
+    examined = examine(document)
+    if isinstance(examined, Pipeline):
+        return Report(examined, tuple(lint(examined, document, schemas)))
+    sound = examined.sound
+    more = lint(sound.pipeline, sound.document, schemas, sound.gaps) if sound else []
+    return Report(None, _merged(examined.problems, more))
+
+
+def lint(
+    pipeline: Pipeline,
+    document: Document,
+    schemas: StepSchemas = _NO_STEPS,
+    gaps: Gaps = _NO_GAPS,
+) -> list[Problem]:
+    """Every error and warning about a pipeline that was made from `document`, by position.
 
     `schemas` maps the name of each step that plugins bring to the JSON schema of its `with`.
+    `gaps` are places in the document of which nothing is known.
     """
     found, problems = uses.read(document)
-    problems += steps.check(pipeline, document, schemas)
+    problems += steps.check(pipeline, document, schemas, gaps)
+    problems += events.check(document, gaps)
     for part in _PARTS:
         problems += part.check(pipeline, document)
+    problems += references.check(pipeline, document, found, gaps)
     for each in _EXPRESSIONS:
         problems += each.check(pipeline, document, found)
-    return sorted(problems, key=by_position)
+    # what an alias repeats is found once at every place, but stands in one
+    return sorted(dict.fromkeys(problems), key=by_position)
 
 
-def lint_expressions(document: Document) -> list[Problem]:
-    """What is wrong with expressions alone: all that can be said of a file that `parse` refuses."""
-    return uses.read(document)[1]
+def _merged(first: Iterable[Problem], more: Iterable[Problem]) -> tuple[Problem, ...]:
+    """All problems by position; of two at the same place, the first."""
+    found = list(first)
+    taken = {str(problem.position) for problem in found}
+    found += (problem for problem in more if str(problem.position) not in taken)
+    return tuple(sorted(found, key=by_position))

@@ -8,7 +8,8 @@ from runner.lint.findings import finding, one_of
 from runner.model import Path, Pipeline, Templated
 from runner.source import Document
 
-_EVENTS = ("workflow_dispatch", "workflow_call")
+#: Those that bring inputs.
+EVENTS = ("workflow_dispatch", "workflow_call")
 _EXAMPLES = {"boolean": "`true` or `false`", "number": "a number such as `3`"}
 
 Declaration = Mapping[str, Templated]
@@ -23,7 +24,7 @@ def check(pipeline: Pipeline, document: Document) -> Iterator[Problem]:
 
 def declared(pipeline: Pipeline) -> Iterator[tuple[Path, Declaration]]:
     """The inputs of all events that have some, as written; the path ends with the name."""
-    for event in _EVENTS:
+    for event in EVENTS:
         inputs = pipeline.on.get(event, {}).get("inputs") or {}
         for name, declaration in inputs.items():
             yield ("on", event, "inputs", name), declaration or {}

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from runner.errors import Problem, did_you_mean
 from runner.lint import matrix
 from runner.lint.findings import finding, one_of
-from runner.lint.inputs import declared
+from runner.lint.inputs import EVENTS, declared
 from runner.lint.properties import NEED, PROPERTIES, STEP
 from runner.lint.uses import Use
 from runner.model import Job, Path, Pipeline
+from runner.parse import Gaps
 from runner.source import Document
 
-#: Code, message and hint of a finding that has no position yet.
-Flaw = tuple[str, str, str]
 #: The part of a reference that is known, without the context: `("build", "outputs")` of `needs`.
 Names = tuple[str, ...]
 
@@ -41,7 +40,19 @@ class Place:
     step: int | None
 
 
-def check(pipeline: Pipeline, document: Document, uses: Iterable[Use]) -> Iterator[Problem]:
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """A finding that has no position yet; `declared` is where what is missing would stand."""
+
+    code: str
+    message: str
+    hint: str
+    declared: tuple[Path, ...] = ()
+
+
+def check(
+    pipeline: Pipeline, document: Document, uses: Iterable[Use], gaps: Gaps
+) -> Iterator[Problem]:
     """Every reference to something that does not exist, or not yet at that place."""
     scopes = _scopes(pipeline, document)
     for use in uses:
@@ -50,10 +61,10 @@ def check(pipeline: Pipeline, document: Document, uses: Iterable[Use]) -> Iterat
             context, *names = (name for name in reference.path if name is not None)
             if not names or context not in _FINDERS:
                 continue
-            if flaw := _FINDERS[context](tuple(names), place):
-                code, message, hint = flaw
+            flaw = _FINDERS[context](tuple(names), place)
+            if flaw and not any(path in gaps for path in flaw.declared):
                 position = use.position(document, reference.offset, reference.length)
-                yield finding(code, message, position, hint)
+                yield finding(flaw.code, flaw.message, position, flaw.hint)
 
 
 def _scopes(pipeline: Pipeline, document: Document) -> dict[str, Scope]:
@@ -64,7 +75,7 @@ def _scopes(pipeline: Pipeline, document: Document) -> dict[str, Scope]:
     callers = {id_.lower() for id_, job in document.data["jobs"].items() if "uses" in job}
     scopes = {"": Scope(jobs, inputs, None, {}, None, callers)}
     for job in pipeline.jobs.values():
-        steps = dict(_step_ids(job, document))
+        steps = dict(reversed([*_step_ids(job, document)]))  # of two, the first one counts
         scopes[job.id] = Scope(jobs, inputs, job, steps, matrix.keys(job.strategy), callers)
     return scopes
 
@@ -92,12 +103,18 @@ def _step(names: Names, place: Place) -> Flaw | None:
     if index is None or job is None:
         owner = f"job `{job.id}`" if job else "this place"
         hint = did_you_mean(names[0], steps)
-        return "unknown-step-id", f"{owner} has no step with the id `{names[0]}`", hint
+        message = f"{owner} has no step with the id `{names[0]}`"
+        return Flaw("unknown-step-id", message, hint, _declared(job, "steps"))
     if place.step is not None and index >= place.step:
         when = "is this very step" if index == place.step else "runs later"
         hint = "a step sees the results of those above it"
-        return "unknown-step-id", f"step `{names[0]}` {when}, so it has no results yet", hint
+        message = f"step `{names[0]}` {when}, so it has no results yet"
+        return Flaw("unknown-step-id", message, hint)
     return _property(names, f"step `{names[0]}`", STEP)
+
+
+def _declared(job: Job | None, key: str) -> tuple[Path, ...]:
+    return ((*job.path, key),) if job else ()
 
 
 def _need(names: Names, place: Place) -> Flaw | None:
@@ -105,7 +122,8 @@ def _need(names: Names, place: Place) -> Flaw | None:
     if job is None:
         return None
     if wanted not in {need.lower() for need in job.needs}:
-        return "unknown-need", *_missing_need(names[0], job, place.scope)
+        message, hint = _missing_need(names[0], job, place.scope)
+        return Flaw("unknown-need", message, hint, _declared(job, "needs"))
     return _job(names, place)
 
 
@@ -119,7 +137,7 @@ def _job(names: Names, place: Place) -> Flaw | None:
     job = place.scope.jobs.get(names[0].lower())
     if job is None:
         hint = did_you_mean(names[0], place.scope.jobs)
-        return "unknown-job", f"there is no job `{names[0]}`", hint
+        return Flaw("unknown-job", f"there is no job `{names[0]}`", hint)
     if len(names) > 2 and names[1].lower() == "outputs":
         return _output(names[2], job, place.scope)
     return _property(names, f"job `{names[0]}`", NEED)
@@ -132,24 +150,27 @@ def _output(name: str, job: Job, scope: Scope) -> Flaw | None:
     hint = f"declare it under `outputs:` of `{job.id}`"
     if job.outputs:
         hint = did_you_mean(name, job.outputs) or f"it has {one_of(job.outputs)}"
-    return "unknown-output", f"job `{job.id}` has no output `{name}`", hint
+    message = f"job `{job.id}` has no output `{name}`"
+    return Flaw("unknown-output", message, hint, _declared(job, "outputs"))
 
 
 def _property(names: Names, owner: str, known: Collection[str]) -> Flaw | None:
     if len(names) < 2 or names[1].lower() in known:
         return None
     hint = did_you_mean(names[1], known) or f"it has {one_of(known)}"
-    return "unknown-property", f"{owner} has no `{names[1]}`", hint
+    return Flaw("unknown-property", f"{owner} has no `{names[1]}`", hint)
 
 
 def _matrix(names: Names, place: Place) -> Flaw | None:
     job, keys = place.scope.job, place.scope.matrix
     if job is None or keys is None or names[0].lower() in {key.lower() for key in keys}:
         return None
+    written = (*job.path, "strategy", "matrix")
     if not keys:
-        return "unknown-matrix-key", f"job `{job.id}` has no matrix", ""
+        return Flaw("unknown-matrix-key", f"job `{job.id}` has no matrix", "", (written,))
+    message = f"the matrix of job `{job.id}` has no `{names[0]}`"
     hint = did_you_mean(names[0], keys) or f"it has {one_of(sorted(keys))}"
-    return "unknown-matrix-key", f"the matrix of job `{job.id}` has no `{names[0]}`", hint
+    return Flaw("unknown-matrix-key", message, hint, (written,))
 
 
 def _input(names: Names, place: Place) -> Flaw | None:
@@ -157,7 +178,8 @@ def _input(names: Names, place: Place) -> Flaw | None:
     if not known or names[0].lower() in known:
         return None
     hint = did_you_mean(names[0], known.values())
-    return "unknown-input", f"there is no input `{names[0]}`", hint
+    written = tuple(("on", event, "inputs") for event in EVENTS)
+    return Flaw("unknown-input", f"there is no input `{names[0]}`", hint, written)
 
 
 def _fixed(context: str, known: Collection[str]) -> Callable[[Names, Place], Flaw | None]:
@@ -165,7 +187,7 @@ def _fixed(context: str, known: Collection[str]) -> Callable[[Names, Place], Fla
         if names[0].lower() in known:
             return None
         hint = did_you_mean(names[0], known)
-        return "unknown-property", f"`{context}` has no property `{names[0]}`", hint
+        return Flaw("unknown-property", f"`{context}` has no property `{names[0]}`", hint)
 
     return find
 

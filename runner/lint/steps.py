@@ -6,19 +6,26 @@ from typing import Any
 from runner.errors import Problem, did_you_mean
 from runner.lint.findings import finding
 from runner.model import Pipeline, Step
-from runner.parse import check_schema
+from runner.parse import Gaps, check_schema
 from runner.source import Document
 
 #: Name of a plugin's step -> the JSON schema of its `with`.
 StepSchemas = Mapping[str, dict[str, Any]]
 
 
-def check(pipeline: Pipeline, document: Document, schemas: StepSchemas) -> Iterator[Problem]:
+def check(
+    pipeline: Pipeline, document: Document, schemas: StepSchemas, gaps: Gaps
+) -> Iterator[Problem]:
     """Every step whose name no plugin knows, and every `with` that its plugin refuses."""
     for job in pipeline.jobs.values():
         for step in job.steps:
-            if step.uses is not None and is_bare(step.uses):
-                yield from _step(step, step.uses, document, schemas)
+            if step.uses is None or not is_bare(step.uses):
+                continue
+            if step.uses not in schemas:
+                yield _unknown(step.uses, step, document, schemas)
+            elif (*step.path, "with") not in gaps.paths:
+                path = (*step.path, "with")
+                yield from check_schema(schemas[step.uses], dict(step.with_), document, path)
 
 
 def is_bare(uses: str) -> bool:
@@ -26,11 +33,7 @@ def is_bare(uses: str) -> bool:
     return "/" not in uses and "${{" not in uses and not uses.startswith((".", "docker:"))
 
 
-def _step(step: Step, name: str, document: Document, schemas: StepSchemas) -> Iterator[Problem]:
-    if name in schemas:
-        path = (*step.path, "with")
-        yield from check_schema(schemas[name], dict(step.with_), document, path)
-    else:
-        message = f"no plugin brings a step named `{name}`"
-        hint = did_you_mean(name, schemas) or "an action is written `owner/name@version`"
-        yield finding("unknown-step", message, document.locate((*step.path, "uses")), hint)
+def _unknown(name: str, step: Step, document: Document, schemas: StepSchemas) -> Problem:
+    message = f"no plugin brings a step named `{name}`"
+    hint = did_you_mean(name, schemas) or "an action is written `owner/name@version`"
+    return finding("unknown-step", message, document.locate((*step.path, "uses")), hint)

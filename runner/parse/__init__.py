@@ -1,16 +1,40 @@
 """A `Document` to a `Pipeline`: checked against the schema, or every problem at once."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
-from runner.errors import InvalidInputError
+from runner.errors import InvalidInputError, Problem
 from runner.model import Pipeline
 from runner.parse.build import ACTIONS, build
 from runner.parse.durations import parse_duration
 from runner.parse.ids import duplicate_step_ids
-from runner.parse.schema import check_pipeline, check_schema, schema
+from runner.parse.problems import MAX_PROBLEMS
+from runner.parse.schema import check_schema, pipeline_errors, pipeline_problems, schema
+from runner.parse.sound import Gaps, Sound, sound_part
 from runner.source import Document
 
-__all__ = ["ACTIONS", "check_schema", "parse", "parse_duration", "schema"]
+__all__ = [
+    "ACTIONS",
+    "Gaps",
+    "Refused",
+    "Sound",
+    "check_schema",
+    "examine",
+    "parse",
+    "parse_duration",
+    "schema",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a document is no pipeline, by position, and what of it further checks can go by.
+
+    `sound` is None when there is so much wrong that the rest says nothing.
+    """
+
+    problems: tuple[Problem, ...]
+    sound: Sound | None
 
 
 def parse(document: Document, actions: Collection[str] = ACTIONS) -> Pipeline:
@@ -19,11 +43,22 @@ def parse(document: Document, actions: Collection[str] = ACTIONS) -> Pipeline:
     `actions` are the actions (`owner/name`, lower case) that can run here; steps that use others
     are valid, but listed in `Job.unsupported`. Raises InvalidInputError with every problem.
     """
-    problems = [*check_pipeline(document), *duplicate_step_ids(document)]
-    if problems:
-        problems.sort(key=lambda problem: (problem.position is None, problem.position))
-        first = problems[0]
-        raise InvalidInputError(
-            first.message, hint=first.hint, position=first.position, problems=problems
-        )
-    return build(document, actions)
+    examined = examine(document, actions)
+    if isinstance(examined, Pipeline):
+        return examined
+    first = examined.problems[0]
+    raise InvalidInputError(
+        first.message, hint=first.hint, position=first.position, problems=examined.problems
+    )
+
+
+def examine(document: Document, actions: Collection[str] = ACTIONS) -> Pipeline | Refused:
+    """The pipeline, as by `parse`, or why there is none."""
+    errors = pipeline_errors(document)
+    # what an alias repeats is found at every place, but stands in one
+    problems = dict.fromkeys([*pipeline_problems(errors, document), *duplicate_step_ids(document)])
+    if not problems:
+        return build(document, actions)
+    ordered = sorted(problems, key=lambda problem: (problem.position is None, problem.position))
+    sound = sound_part(document, errors) if len(errors) <= MAX_PROBLEMS else None
+    return Refused(tuple(ordered), sound)

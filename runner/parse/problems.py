@@ -51,7 +51,11 @@ def problems(
     At most MAX_PROBLEMS of them: a file with more is of another kind altogether.
     """
     found = list(islice(errors, MAX_PROBLEMS))
-    unknown = {tuple(error.absolute_path): _unknown(error) for error in found if _is_closed(error)}
+    unknown = {
+        tuple(error.absolute_path): list(islice(unknown_keys(error), MAX_PROBLEMS))
+        for error in found
+        if _is_closed(error)
+    }
     every: dict[Problem, None] = {}
     for error in found:
         there = tuple(error.absolute_path)
@@ -64,20 +68,22 @@ def _is_closed(error: _Error) -> bool:
     return bool(error.validator == "additionalProperties")
 
 
-def _unknown(error: _Error) -> Sequence[str]:
-    """The keys that a mapping has and should not have, as many of them as can be reported."""
+def unknown_keys(error: _Error) -> Iterator[str]:
+    """The keys that the mapping of an error about `additionalProperties` should not have."""
     known = error.schema.get("properties", {})
     patterns = error.schema.get("patternProperties", {})
-    unknown = (
-        key
-        for key in error.instance
-        if key not in known and not any(re.search(pattern, key) for pattern in patterns)
-    )
-    return list(islice(unknown, MAX_PROBLEMS))
+    for key in error.instance:
+        if key not in known and not any(re.search(pattern, key) for pattern in patterns):
+            yield key
+
+
+def known_keys(error: _Error) -> list[str]:
+    """The keys that the mapping of an error about `additionalProperties` may have."""
+    return [name for name, rule in error.schema.get("properties", {}).items() if rule != NEVER]
 
 
 def _unknown_keys(error: _Error, place: _Place) -> Iterator[Problem]:
-    possible = [name for name, rule in error.schema.get("properties", {}).items() if rule != NEVER]
+    possible = known_keys(error)
     for key in place.unknown:
         message = f"{_owner(place.path)} has no key {quoted(key)}"
         yield Problem("unknown-key", message, place.key_of(key), _suggestion(key, possible))

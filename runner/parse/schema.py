@@ -3,13 +3,14 @@
 import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from itertools import islice
 from pathlib import Path as File
 from typing import Any
 
 from runner.errors import Problem
 from runner.expressions import has_expression
 from runner.model import Path
-from runner.parse.problems import NEVER, problems
+from runner.parse.problems import MAX_PROBLEMS, NEVER, problems
 from runner.source import Document
 
 Schema = dict[str, Any]
@@ -22,10 +23,15 @@ def schema() -> Schema:
     return loaded
 
 
-def check_pipeline(document: Document) -> list[Problem]:
-    """Everything that the pipeline's schema has against a document."""
-    validator = _pipeline_validator()
-    return problems(validator.iter_errors(document.data), validator.schema, document, ())
+def pipeline_errors(document: Document) -> list[Any]:
+    """The jsonschema errors of a document; one more than MAX_PROBLEMS stands for any number."""
+    errors = _pipeline_validator().iter_errors(document.data)
+    return list(islice(errors, MAX_PROBLEMS + 1))
+
+
+def pipeline_problems(errors: Iterable[Any], document: Document) -> list[Problem]:
+    """What `pipeline_errors` found, in the user's words."""
+    return problems(errors, _pipeline_validator().schema, document, ())
 
 
 def check_schema(schema: Schema, data: Any, document: Document, path: Path) -> list[Problem]:
