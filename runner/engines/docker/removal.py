@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.engines.docker.client import connect
 from runner.engines.docker.link import Link
+from runner.engines.docker.workspace import escape
 from runner.engines.folders import BoxFolder, boxes, leftovers, memory_folder
 from runner.engines.processes import BOX, end_marked
 
@@ -60,7 +61,22 @@ class Reaper:
             end_marked(BOX, folder.label)
             self._remove(folder)
             cleaned.append(folder.label)
+        if cleaned or kept:
+            self._discard_volumes()
         return cleaned
+
+    def _discard_volumes(self) -> None:
+        """Overlays whose box is gone: their container was removed by somebody, without them."""
+        from docker.errors import APIError
+        from requests.exceptions import RequestException
+
+        ours = f"upperdir={escape(boxes(self._home))}/"
+        with contextlib.suppress(APIError, RequestException):
+            found = self._api.volumes(filters={"dangling": True})["Volumes"] or []
+            for volume in found:
+                _, _, box = (volume.get("Options") or {}).get("o", "").partition(ours)
+                if box and not (boxes(self._home) / box.partition("/")[0]).exists():
+                    self._api.remove_volume(volume["Name"])
 
     def finish(self) -> None:
         """Wait, within the deadline, until everything is removed."""

@@ -26,8 +26,8 @@ def overlay(layers: Sequence[Path], upper: Path, work: Path) -> Mount:
     for folder in (upper, work):
         folder.mkdir()
         folder.chmod(0o777)
-    lower = ":".join(_escape(layer) for layer in layers)
-    options = f"lowerdir={lower},upperdir={_escape(upper)},workdir={_escape(work)}"
+    lower = ":".join(escape(layer) for layer in layers)
+    options = f"lowerdir={lower},upperdir={escape(upper)},workdir={escape(work)}"
     driver = {"Name": "local", "Options": {"type": "overlay", "device": "overlay", "o": options}}
     return {"Type": "volume", "Target": INSIDE, "VolumeOptions": {"DriverConfig": driver}}
 
@@ -51,7 +51,8 @@ def objects(folders: Sequence[Path]) -> list[Mount]:
     ]
 
 
-def _escape(path: Path) -> str:
+def escape(path: Path) -> str:
+    """A path as overlay's options take it, in which `\\`, `,` and `:` mean something."""
     text = os.fspath(path)
     for character in "\\,:":
         text = text.replace(character, "\\" + character)
