@@ -213,7 +213,7 @@ class DockerEngine:
         if plan.locality is Locality.REMOTE:
             self._upload(container, plan)
         link = Link(self._api, container)
-        undo.callback(link.close)
+        undo.callback(link.abandon)
         self._start_container(container)
         ready = _await_ready(link)
         plan.locality = self._settle_locality(plan, ready)

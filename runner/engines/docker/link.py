@@ -60,6 +60,11 @@ class Link:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
 
+    def abandon(self) -> None:
+        """End the supervisor's input without waiting for anything."""
+        self.close()
+        self._response.close()
+
     def await_end(self, timeout: float) -> None:
         """Wait until the supervisor's output has ended too: by then no process of the box lives."""
         self._socket.settimeout(timeout)
