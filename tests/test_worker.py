@@ -236,7 +236,8 @@ def test_no_more_jobs_run_at_once_than_there_are_slots(bench: Bench, slots: int)
 
 
 def test_as_many_jobs_run_at_once_as_there_are_slots(bench: Bench) -> None:
-    jobs = {"a": "open a\nwait b", "b": "open b\nwait c", "c": "open c\nwait a"}
+    all_here = "wait a\nwait b\nwait c"
+    jobs = {name: f"open {name}\n{all_here}" for name in "abc"}
     assert bench.work(jobs, slots=3).result == "success"
     assert bench.engine.most_at_once == 3
 
