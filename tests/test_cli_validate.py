@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from runner.cli import graph, validate
+from runner.cli.loading import load_pipeline
 from runner.cli.problems import render, show, to_json
 from runner.errors import InvalidInputError, Position, Problem
 
@@ -21,7 +22,9 @@ jobs:
 """
 BAD = GOOD.replace("run: make", "run: echo ${{ github.event.issue.title }} ${{ nope() }}")
 WARNED = GOOD.replace("run: make", "run: echo ${{ github.event.issue.title }}")
-BROKEN = GOOD.replace("runs-on", "runs-onn").replace("make", "echo ${{ nope() }}")
+BROKEN = GOOD.replace("runs-on", "defaults: {run: {shell: bsh}}\n    runs-onn").replace(
+    "make", "echo ${{ nope() }}"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -63,11 +66,21 @@ def test_verdict_and_exit_code(text: str, exit_code: int, verdict: str) -> None:
     assert result.stdout.splitlines()[-1] == verdict
 
 
-def test_a_file_that_is_no_pipeline_still_has_its_expressions_checked() -> None:
+def test_what_is_no_pipeline_is_checked_as_far_as_it_goes() -> None:
     write("p.yaml", BROKEN)
     shown = call(validate.command, "p.yaml").stdout
     assert "error[unknown-key]" in shown
     assert "error[expression]: unknown function `nope`" in shown
+    assert "error[invalid-shell]" in shown
+    assert shown.splitlines()[-1] == "p.yaml: 3 errors"
+
+
+def test_a_run_is_refused_with_all_that_validate_says() -> None:
+    write("p.yaml", BROKEN)
+    with pytest.raises(InvalidInputError) as refusal:
+        load_pipeline("p.yaml", Path())
+    codes = [problem.code for problem in refusal.value.problems]
+    assert codes == ["invalid-shell", "unknown-key", "expression"]
 
 
 def test_source_and_caret_are_shown_also_when_yaml_cannot_be_read() -> None:

@@ -8,7 +8,7 @@ import pytest
 from runner.cli.problems import render
 from runner.errors import Problem, did_you_mean
 from runner.expressions import CONTEXTS
-from runner.lint import lint, review
+from runner.lint import MOST_FINDINGS, lint, review
 from runner.lint.findings import SEVERITIES
 from runner.parse import parse
 from runner.source import load, read
@@ -250,6 +250,33 @@ def test_many_names_give_no_hint_rather_than_a_long_wait() -> None:
     names = [f"name-{number}" for number in range(1000)]
     assert did_you_mean("nmae-1", names[:10]) == "did you mean `name-1`?"
     assert did_you_mean("nmae-1", names) == ""
+
+
+def test_a_check_stops_when_it_has_found_more_than_anybody_reads() -> None:
+    needs = ", ".join(f"no-job-{number}" for number in range(1000))
+    found = problems(
+        f"on: push\njobs: {{a: {{runs-on: x, needs: [{needs}], steps: [{{run: x}}]}}}}"
+    )
+    assert [problem.code for problem in found] == ["unknown-job"] * MOST_FINDINGS
+
+
+def test_what_is_wrong_from_top_to_bottom_is_not_checked_further() -> None:
+    keys = "".join(f"  job{number}: {{key{number}: x, needs: nobody}}\n" for number in range(150))
+    found = review(load(f"on: push\njobs:\n{keys}", "p.yaml")).problems
+    assert {problem.code for problem in found} == {"unknown-key", "missing-key"}
+    assert len(found) == 200
+
+
+def test_of_two_steps_with_one_id_the_first_counts() -> None:
+    steps = ["{id: a, run: x}", "{run: 'echo ${{ steps.a.outcome }}'}", "{id: a, run: x}"]
+    text = f"on: push\njobs: {{a: {{runs-on: x, steps: [{', '.join(steps)}]}}}}"
+    assert [problem.code for problem in review(load(text, "p.yaml")).problems] == ["duplicate-id"]
+
+
+def test_what_an_alias_repeats_is_told_once() -> None:
+    job = "{runs-on: x, steps: [{run: make, shell: bsh, timeout-minutes: 0}]}"
+    found = review(load(f"on: push\njobs: {{a: &job {job}, b: *job}}", "p.yaml")).problems
+    assert [problem.code for problem in found] == ["invalid-shell", "out-of-range"]
 
 
 def test_errors_in_one_text_are_all_told_up_to_a_limit() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from runner.errors import Problem
 from runner.lint import (
@@ -25,7 +26,7 @@ from runner.model import Pipeline
 from runner.parse import Gaps, examine
 from runner.source import Document
 
-__all__ = ["NULL_AT_RUN_TIME", "Report", "StepSchemas", "lint", "review"]
+__all__ = ["MOST_FINDINGS", "NULL_AT_RUN_TIME", "Report", "StepSchemas", "lint", "review"]
 
 #: Checks of what the pipeline is made of.
 _PARTS = (needs, matrix, shells, schedule, filters, inputs, concurrency)
@@ -33,6 +34,8 @@ _PARTS = (needs, matrix, shells, schedule, filters, inputs, concurrency)
 _EXPRESSIONS = (conditions, injection)
 _NO_STEPS: StepSchemas = {}
 _NO_GAPS = Gaps()
+#: More findings of one check than this are one mistake, and each takes time for its hint.
+MOST_FINDINGS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +69,19 @@ def lint(
     """Every error and warning about a pipeline that was made from `document`, by position.
 
     `schemas` maps the name of each step that plugins bring to the JSON schema of its `with`.
-    `gaps` are places in the document of which nothing is known.
+    `gaps` are places in the document of which nothing is known. A check stops after
+    MOST_FINDINGS.
     """
     found, problems = uses.read(document)
-    problems += steps.check(pipeline, document, schemas, gaps)
-    problems += events.check(document, gaps)
-    for part in _PARTS:
-        problems += part.check(pipeline, document)
-    problems += references.check(pipeline, document, found, gaps)
-    for each in _EXPRESSIONS:
-        problems += each.check(pipeline, document, found)
+    parts = [
+        steps.check(pipeline, document, schemas, gaps),
+        events.check(document, gaps),
+        *(part.check(pipeline, document) for part in _PARTS),
+        references.check(pipeline, document, found, gaps),
+        *(each.check(pipeline, document, found) for each in _EXPRESSIONS),
+    ]
+    for part in parts:
+        problems += islice(part, MOST_FINDINGS)
     # what an alias repeats is found once at every place, but stands in one
     return sorted(dict.fromkeys(problems), key=by_position)
 

@@ -1,7 +1,7 @@
 """What expressions refer to: steps, needs, outputs, matrix keys and inputs that must exist."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from runner.errors import Problem, did_you_mean
 from runner.lint import matrix
@@ -13,23 +13,28 @@ from runner.model import Job, Path, Pipeline
 from runner.parse import Gaps
 from runner.source import Document
 
+#: Code, message and hint of a finding that has no position yet.
+Flaw = tuple[str, str, str]
 #: The part of a reference that is known, without the context: `("build", "outputs")` of `needs`.
 Names = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What can be referred to in one job, or outside of all jobs; all keys in lower case."""
+    """What can be referred to in one job, or outside of all jobs; all keys in lower case.
+
+    None, and inputs that are empty, mean that nothing is known: the file does not tell.
+    """
 
     jobs: Mapping[str, Job]
     inputs: Mapping[str, str]
-    job: Job | None
+    #: Jobs that may have outputs which they do not declare.
+    open_jobs: Collection[str]
+    job: Job | None = None
+    needs: Collection[str] | None = None
     #: id of a step -> its index
-    steps: Mapping[str, int]
-    #: None: only the run will tell
-    matrix: Collection[str] | None
-    #: Jobs that call another pipeline, whose outputs are declared there.
-    callers: Collection[str]
+    steps: Mapping[str, int] | None = field(default_factory=dict)
+    matrix: Collection[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,44 +45,55 @@ class Place:
     step: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Flaw:
-    """A finding that has no position yet; `declared` is where what is missing would stand."""
-
-    code: str
-    message: str
-    hint: str
-    declared: tuple[Path, ...] = ()
-
-
 def check(
     pipeline: Pipeline, document: Document, uses: Iterable[Use], gaps: Gaps
 ) -> Iterator[Problem]:
     """Every reference to something that does not exist, or not yet at that place."""
-    scopes = _scopes(pipeline, document)
+    scopes = _scopes(pipeline, document, gaps)
     for use in uses:
         place = _place(use.scalar.path, scopes)
         for reference in use.expression.references:
             context, *names = (name for name in reference.path if name is not None)
             if not names or context not in _FINDERS:
                 continue
-            flaw = _FINDERS[context](tuple(names), place)
-            if flaw and not any(path in gaps for path in flaw.declared):
+            if flaw := _FINDERS[context](tuple(names), place):
+                code, message, hint = flaw
                 position = use.position(document, reference.offset, reference.length)
-                yield finding(flaw.code, flaw.message, position, flaw.hint)
+                yield finding(code, message, position, hint)
 
 
-def _scopes(pipeline: Pipeline, document: Document) -> dict[str, Scope]:
+def _scopes(pipeline: Pipeline, document: Document, gaps: Gaps) -> dict[str, Scope]:
     """Job id -> its scope; the one outside of all jobs under the empty id."""
     jobs = {id_.lower(): job for id_, job in pipeline.jobs.items()}
+    open_jobs = {id_ for id_, job in jobs.items() if _is_open(job, document, gaps)}
+    outside = Scope(jobs, _inputs(pipeline, gaps), open_jobs)
+    return {"": outside} | {
+        job.id: _scope(outside, job, document, gaps) for job in pipeline.jobs.values()
+    }
+
+
+def _inputs(pipeline: Pipeline, gaps: Gaps) -> dict[str, str]:
+    if any(("on", event, "inputs") in gaps for event in EVENTS):
+        return {}
     names = [str(path[-1]) for path, _ in declared(pipeline)]
-    inputs = {name.lower(): name for name in names}
-    callers = {id_.lower() for id_, job in document.data["jobs"].items() if "uses" in job}
-    scopes = {"": Scope(jobs, inputs, None, {}, None, callers)}
-    for job in pipeline.jobs.values():
-        steps = dict(reversed([*_step_ids(job, document)]))  # of two, the first one counts
-        scopes[job.id] = Scope(jobs, inputs, job, steps, matrix.keys(job.strategy), callers)
-    return scopes
+    return {name.lower(): name for name in names}
+
+
+def _is_open(job: Job, document: Document, gaps: Gaps) -> bool:
+    """Whether the job calls another pipeline, which declares the outputs, or they are not known."""
+    return "uses" in document.data["jobs"][job.id] or (*job.path, "outputs") in gaps
+
+
+def _scope(outside: Scope, job: Job, document: Document, gaps: Gaps) -> Scope:
+    steps = dict(reversed([*_step_ids(job, document)]))  # of two, the first one counts
+    matrix_is_known = (*job.path, "strategy", "matrix") not in gaps
+    return replace(
+        outside,
+        job=job,
+        needs=None if (*job.path, "needs") in gaps else {need.lower() for need in job.needs},
+        steps=None if (*job.path, "steps") in gaps else steps,
+        matrix=matrix.keys(job.strategy) if matrix_is_known else None,
+    )
 
 
 def _step_ids(job: Job, document: Document) -> Iterator[tuple[str, int]]:
@@ -99,31 +115,26 @@ def _place(path: Path, scopes: Mapping[str, Scope]) -> Place:
 
 def _step(names: Names, place: Place) -> Flaw | None:
     steps, job = place.scope.steps, place.scope.job
+    if steps is None:
+        return None
     index = steps.get(names[0].lower())
     if index is None or job is None:
         owner = f"job `{job.id}`" if job else "this place"
         hint = did_you_mean(names[0], steps)
-        message = f"{owner} has no step with the id `{names[0]}`"
-        return Flaw("unknown-step-id", message, hint, _declared(job, "steps"))
+        return "unknown-step-id", f"{owner} has no step with the id `{names[0]}`", hint
     if place.step is not None and index >= place.step:
         when = "is this very step" if index == place.step else "runs later"
         hint = "a step sees the results of those above it"
-        message = f"step `{names[0]}` {when}, so it has no results yet"
-        return Flaw("unknown-step-id", message, hint)
+        return "unknown-step-id", f"step `{names[0]}` {when}, so it has no results yet", hint
     return _property(names, f"step `{names[0]}`", STEP)
 
 
-def _declared(job: Job | None, key: str) -> tuple[Path, ...]:
-    return ((*job.path, key),) if job else ()
-
-
 def _need(names: Names, place: Place) -> Flaw | None:
-    job, wanted = place.scope.job, names[0].lower()
-    if job is None:
+    job, needs = place.scope.job, place.scope.needs
+    if job is None or needs is None:
         return None
-    if wanted not in {need.lower() for need in job.needs}:
-        message, hint = _missing_need(names[0], job, place.scope)
-        return Flaw("unknown-need", message, hint, _declared(job, "needs"))
+    if names[0].lower() not in needs:
+        return "unknown-need", *_missing_need(names[0], job, place.scope)
     return _job(names, place)
 
 
@@ -137,7 +148,7 @@ def _job(names: Names, place: Place) -> Flaw | None:
     job = place.scope.jobs.get(names[0].lower())
     if job is None:
         hint = did_you_mean(names[0], place.scope.jobs)
-        return Flaw("unknown-job", f"there is no job `{names[0]}`", hint)
+        return "unknown-job", f"there is no job `{names[0]}`", hint
     if len(names) > 2 and names[1].lower() == "outputs":
         return _output(names[2], job, place.scope)
     return _property(names, f"job `{names[0]}`", NEED)
@@ -145,32 +156,29 @@ def _job(names: Names, place: Place) -> Flaw | None:
 
 def _output(name: str, job: Job, scope: Scope) -> Flaw | None:
     declared = {output.lower(): output for output in job.outputs}
-    if name.lower() in declared or job.id.lower() in scope.callers:
+    if name.lower() in declared or job.id.lower() in scope.open_jobs:
         return None
     hint = f"declare it under `outputs:` of `{job.id}`"
     if job.outputs:
         hint = did_you_mean(name, job.outputs) or f"it has {one_of(job.outputs)}"
-    message = f"job `{job.id}` has no output `{name}`"
-    return Flaw("unknown-output", message, hint, _declared(job, "outputs"))
+    return "unknown-output", f"job `{job.id}` has no output `{name}`", hint
 
 
 def _property(names: Names, owner: str, known: Collection[str]) -> Flaw | None:
     if len(names) < 2 or names[1].lower() in known:
         return None
     hint = did_you_mean(names[1], known) or f"it has {one_of(known)}"
-    return Flaw("unknown-property", f"{owner} has no `{names[1]}`", hint)
+    return "unknown-property", f"{owner} has no `{names[1]}`", hint
 
 
 def _matrix(names: Names, place: Place) -> Flaw | None:
     job, keys = place.scope.job, place.scope.matrix
     if job is None or keys is None or names[0].lower() in {key.lower() for key in keys}:
         return None
-    written = (*job.path, "strategy", "matrix")
     if not keys:
-        return Flaw("unknown-matrix-key", f"job `{job.id}` has no matrix", "", (written,))
-    message = f"the matrix of job `{job.id}` has no `{names[0]}`"
+        return "unknown-matrix-key", f"job `{job.id}` has no matrix", ""
     hint = did_you_mean(names[0], keys) or f"it has {one_of(sorted(keys))}"
-    return Flaw("unknown-matrix-key", message, hint, (written,))
+    return "unknown-matrix-key", f"the matrix of job `{job.id}` has no `{names[0]}`", hint
 
 
 def _input(names: Names, place: Place) -> Flaw | None:
@@ -178,8 +186,7 @@ def _input(names: Names, place: Place) -> Flaw | None:
     if not known or names[0].lower() in known:
         return None
     hint = did_you_mean(names[0], known.values())
-    written = tuple(("on", event, "inputs") for event in EVENTS)
-    return Flaw("unknown-input", f"there is no input `{names[0]}`", hint, written)
+    return "unknown-input", f"there is no input `{names[0]}`", hint
 
 
 def _fixed(context: str, known: Collection[str]) -> Callable[[Names, Place], Flaw | None]:
@@ -187,7 +194,7 @@ def _fixed(context: str, known: Collection[str]) -> Callable[[Names, Place], Fla
         if names[0].lower() in known:
             return None
         hint = did_you_mean(names[0], known)
-        return Flaw("unknown-property", f"`{context}` has no property `{names[0]}`", hint)
+        return "unknown-property", f"`{context}` has no property `{names[0]}`", hint
 
     return find
 
