@@ -837,16 +837,28 @@ def test_two_boxes_from_two_threads(engine: DockerEngine, tree: Path) -> None:
 # -- the terminal
 
 
+SHELL = (
+    RUNNER.partition("script =")[0]
+    + """
+folder = box.new_folder()
+code = box.shell(Process("s", folder, ("sh", "-i"), "/no/folder", {"SAY": "hello"}, {}))
+box.close("success")
+sys.exit(code)
+"""
+)
+
+
+def test_a_shell_ends_with_its_input(tmp_path: Path, tree: Path) -> None:
+    command = [sys.executable, "-c", SHELL, str(tmp_path), str(tree)]
+    ended = subprocess.run(
+        command, input=b"echo $SAY | tr a-z A-Z\n", capture_output=True, timeout=40, check=False
+    )
+    assert (ended.returncode, b"HELLO\r\n" in ended.stdout) == (0, True), ended
+
+
 def test_a_shell_gets_the_terminal(tmp_path: Path, tree: Path) -> None:
     ours, theirs = pty.openpty()
-    code = RUNNER.partition("script =")[0] + (
-        "folder = box.new_folder()\n"
-        "argv = ('sh', '-i')\n"
-        "code = box.shell(Process('s', folder, argv, '/no/folder', {'SAY': 'hello'}, {}))\n"
-        "box.close('success')\n"
-        "sys.exit(code)\n"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path), str(tree)]
+    command = [sys.executable, "-c", SHELL, str(tmp_path), str(tree)]
     runner = subprocess.Popen(
         command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
     )

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 BLOCK = 1 << 16
+#: What a terminal takes for the end of its input; without it the shell would wait for ever.
+END_OF_INPUT = b"\x04"
 #: Seconds between looks at the size of the terminal; a signal would need the main thread.
 LOOK = 0.5
 
@@ -48,7 +50,7 @@ def _join(stream: socket.socket, resize: Callable[[os.terminal_size], object]) -
                     typed = os.read(keyboard, BLOCK)
                     if not typed:
                         selector.unregister(keyboard)
-                    stream.sendall(typed)
+                    stream.sendall(typed or END_OF_INPUT)
                 else:
                     shown = stream.recv(BLOCK)
                     if not shown:
