@@ -44,7 +44,10 @@ class Case:
 def read_case(folder: Path) -> Case:
     data: Any = load((folder / "case.yaml").read_text(), "case.yaml").data
     lists = ("args", "prints", "never", "modes")
-    return Case(**{key: tuple(value) if key in lists else value for key, value in data.items()})
+    fields: dict[str, Any] = {
+        key: tuple(value) if key in lists else value for key, value in data.items()
+    }
+    return Case(**fields)
 
 
 def make_project(source: Path, target: Path) -> None:
