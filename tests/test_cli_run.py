@@ -7,9 +7,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from runner import queue
-from runner.cli import run
+from runner.cli import group, run
 from runner.cli.loading import Loaded, load_pipeline
 from runner.cli.typed import Options, command_to_run_again, words
 from runner.errors import InvalidInputError
@@ -65,6 +66,25 @@ def test_what_cannot_run_is_refused_with_every_error() -> None:
         loaded("matrix.os }} ${{ nope()")
     assert refusal.value.message == "unknown function `nope`"
     assert [found.code for found in refusal.value.problems] == ["unknown-matrix-key", "expression"]
+
+
+def test_an_event_file_that_nests_too_deep_is_refused(run_pipe: RunPipe) -> None:
+    Path("p.yaml").write_text(PIPELINE % "github.sha")
+    Path("event.json").write_text("[" * 200_000)
+    refused = run_pipe("run", "p.yaml", "--dry-run", "--event-file", "event.json")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("error: cannot read the event in event.json: ")
+
+
+@pytest.mark.parametrize("number", ["0", str(2**63), "9" * 20])
+@pytest.mark.parametrize(
+    "arguments",
+    [("show",), ("logs",), ("cancel",), ("run", "p.yaml", "--from-failed"), ("runs", "--limit")],
+)
+def test_a_number_that_no_run_can_have_is_refused(arguments: tuple[str, ...], number: str) -> None:
+    refused = CliRunner().invoke(group, [*arguments, number])
+    assert refused.exit_code == 2
+    assert f"{number} is not in the range" in refused.output
 
 
 # -- how to run again --

@@ -5,10 +5,11 @@ import time
 import click
 
 from runner.cli.history import open_store
+from runner.cli.run_number import RUN_NUMBER
 
 
 @click.command("cancel", short_help="Ask a run to stop.")
-@click.argument("run", type=int)
+@click.argument("run", type=RUN_NUMBER)
 def command(run: int) -> None:
     """Ask RUN to stop: its steps end, those with `if: always()` still run."""
     from runner import queue

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.cli.history import open_store
+from runner.cli.run_number import RUN_NUMBER
 from runner.errors import InvalidInputError
 from runner.project import home_folder
 
@@ -22,7 +23,7 @@ PAUSE = 0.2
 
 
 @click.command("logs", short_help="Print what the steps of a run printed.")
-@click.argument("run", type=int)
+@click.argument("run", type=RUN_NUMBER)
 @click.option("-j", "--job", default="", help="Only this job (its name or id).")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 def command(run: int, job: str, follow: bool) -> None:

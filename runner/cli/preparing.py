@@ -67,7 +67,7 @@ def _payload(file: str | None, event: str, inputs: Mapping[str, Any]) -> dict[st
     else:
         try:
             given = json.loads(Path(file).read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InvalidInputError(f"cannot read the event in {file}: {error}") from error
         if not isinstance(given, dict):
             raise InvalidInputError(f"the event in {file} is not a JSON object")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runner.cli.run_number import RUN_NUMBER
 from runner.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _pairs(
 @click.option("--keep", type=click.Choice(["on-failure"]), help="Leave a failed job's container.")
 @click.option("--shell-on-failure", is_flag=True, help="Open a shell in the failed step's box.")
 @click.option(
-    "--from-failed", type=int, metavar="RUN", help="Run again what did not succeed in RUN."
+    "--from-failed", type=RUN_NUMBER, metavar="RUN", help="Run again what did not succeed in RUN."
 )
 @click.option("--parallel", type=click.IntRange(1), metavar="N", help="How many jobs at a time.")
 @click.option("--dry-run", is_flag=True, help="Show what would run, and run nothing.")

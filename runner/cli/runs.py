@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 @click.command("runs", short_help="List runs.")
 @click.option("--file", default="", help="Only runs of this pipeline file.")
 @click.option(
-    "-n", "--limit", default=20, show_default=True, type=click.IntRange(1), help="How many."
+    "-n",
+    "--limit",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1, 1_000_000),
+    help="How many.",
 )
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def command(file: str, limit: int, as_json: bool) -> None:

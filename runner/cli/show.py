@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner.cli.history import moment, open_store, took, verdict
+from runner.cli.run_number import RUN_NUMBER
 
 if TYPE_CHECKING:
     from runner.store.reads import RunDetail
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("show", short_help="Show one run: its jobs, steps, annotations and outputs.")
-@click.argument("run", type=int)
+@click.argument("run", type=RUN_NUMBER)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def command(run: int, as_json: bool) -> None:
     """Show RUN, by its number."""
