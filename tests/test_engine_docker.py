@@ -87,6 +87,7 @@ class Place:
         env: Mapping[str, str] | None = None,
         cwd: str = "",
         collect: tuple[str, ...] = ("output", "env"),
+        end: Callable[[], None] | None = None,
     ) -> Finished:
         self.steps += 1
         folder = self.box.new_folder()
@@ -99,7 +100,7 @@ class Place:
             files={"script": script.encode(), **dict.fromkeys(collect, b"")},
             collect=collect,
         )
-        return self.box.run(process, write or Printed(), stop or NoStop())
+        return self.box.run(process, write or Printed(), stop or NoStop(), end=end)
 
     @property
     def mark(self) -> str:
@@ -522,6 +523,29 @@ def test_a_step_ends_with_its_shell_and_its_children_go_on(shared: Place) -> Non
     second = shared.says("touch go; until [ -e gone ]; do sleep 0.01; done; rm gone; echo second")
     until(lambda: shared.says("true") or "late" in first.text)
     assert (first.text, second) == ("started\nlate\n", "second\n")
+
+
+def test_the_end_of_all_output_is_told_once(shared: Place) -> None:
+    heard: list[str] = []
+    shared.run("echo all", end=lambda: heard.append("short"))
+    until(lambda: heard == ["short"])
+    printed = Printed()
+    script = "(until [ -e last ]; do sleep 0.01; done; printf late) & echo first"
+    shared.run(script, printed, end=lambda: heard.append(printed.text))
+    assert heard == ["short"]
+    shared.run("touch last")
+    until(lambda: shared.says("true") or len(heard) > 1)
+    shared.run("rm last")
+    assert heard == ["short", "first\nlate"]
+
+
+def test_the_end_of_the_box_is_the_end_of_its_output(engine: DockerEngine, tree: Path) -> None:
+    place = Place(engine.open(spec(BUSYBOX, tree), no_progress))
+    printed, heard = Printed(), list[str]()
+    place.run("sleep 1011 & printf half", printed, end=lambda: heard.append(printed.text))
+    assert heard == []
+    place.box.close("success")
+    assert heard == ["half"]
 
 
 def test_who_prints_without_end_does_not_hold_the_step(open_box: OpenBox) -> None:

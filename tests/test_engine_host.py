@@ -54,6 +54,7 @@ class Place:
         argv: tuple[str, ...] = (),
         env: Mapping[str, str] | None = None,
         cwd: str = "",
+        end: Callable[[], None] | None = None,
     ) -> Finished:
         self.steps += 1
         folder = self.box.new_folder()
@@ -66,7 +67,7 @@ class Place:
             files={"script": script.encode(), "output": b"", "env": b""},
             collect=("output", "env"),
         )
-        return self.box.run(process, printed or Printed(), stop or NoStop())
+        return self.box.run(process, printed or Printed(), stop or NoStop(), end=end)
 
     @property
     def mark(self) -> str:
@@ -368,6 +369,21 @@ def test_a_step_ends_with_its_shell_and_its_children_go_on(place: Place) -> None
     place.run(f"touch {go}; until [ -e {go}.done ]; do sleep 0.01; done; echo second", second)
     until(lambda: place.run("true") and "late" in first.text)
     assert (first.text, second.text) == ("started\nlate\n", "second\n")
+
+
+def test_the_end_of_all_output_is_told_once(engine: HostEngine, source: Workspace) -> None:
+    place = Place(engine.open(spec(source), no_progress))
+    heard: list[str] = []
+    place.run("echo all", end=lambda: heard.append("short"))
+    assert heard == ["short"]
+    printed, held = Printed(), Printed()
+    script = "(until [ -e last ]; do sleep 0.01; done; printf late) & echo first"
+    place.run(script, printed, end=lambda: heard.append(printed.text))
+    place.run("sleep 1011 & printf half", held, end=lambda: heard.append(held.text))
+    assert heard == ["short"]
+    until(lambda: place.run("touch last") and len(heard) > 1)
+    place.box.close("success")
+    assert heard == ["short", "first\nlate", "half"]
 
 
 def test_who_prints_without_end_does_not_hold_the_step(place: Place) -> None:

@@ -15,6 +15,8 @@ from runner.events import Result
 
 #: Receives what a process prints, as it is printed.
 Write = Callable[[bytes], None]
+#: Hears that nothing of a process can print any more.
+End = Callable[[], None]
 #: Receives progress of a pull: image, bytes so far, bytes in all (0 while unknown), done.
 Progress = Callable[[str, int, int, bool], None]
 
@@ -171,8 +173,15 @@ class Box(Protocol):
         """The path, inside, of a fresh folder for one step's script and command files."""
         ...
 
-    def run(self, process: Process, write: Write, stop: Stop) -> Finished:
-        """Run a process to its end. Raises EngineError when the box itself is gone."""
+    def run(
+        self, process: Process, write: Write, stop: Stop, *, end: End | None = None
+    ) -> Finished:
+        """Run a process to its end. Raises EngineError when the box itself is gone.
+
+        `end` is called once for a process that was started, after the last `write`: when neither it
+        nor what it left in the background can print any more, at the latest when the box closes.
+        Both may be called from another thread, but never at the same time.
+        """
         ...
 
     def beside(self, image: Image, progress: Progress) -> "Box":

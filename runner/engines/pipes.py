@@ -1,10 +1,11 @@
 """The pipes that steps print to, read as they fill, each for the step that it belongs to."""
 
+import contextlib
 import os
 import selectors
 import sys
 
-from runner.engines.box import Write
+from runner.engines.box import End, Write
 
 BLOCK = 1 << 20
 #: What a pipe may hold, so that a step waits less for its reader.
@@ -16,15 +17,18 @@ class Pipes:
 
     def __init__(self, selector: selectors.BaseSelector) -> None:
         self._selector = selector
-        self._open: dict[int, Write] = {}
+        self._open: dict[int, tuple[Write, End | None]] = {}
 
     def __contains__(self, pipe: int) -> bool:
         return pipe in self._open
 
-    def watch(self, pipe: int, write: Write) -> None:
-        """Take over the reading end `pipe`, which does not block, and pass on to `write`."""
+    def watch(self, pipe: int, write: Write, end: End | None = None) -> None:
+        """Take over the reading end `pipe`, which does not block, and pass on to `write`.
+
+        `end` is called once, when nothing more is going to come.
+        """
         _widen(pipe)
-        self._open[pipe] = write
+        self._open[pipe] = (write, end)
         self._selector.register(pipe, selectors.EVENT_READ)
 
     def pump(self, pipe: int) -> int:
@@ -34,7 +38,8 @@ class Pipes:
         except BlockingIOError:
             return 0
         if data:
-            self._open[pipe](data)
+            write, _ = self._open[pipe]
+            write(data)
         else:
             self._forget(pipe)
         return len(data)
@@ -46,16 +51,20 @@ class Pipes:
             left -= read
 
     def close(self) -> None:
-        """Pass on what there is, then stop listening."""
-        for pipe in list(self._open):
-            self.drain(pipe)
-            if pipe in self._open:
-                self._forget(pipe)
+        """Pass on what there is, then stop listening; one that fails does not hinder the others."""
+        with contextlib.ExitStack() as closing:
+            for pipe in list(self._open):
+                closing.callback(self._forget, pipe)
+                closing.callback(self.drain, pipe)
 
     def _forget(self, pipe: int) -> None:
+        if pipe not in self._open:
+            return
+        _, end = self._open.pop(pipe)
         self._selector.unregister(pipe)
-        del self._open[pipe]
         os.close(pipe)
+        if end:
+            end()
 
 
 def _widen(pipe: int) -> None:

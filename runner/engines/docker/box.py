@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from runner.engines.box import (
     BoxFacts,
+    End,
     EngineError,
     Finished,
     Image,
@@ -59,10 +60,12 @@ class DockerBox:
         self._folders[folder.inside] = folder
         return folder.inside
 
-    def run(self, process: Process, write: Write, stop: Stop) -> Finished:
+    def run(
+        self, process: Process, write: Write, stop: Stop, *, end: End | None = None
+    ) -> Finished:
         folder = self._folders.pop(process.folder)
         try:
-            code, reason = self._runner.run(process, folder, write, stop)
+            code, reason = self._runner.run(process, folder, write, stop, end)
             files, refused = read_back(folder, process.collect)
         except OSError as error:
             raise _unusable(error) from error

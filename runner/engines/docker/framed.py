@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from runner.engines.box import Process, Stop, Write
+from runner.engines.box import End, Process, Stop, Write
 from runner.engines.control import Folder
 from runner.engines.docker import launch
 from runner.engines.docker.attached import Attached
@@ -36,8 +36,11 @@ class FramedRunner:
         self._api = api
         self._container = container
         self.folder = folder
+        self._outputs: list[ExecOutput] = []
 
-    def run(self, process: Process, folder: Folder, write: Write, stop: Stop) -> tuple[int, str]:
+    def run(
+        self, process: Process, folder: Folder, write: Write, stop: Stop, end: End | None
+    ) -> tuple[int, str]:
         from docker.errors import APIError
         from requests.exceptions import RequestException
 
@@ -47,7 +50,8 @@ class FramedRunner:
         try:
             mark = {"PIPE_STEP": process.id}
             execution = self._api.exec_create(self._container, command, environment=mark)["Id"]
-            output = ExecOutput(self._api, execution, write)
+            output = ExecOutput(self._api, execution, write, end)
+            self._outputs.append(output)
             ending = Ending(stop)
             while not output.ended(TICK) and self._running(execution) and not ending.hopeless():
                 for signal in ending.due():
@@ -70,15 +74,21 @@ class FramedRunner:
         return None if code is None else int(code)
 
     def close(self) -> None:
-        """Nothing is held: the threads that read output end with the container."""
+        """Stop passing on output; the threads that read it end with the container."""
+        with contextlib.ExitStack() as closing:
+            for output in self._outputs:
+                closing.callback(output.close)
 
 
 class ExecOutput:
     """Reads an exec's frames in a thread of its own, for as long as anything holds them open."""
 
-    def __init__(self, api: "APIClient", execution: str, write: Write) -> None:
+    def __init__(self, api: "APIClient", execution: str, write: Write, end: End | None) -> None:
         response = start_exec(api, execution, tty=False)
         self._write = write
+        self._end = end
+        self._passing_on = threading.Lock()
+        self._closed = False
         self._ended = threading.Event()
         self._refused: PipeError | None = None
         self._last = time.monotonic()
@@ -91,13 +101,30 @@ class ExecOutput:
             with contextlib.suppress(OSError):
                 for part in payloads(response):
                     self._last = time.monotonic()
-                    self._write(part)
+                    self._pass_on(part)
+            self._close()
         except PipeError as error:
             self._refused = error
         finally:
             # The engine waits for who reads it, also when the container is over.
             response.close()
             self._ended.set()
+
+    def _pass_on(self, part: bytes) -> None:
+        with self._passing_on:
+            if not self._closed:
+                self._write(part)
+
+    def _close(self) -> None:
+        with self._passing_on:
+            closed, self._closed = self._closed, True
+            if self._end and not closed:
+                self._end()
+
+    def close(self) -> None:
+        """Pass on what is on its way, then nothing more."""
+        self._ended.wait(TICK)
+        self._close()
 
     def ended(self, timeout: float) -> bool:
         """Raises what `write` raised: output that nobody takes must not get lost in silence."""

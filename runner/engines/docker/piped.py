@@ -7,7 +7,7 @@ of a session nor that of a shell; it goes on when a byte arrives in its pipe.
 import os
 import time
 
-from runner.engines.box import Process, Stop, Write
+from runner.engines.box import End, Process, Stop, Write
 from runner.engines.control import Folder, HostControl, HostFolder
 from runner.engines.docker import launch
 from runner.engines.docker.attached import Attached, Execution
@@ -82,13 +82,15 @@ class PipedRunner:
             berth = None
         return berth or self._berth()
 
-    def run(self, process: Process, folder: Folder, write: Write, stop: Stop) -> tuple[int, str]:
+    def run(
+        self, process: Process, folder: Folder, write: Write, stop: Stop, end: End | None
+    ) -> tuple[int, str]:
         assert isinstance(folder, Berth)
         output = f"{folder.inside}/{launch.OUTPUT}"
         script = launch.supervised(process.argv, process.env, process.cwd, output)
         folder.put({**process.files, launch.START: script})
         pipe = folder.go()
-        self._pipes.watch(pipe, write)
+        self._pipes.watch(pipe, write, end)
         if self._next is None:
             self._next = self._berth()
         ending = Ending(stop)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from runner.engines.box import (
     BoxFacts,
+    End,
     EngineError,
     Finished,
     Image,
@@ -53,20 +54,22 @@ class HostBox:
         self._folders[folder.inside] = folder
         return folder.inside
 
-    def run(self, process: Process, write: Write, stop: Stop) -> Finished:
+    def run(
+        self, process: Process, write: Write, stop: Stop, *, end: End | None = None
+    ) -> Finished:
         folder = self._folders.pop(process.folder)
         try:
             folder.put(process.files)
-            code, reason = self._run(process, write, stop)
+            code, reason = self._run(process, write, stop, end)
             files, refused = read_back(folder, process.collect)
         finally:
             folder.close()
         return Finished(code, files, refused, reason)
 
-    def _run(self, process: Process, write: Write, stop: Stop) -> tuple[int, str]:
+    def _run(self, process: Process, write: Write, stop: Stop, end: End | None) -> tuple[int, str]:
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
-        self._pipes.watch(reading, write)
+        self._pipes.watch(reading, write, end)
         try:
             running = Running.start(process, self._environment(process), writing)
         except NotStartedError as error:
