@@ -299,6 +299,26 @@ def test_a_folder_that_was_swapped_is_not_read(place: Place, tmp_path: Path) -> 
     assert finished.files == {"output": b"", "env": b""}
 
 
+def test_a_folder_that_is_gone_is_an_error_of_the_box(place: Place) -> None:
+    place.run(f"rm -r {place.box.facts.control}")
+    with pytest.raises(EngineError, match="folder of the step's files cannot be used") as caught:
+        place.run("true")
+    assert caught.value.reason == "lost"
+
+
+@pytest.mark.parametrize(
+    "use", [lambda box, process: box.run(process, Printed(), NoStop()), HostBox.shell]
+)
+def test_a_folder_whose_files_are_taken_is_an_error_of_the_box(
+    place: Place, use: Callable[[HostBox, Process], object]
+) -> None:
+    folder = place.box.new_folder()
+    Path(folder, "script").mkdir()
+    process = Process("s", folder, ("true",), folder, {}, {"script": b""})
+    with pytest.raises(EngineError, match="folder of the step's files cannot be used"):
+        use(place.box, process)
+
+
 # -- the end of a process
 
 STUBBORN = """

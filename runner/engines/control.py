@@ -5,12 +5,15 @@ is therefore opened relative to a held descriptor of the step's folder, without 
 and must be a regular file of bounded size.
 """
 
+import contextlib
 import os
 import secrets
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
+
+from runner.engines.box import EngineError
 
 #: A command file may hold this many bytes; more is refused.
 LIMIT = 32 << 20
@@ -43,6 +46,17 @@ def read_back(folder: Folder, names: Iterable[str]) -> tuple[dict[str, bytes], d
         else:
             refused[name] = str(content)
     return files, refused
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """Raises EngineError for an OSError: an earlier step can have ruined the folder of a step."""
+    try:
+        yield
+    except OSError as error:
+        raise EngineError(
+            "lost", f"the folder of the step's files cannot be used: {error.strerror or error}"
+        ) from error
 
 
 class HostFolder:

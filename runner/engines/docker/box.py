@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, cast
 from runner.engines.box import (
     BoxFacts,
     End,
-    EngineError,
     Finished,
     Image,
     Process,
@@ -15,7 +14,7 @@ from runner.engines.box import (
     Stop,
     Write,
 )
-from runner.engines.control import Folder, read_back
+from runner.engines.control import Folder, explained, read_back
 from runner.engines.docker import launch
 from runner.engines.docker.attached import Attached
 from runner.engines.docker.client import explain
@@ -53,10 +52,8 @@ class DockerBox:
         self._closers: list[Callable[[Result], None]] = []
 
     def new_folder(self) -> str:
-        try:
+        with explained():
             folder = self._runner.folder()
-        except OSError as error:
-            raise _unusable(error) from error
         self._folders[folder.inside] = folder
         return folder.inside
 
@@ -65,10 +62,9 @@ class DockerBox:
     ) -> Finished:
         folder = self._folders.pop(process.folder)
         try:
-            code, reason = self._runner.run(process, folder, write, stop, end)
-            files, refused = read_back(folder, process.collect)
-        except OSError as error:
-            raise _unusable(error) from error
+            with explained():
+                code, reason = self._runner.run(process, folder, write, stop, end)
+                files, refused = read_back(folder, process.collect)
         finally:
             folder.close()
         if code and not reason and self._attached.memory_ran_out():
@@ -105,7 +101,8 @@ class DockerBox:
     def shell(self, process: Process) -> int:
         folder = self._folders.pop(process.folder)
         script = launch.interactive(process.argv, process.env, process.cwd)
-        folder.put({**process.files, launch.START: script})
+        with explained():
+            folder.put({**process.files, launch.START: script})
         return interact(self._api, self.facts.id, ["/bin/sh", f"{folder.inside}/{launch.START}"])
 
     def on_close(self, closer: Callable[[Result], None]) -> None:
@@ -120,8 +117,3 @@ class DockerBox:
             closing.callback(self._runner.close)
             for box in self._beside.values():
                 closing.callback(box.close, result)
-
-
-def _unusable(error: OSError) -> EngineError:
-    """The folder of a step is not what it was made as: an earlier step can write to it."""
-    return EngineError("lost", f"the folder of the step's files cannot be used: {error.strerror}")

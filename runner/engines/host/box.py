@@ -18,7 +18,7 @@ from runner.engines.box import (
     Stop,
     Write,
 )
-from runner.engines.control import HostControl, HostFolder, read_back
+from runner.engines.control import HostControl, HostFolder, explained, read_back
 from runner.engines.ending import Ending
 from runner.engines.host.running import NotStartedError, Running
 from runner.engines.host.tar import tar_stream
@@ -50,7 +50,8 @@ class HostBox:
         self._pipes = Pipes(self._selector)
 
     def new_folder(self) -> str:
-        folder = self._control.folder()
+        with explained():
+            folder = self._control.folder()
         self._folders[folder.inside] = folder
         return folder.inside
 
@@ -59,7 +60,8 @@ class HostBox:
     ) -> Finished:
         folder = self._folders.pop(process.folder)
         try:
-            folder.put(process.files)
+            with explained():
+                folder.put(process.files)
             code, reason = self._run(process, write, stop, end)
             files, refused = read_back(folder, process.collect)
         finally:
@@ -118,7 +120,8 @@ class HostBox:
     def shell(self, process: Process) -> int:
         folder = self._folders.pop(process.folder)
         try:
-            folder.put(process.files)
+            with explained():
+                folder.put(process.files)
         finally:
             folder.close()
         cwd = process.cwd if Path(process.cwd).is_dir() else self.facts.workspace
