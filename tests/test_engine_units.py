@@ -11,9 +11,10 @@ import pytest
 
 from runner.engines import ending
 from runner.engines.box import EngineError, Image
-from runner.engines.docker import launch, workspace
+from runner.engines.docker import DockerEngine, launch, workspace
 from runner.engines.docker.images import ImageFacts, Images, split_tag
 from runner.engines.docker.options import apply_options, size
+from runner.engines.docker.ports import read_ports
 from runner.engines.ending import Ending
 from runner.errors import InvalidInputError
 
@@ -257,6 +258,13 @@ def test_an_option_sets_its_field_of_the_container() -> None:
         ("--cpus", "--cpus: expected one argument"),
         ("--cpus many", "`--cpus` cannot be `many`"),
         ("--cpu-shares x", "`--cpu-shares` cannot be `x`"),
+        ("--cpus inf", "`--cpus` cannot be `inf`"),
+        ("--cpus nan", "`--cpus` cannot be `nan`"),
+        ("--cpus 1e10", "`--cpus` cannot be `1e10`"),
+        (f"--cpu-shares {1 << 63}", "`--cpu-shares` cannot be `9223372036854775808`"),
+        (f"--ulimit nofile={1 << 63}", "`--ulimit` cannot be `nofile=9223372036854775808`"),
+        ("--memory 99999999999999999999999g", "`99999999999999999999999g` is too large a size"),
+        ("-l pipe.box=x", "`--label pipe.box` cannot be set"),
         ("--pids-limit 1.5", "`--pids-limit` cannot be `1.5`"),
         ("--ulimit nofile=x", "`--ulimit` cannot be `nofile=x`"),
         ("--ulimit nofile", "`--ulimit` cannot be `nofile`"),
@@ -287,6 +295,60 @@ def test_a_size_is_a_number_with_a_unit(text: str, number: int) -> None:
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError, match="is not a size"):
         size(text)
+
+
+@pytest.mark.parametrize("text", [str(1 << 63), "8388608t", "9" * 400, "9" * 400 + "g"])
+def test_a_size_is_one_that_the_engine_can_count(text: str) -> None:
+    with pytest.raises(InvalidInputError, match="is too large a size"):
+        size(text)
+
+
+# -- ports
+
+
+@pytest.mark.parametrize(
+    ("entry", "port", "address", "outside"),
+    [
+        ("80", "80/tcp", "", ""),
+        ("53/udp", "53/udp", "", ""),
+        ("8080:80", "80/tcp", "", "8080"),
+        ("8000-8010:80/sctp", "80/sctp", "", "8000-8010"),
+        ("127.0.0.1:5353:53/udp", "53/udp", "127.0.0.1", "5353"),
+        ("127.0.0.1::53", "53/tcp", "127.0.0.1", ""),
+        ("[::1]:8080:80", "80/tcp", "::1", "8080"),
+        ("::1:8080:80", "80/tcp", "::1", "8080"),
+    ],
+)
+def test_a_port_is_bound(entry: str, port: str, address: str, outside: str) -> None:
+    binding = {"HostIp": address, "HostPort": outside}
+    assert read_ports([entry]) == ({port: {}}, {port: [binding]})
+
+
+def test_a_port_is_bound_more_than_once() -> None:
+    _, bindings = read_ports(["1:80", "2:80"])
+    assert [binding["HostPort"] for binding in bindings["80/tcp"]] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ["abc", "", ":", "80:", "0", "65536", "65536:80", "8080:80/icmp", "8010-8000:80", "-5:80",
+     "localhost:8080:80", "1.2.3:8080:80", "80-90", "-1", "8 0"],
+)  # fmt: skip
+def test_what_is_no_port_is_refused(entry: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"`{entry}` is not a port such as"):
+        read_ports([entry])
+
+
+# -- modes
+
+
+def test_a_mode_that_does_not_exist_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPE_ENGINE_MODE", "bogus")
+    with pytest.raises(InvalidInputError, match="PIPE_ENGINE_MODE cannot be `bogus`") as caught:
+        DockerEngine(tmp_path)
+    assert caught.value.hint == "it is one of `local`, `framed`, `remote`"
 
 
 # -- images

@@ -31,9 +31,10 @@ from runner.engines.docker.client import connect, explain
 from runner.engines.docker.framed import FramedRunner
 from runner.engines.docker.images import ImageFacts, Images
 from runner.engines.docker.link import BoxGoneError, Link
-from runner.engines.docker.locality import Locality
+from runner.engines.docker.locality import Locality, forced
 from runner.engines.docker.options import apply_options
 from runner.engines.docker.piped import PipedRunner
+from runner.engines.docker.ports import read_ports
 from runner.engines.docker.removal import Reaper
 from runner.engines.docker.stream import payloads, start_exec
 from runner.engines.folders import BoxFolder
@@ -76,8 +77,8 @@ class DockerEngine:
     def __init__(self, home: Path) -> None:
         """`home` is the folder that holds what boxes need on this host (PIPE_HOME)."""
         self._home = home
-        self._forced = os.environ.get("PIPE_ENGINE_MODE")
-        self._locality = Locality(self._forced) if self._forced else None
+        self._locality = forced()
+        self._forced = self._locality is not None
         self._overlay = True
         self._supervisor = resources.files(__package__).joinpath("supervisor.sh").read_text()
 
@@ -135,7 +136,7 @@ class DockerEngine:
             return box
 
     def _config(self, spec: BoxSpec, image: ImageFacts, folder: BoxFolder) -> dict[str, Any]:
-        exposed, bindings = _ports(spec.ports)
+        exposed, bindings = read_ports(spec.ports)
         return {
             "Image": image.id,
             "Entrypoint": ["/bin/sh", "-c", self._supervisor],
@@ -445,16 +446,3 @@ def _nobody(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     if entry.name == "workspace":
         entry.mode = 0o777
     return entry
-
-
-def _ports(ports: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """`["8080:80", "53/udp"]` as the engine's exposed ports and bindings."""
-    exposed: dict[str, Any] = {}
-    bindings: dict[str, Any] = {}
-    for entry in ports:
-        outside, _, inside = str(entry).rpartition(":")
-        port = inside if "/" in inside else f"{inside}/tcp"
-        address, _, number = outside.rpartition(":")
-        exposed[port] = {}
-        bindings.setdefault(port, []).append({"HostIp": address, "HostPort": number})
-    return exposed, bindings

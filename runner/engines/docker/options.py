@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 
 from runner.errors import InvalidInputError
 
+#: The engine counts in signed numbers of 64 bits.
+_TOO_LARGE = 1 << 63
 SIZES = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -36,7 +38,7 @@ def apply_options(text: str, config: dict[str, Any]) -> None:
 def _read(flag: str, read: Callable[[Any], Any], value: Any) -> Any:
     try:
         return read(value)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         written = value if isinstance(value, str) else " ".join(value)
         name = flag.replace("_", "-")
         raise InvalidInputError(f"`container.options`: `--{name}` cannot be `{written}`") from error
@@ -57,7 +59,28 @@ def size(text: str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)b?", text.strip().lower())
     if not match:
         raise InvalidInputError(f"`container.options`: `{text}` is not a size such as `512m`")
-    return int(float(match[1]) * SIZES[match[2]])
+    number = float(match[1]) * SIZES[match[2]]
+    if number >= _TOO_LARGE:
+        raise InvalidInputError(f"`container.options`: `{text}` is too large a size")
+    return int(number)
+
+
+def _whole(number: str | float) -> int:
+    whole = int(number)
+    if not -_TOO_LARGE <= whole < _TOO_LARGE:
+        raise OverflowError
+    return whole
+
+
+def _labels(entries: list[str]) -> dict[str, str]:
+    labels = _pairs(entries)
+    for name in labels:
+        if name.startswith("pipe."):
+            raise InvalidInputError(
+                f"`container.options`: `--label {name}` cannot be set",
+                hint="labels that begin with `pipe.` tell which box a container is",
+            )
+    return labels
 
 
 def _pairs(entries: list[str]) -> dict[str, str]:
@@ -69,7 +92,7 @@ def _ulimits(entries: list[str]) -> list[dict[str, Any]]:
     for entry in entries:
         name, _, values = entry.partition("=")
         soft, _, hard = values.partition(":")
-        limits.append({"Name": name, "Soft": int(soft), "Hard": int(hard or soft)})
+        limits.append({"Name": name, "Soft": _whole(soft), "Hard": _whole(hard or soft)})
     return limits
 
 
@@ -89,7 +112,7 @@ def _devices(entries: list[str]) -> list[dict[str, str]]:
 
 
 def _gpus(value: str) -> list[dict[str, Any]]:
-    count = -1 if value == "all" else int(value)
+    count = -1 if value == "all" else _whole(value)
     return [{"Driver": "", "Count": count, "Capabilities": [["gpu"]]}]
 
 
@@ -102,8 +125,8 @@ FLAGS: dict[str, tuple[str, Any]] = {
     "add_host": ("ExtraHosts", _same),
     "cap_add": ("CapAdd", _same),
     "cap_drop": ("CapDrop", _same),
-    "cpus": ("NanoCpus", lambda value: int(float(value) * 1e9)),
-    "cpu_shares": ("CpuShares", int),
+    "cpus": ("NanoCpus", lambda value: _whole(float(value) * 1e9)),
+    "cpu_shares": ("CpuShares", _whole),
     "cpuset_cpus": ("CpusetCpus", _same),
     "device": ("Devices", _devices),
     "dns": ("Dns", _same),
@@ -113,11 +136,11 @@ FLAGS: dict[str, tuple[str, Any]] = {
     "hostname": (".Hostname", _same),
     "init": ("Init", _same),
     "ipc": ("IpcMode", _same),
-    "label": (".Labels", _pairs),
+    "label": (".Labels", _labels),
     "memory": ("Memory", size),
     "memory_swap": ("MemorySwap", lambda value: -1 if value == "-1" else size(value)),
     "pid": ("PidMode", _same),
-    "pids_limit": ("PidsLimit", int),
+    "pids_limit": ("PidsLimit", _whole),
     "privileged": ("Privileged", _same),
     "read_only": ("ReadonlyRootfs", _same),
     "runtime": ("Runtime", _same),
