@@ -1,9 +1,11 @@
 """`pipe logs RUN`: what its steps printed, and with `-f` what they go on to print."""
 
+import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +14,9 @@ from runner.cli.history import open_store
 from runner.cli.run_number import RUN_NUMBER
 from runner.errors import InvalidInputError
 from runner.project import home_folder
+from runner.terminal.outlet import wants_colour
+from runner.terminal.transcript import Transcript
+from runner.terminal.words import visible
 
 if TYPE_CHECKING:
     from runner.storage import AttemptLog, Storage
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Seconds between looks for more.
 PAUSE = 0.2
+#: Bytes of a line whose end is waited for.
+LONGEST_LINE = 1 << 16
 
 
 @click.command("logs", short_help="Print what the steps of a run printed.")
@@ -37,9 +44,67 @@ def command(run: int, job: str, follow: bool) -> None:
         _check_job(detail, job)
         if follow and detail.run.state != "finished":
             _follow(store, storage, run, job)
-        else:
-            for name, log in _logs(storage, detail, job):
-                _print(name, (chunk.data for chunk in log.chunks()))
+            return
+    paper = Paper()
+    for found in _logs(storage, detail, job):
+        paper.print(found, (chunk.data for chunk in found.log.chunks()))
+
+
+@dataclass(frozen=True, slots=True)
+class NamedLog:
+    """The log of one attempt, and the name that stands before its lines, if any."""
+
+    name: str
+    log: "AttemptLog"
+
+
+class Paper:
+    """Stdout for the logs of a run; threads may share it, no line holds the output of two logs."""
+
+    def __init__(self) -> None:
+        self._out = sys.stdout.buffer
+        self._is_screen = sys.stdout.isatty()
+        self._colour = wants_colour(sys.stdout, os.environ)
+        self._lock = threading.Lock()
+        #: Whose line has no end yet.
+        self._open: NamedLog | None = None
+
+    def print(self, log: NamedLog, blocks: Iterable[bytes]) -> None:
+        """Prints all of the blocks; on a terminal without what could repaint it, else as it is."""
+        for block in self._harmless(blocks) if self._is_screen else blocks:
+            if block:
+                self._write(log, block)
+        with self._lock:
+            if self._open is log:
+                self._end_line()
+            self._out.flush()
+
+    def _harmless(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        transcript = Transcript(colour=self._colour)
+        for block in blocks:
+            yield transcript.feed(block)
+        yield transcript.end()
+
+    def _write(self, log: NamedLog, block: bytes) -> None:
+        prefix = f"{visible(log.name)} | ".encode() if log.name else b""
+        with self._lock:
+            if self._open not in (None, log):
+                self._end_line()
+            self._out.write(_prefixed(block, prefix, at_start=self._open is None))
+            self._out.flush()
+            self._open = None if block.endswith(b"\n") else log
+
+    def _end_line(self) -> None:
+        self._out.write(b"\n")
+        self._open = None
+
+
+def _prefixed(block: bytes, prefix: bytes, *, at_start: bool) -> bytes:
+    if not prefix:
+        return block
+    body = block[:-1] if block.endswith(b"\n") else block
+    lines = body.replace(b"\n", b"\n" + prefix) + block[len(body) :]
+    return prefix + lines if at_start else lines
 
 
 def _check_job(detail: "RunDetail", wanted: str) -> None:
@@ -54,70 +119,54 @@ def _is_wanted(job: str, name: str, wanted: str) -> bool:
     return not wanted or wanted in (job, name)
 
 
-def _logs(
-    storage: "Storage", detail: "RunDetail", wanted: str
-) -> Iterator[tuple[str, "AttemptLog"]]:
+def _logs(storage: "Storage", detail: "RunDetail", wanted: str) -> Iterator[NamedLog]:
     chosen = [each for each in detail.jobs if _is_wanted(each.job, each.name, wanted)]
     for job in chosen:
         for attempt in detail.attempts:
             if attempt.job == job.key:
                 name = job.name if len(chosen) > 1 else ""
-                yield name, storage.log(detail.run.id, job.key, attempt.number)
-
-
-def _print(name: str, blocks: Iterator[bytes]) -> None:
-    out = sys.stdout.buffer
-    prefix = f"{name} | ".encode() if name else b""
-    at_start = True
-    for block in blocks:
-        out.write(_prefixed(block, prefix, at_start))
-        at_start = block.endswith(b"\n")
-    if not at_start:
-        out.write(b"\n")
-    out.flush()
-
-
-def _prefixed(block: bytes, prefix: bytes, at_start: bool) -> bytes:
-    if not prefix:
-        return block
-    body = block[:-1] if block.endswith(b"\n") else block
-    lines = body.replace(b"\n", b"\n" + prefix) + block[len(body) :]
-    return prefix + lines if at_start else lines
+                yield NamedLog(name, storage.log(detail.run.id, job.key, attempt.number))
 
 
 def _follow(store: "Store", storage: "Storage", run: int, wanted: str) -> None:
     """One thread a log, started when its attempt is; lines of several jobs never mix."""
+    from runner import queue
     from runner.store import reads
 
-    ended, lock = threading.Event(), threading.Lock()
+    paper, ended = Paper(), threading.Event()
     threads: dict[str, threading.Thread] = {}
     while True:
+        # A run whose process is gone ends only when somebody notices.
+        queue.rescue(store, time.time())
         detail = reads.run(store, run)
-        finished = detail.run.state == "finished"
-        for name, log in _logs(storage, detail, wanted):
-            if str(log.path) not in threads:
-                thread = threading.Thread(target=_tail, args=(name, log, ended, lock), daemon=True)
-                threads[str(log.path)] = thread
+        for found in _logs(storage, detail, wanted):
+            if str(found.log.path) not in threads:
+                thread = threading.Thread(target=_tail, args=(found, paper, ended), daemon=True)
+                threads[str(found.log.path)] = thread
                 thread.start()
-        if finished:
+        if detail.run.state == "finished":
             break
         time.sleep(PAUSE)
     ended.set()
-    _join(list(threads.values()))
-
-
-def _join(threads: Sequence[threading.Thread]) -> None:
-    for thread in threads:
+    for thread in threads.values():
         thread.join()
 
 
-def _tail(name: str, log: "AttemptLog", ended: threading.Event, lock: threading.Lock) -> None:
+def _tail(found: NamedLog, paper: Paper, ended: threading.Event) -> None:
+    chunks = found.log.follow(ended.is_set, lambda: time.sleep(PAUSE))
+    paper.print(found, whole_lines(chunk.data for chunk in chunks))
+
+
+def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes, cut behind the ends of lines; only parts of a very long line come alone."""
     rest = b""
-    for chunk in log.follow(ended.is_set, lambda: time.sleep(PAUSE)):
-        *lines, rest = (rest + chunk.data).split(b"\n")
-        if lines:
-            with lock:
-                _print(name, iter([b"\n".join(lines) + b"\n"]))
+    for block in blocks:
+        data = rest + block
+        end = data.rfind(b"\n") + 1
+        if len(data) - end > LONGEST_LINE:
+            end = len(data)
+        if end:
+            yield data[:end]
+        rest = data[end:]
     if rest:
-        with lock:
-            _print(name, iter([rest]))
+        yield rest
