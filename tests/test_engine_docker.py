@@ -790,6 +790,7 @@ def test_a_failed_job_is_kept_until_it_is_asked_for(tmp_path: Path, tree: Path) 
     until(lambda: traces["success"].remaining() == [])
     kept = traces["failure"].container
     assert exec_in(kept, "cat /github/workspace/result") == b"found\n"
+    exec_in(kept, "kill -9 -1")
     assert DockerEngine(tmp_path).clean(kept=False) == []
     assert exec_in(kept, "echo on") == b"on\n"
     cleaner = DockerEngine(tmp_path)
@@ -832,6 +833,32 @@ def test_a_runner_that_is_killed_leaves_nothing_for_long(
     assert list((tmp_path / "boxes").glob("*.lock")) != []
     engine = DockerEngine(tmp_path)
     engine.open(spec(BUSYBOX, tree), no_progress).close("success")
+    engine.finish()
+    until(lambda: list((tmp_path / "boxes").iterdir()) == [])
+
+
+def test_a_box_to_be_kept_stops_with_a_runner_that_is_killed(tmp_path: Path, tree: Path) -> None:
+    command = [sys.executable, "-c", RUNNER.replace("workspace)\n", "workspace, keep=True)\n"),
+               str(tmp_path), str(tree)]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as runner:
+        assert runner.stdout
+        container = runner.stdout.readline().strip()
+        assert docker().inspect_container(container)["State"]["Running"]
+        runner.kill()
+    until(lambda: not docker().inspect_container(container)["State"]["Running"])
+    engine = DockerEngine(tmp_path)
+    engine.open(spec(BUSYBOX, tree), no_progress).close("success")
+    engine.finish()
+    until(lambda: list((tmp_path / "boxes").iterdir()) == [])
+    assert container not in {entry["Id"] for entry in docker().containers(all=True)}
+
+
+def test_a_box_to_be_kept_that_is_taken_away_closes(tmp_path: Path, tree: Path) -> None:
+    engine = DockerEngine(tmp_path)
+    place = Place(engine.open(spec(BUSYBOX, tree, keep=True), no_progress))
+    docker().remove_container(place.box.facts.id, force=True, v=True)
+    place.box.close("failure")
+    assert len(engine.clean(kept=True)) == 1
     engine.finish()
     until(lambda: list((tmp_path / "boxes").iterdir()) == [])
 

@@ -87,6 +87,10 @@ class Attached:
         before, self._memory_kills = self._memory_kills, int(reply[1]) if len(reply) > 1 else 0
         return self._memory_kills > before
 
+    def keep(self) -> None:
+        """Have the box outlive this line. Raises BoxGoneError when it has ended already."""
+        self._ask("keep")
+
     def close(self) -> None:
         self.selector.close()
         self.link.close()

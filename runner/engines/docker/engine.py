@@ -68,6 +68,9 @@ class Plan:
     hello: int | None = None
     nonce: str = "-"
 
+    def is_kept(self, result: Result) -> bool:
+        return self.spec.keep and result == "failure"
+
 
 class DockerEngine:
     """The engine that the `docker` command line would talk to."""
@@ -150,7 +153,7 @@ class DockerEngine:
                 "pipe.box": folder.label,
             },
             "OpenStdin": True,
-            "StdinOnce": not spec.keep,
+            "StdinOnce": True,
             "AttachStdin": True,
             "AttachStdout": True,
             "AttachStderr": True,
@@ -277,6 +280,7 @@ class DockerEngine:
         box = DockerBox(facts, attached, runner, self._api, memory, open_beside)
         box.on_close(lambda result: self._close(plan, container, link, result))
         box.on_close(lambda _: attached.close())
+        box.on_close(lambda result: _keep(attached) if plan.is_kept(result) else None)
         return box
 
     def _runner(self, plan: Plan, container: str, attached: Attached) -> Runner:
@@ -321,7 +325,7 @@ class DockerEngine:
             return box
 
     def _close(self, plan: Plan, container: str, link: Link, result: Result) -> None:
-        if plan.spec.keep and result == "failure":
+        if plan.is_kept(result):
             plan.folder.keep()
             return
         if plan.spec.keep:
@@ -421,6 +425,12 @@ def _await_ready(link: Link) -> list[str]:
                 hint="`docker run --rm --entrypoint /bin/sh IMAGE -c 'echo works'` shows why",
             ) from error
     raise EngineError("engine", "the job's container did not come up within 60 s")
+
+
+def _keep(attached: Attached) -> None:
+    # A box that has ended stays as it is; the job has said why.
+    with contextlib.suppress(BoxGoneError):
+        attached.keep()
 
 
 def _hello(pipe: int | None) -> bool:

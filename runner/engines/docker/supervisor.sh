@@ -1,6 +1,6 @@
 # The first process of every box, for any POSIX shell. It reads one command a line and never waits
 # for a step. Nothing in the box can kill it; when its input ends, the runner is gone or done, and
-# everything in the box ends with it.
+# everything in the box ends with it, unless the runner has asked to keep the box.
 #
 #   run FOLDER TOKEN      have a launcher of its own session wait at FOLDER/go, then run FOLDER/start
 #   kill SIGNAL GROUP     signal a process group
@@ -9,6 +9,8 @@
 #   alive TOKEN PID       answer "TOKEN alive PID" or "TOKEN gone PID"
 #   reap                  let orphans that have ended go; a shell does while it waits for a child
 #   done TOKEN            answer "TOKEN done", after all that was asked for before
+#   keep TOKEN            answer "TOKEN kept"; the box then outlives the end of the input, if its
+#                         image has `sleep`
 #   oom TOKEN             answer "TOKEN oom COUNT": how often the kernel killed for memory
 #
 # A step is started by `setsid setsid`: the inner one is a group leader already, so it forks and its
@@ -79,6 +81,7 @@ nonce=
 if [ -r /github/pipe/nonce ]; then read -r nonce </github/pipe/nonce; fi
 machine=$(uname -m 2>/dev/null)
 reply "ready ${nonce:--} ${machine:--}$(find_shells)"
+kept=
 if [ -p /github/pipe/hello ]; then (echo hello >/github/pipe/hello) & fi
 
 while read -r verb first second; do
@@ -105,7 +108,12 @@ END
       ;;
     reap) (:) ;;
     done) reply "$first done" ;;
+    keep) kept=yes; reply "$first kept" ;;
     oom) reply "$first oom $(memory_kills)" ;;
     *) reply "unknown $verb" ;;
   esac
+done
+# A signal may end a `sleep`, but not the box.
+while [ -n "$kept" ]; do
+  sleep 3600 || [ $? -gt 128 ] || exit
 done
