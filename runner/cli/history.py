@@ -7,7 +7,7 @@ from datetime import datetime
 
 from runner.project import home_folder
 from runner.store import Store
-from runner.terminal.words import duration
+from runner.terminal.words import duration, visible
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def moment(stamp: float | None) -> str:
 def verdict(state: str, result: str | None, reason: str) -> str:
     """`running`, `success`, `failure (lost)`."""
     word = result or state
-    return f"{word} ({reason})" if reason else word
+    return f"{word} ({visible(reason)})" if reason else word
 
 
 def table(rows: list[tuple[str, ...]]) -> str:

@@ -20,6 +20,7 @@ from runner.plan import Plan, plan, select
 from runner.project import RunFacts, github_context
 from runner.queue import JobOutcome
 from runner.secrets import parse_assignment, read_secret_file
+from runner.terminal.words import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +119,9 @@ def show(prepared: Preparation) -> None:
         later = "" if job.expanded else "  (matrix and name are known when its needs are done)"
         needs = f"  needs {', '.join(job.needs)}" if job.needs else ""
         if job.key in prepared.reused:
-            click.echo(f"{job.name}{needs}  ({prepared.reused[job.key].reason})")
+            click.echo(f"{visible(job.name)}{needs}  ({prepared.reused[job.key].reason})")
             continue
-        click.echo(f"{job.name}{needs}{later}")
+        click.echo(f"{visible(job.name)}{needs}{later}")
         for step in prepared.pipeline.jobs[job.job].steps:
             shown = step.name or (step.run or step.uses or "").strip().partition("\n")[0]
-            click.echo(f"    {shown}")
+            click.echo(f"    {visible(shown)}")

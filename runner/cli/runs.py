@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.cli.history import moment, open_store, table, took, verdict
+from runner.terminal.words import visible
 
 if TYPE_CHECKING:
     from runner.store.tables import RunRow
@@ -44,5 +45,5 @@ def _row(run: "RunRow") -> tuple[str, ...]:
         verdict(run.state, run.result, run.reason),
         moment(run.started_at or run.created_at),
         took(run.started_at, run.finished_at),
-        f"{run.name} ({run.file})",
+        visible(f"{run.name} ({run.file})"),
     )

@@ -7,6 +7,7 @@ import click
 
 from runner.cli.history import moment, open_store, took, verdict
 from runner.cli.run_number import RUN_NUMBER
+from runner.terminal.words import visible
 
 if TYPE_CHECKING:
     from runner.store.reads import RunDetail
@@ -27,9 +28,11 @@ def command(run: int, as_json: bool) -> None:
 
 def _as_text(detail: "RunDetail") -> list[str]:
     run = detail.run
+    name = visible(f"{run.name} ({run.file})")
     lines = [
-        f"run {run.id}: {run.name} ({run.file}), {verdict(run.state, run.result, run.reason)}",
-        f"{run.event}, started {moment(run.started_at)}, took {took(run.started_at, run.finished_at)}",
+        f"run {run.id}: {name}, {verdict(run.state, run.result, run.reason)}",
+        f"{visible(run.event)}, started {moment(run.started_at)}, "
+        f"took {took(run.started_at, run.finished_at)}",
     ]
     for job in detail.jobs:
         lines += ["", *_job(job, detail)]
@@ -40,7 +43,7 @@ def _as_text(detail: "RunDetail") -> list[str]:
 
 def _job(job: "JobRow", detail: "RunDetail") -> list[str]:
     attempts = [each for each in detail.attempts if each.job == job.key]
-    lines = [f"{job.name}: {verdict(job.state, job.result, job.reason)}"]
+    lines = [f"{visible(job.name)}: {verdict(job.state, job.result, job.reason)}"]
     for attempt in attempts:
         if len(attempts) > 1:
             state = verdict("running", attempt.result, attempt.reason)
@@ -50,7 +53,8 @@ def _job(job: "JobRow", detail: "RunDetail") -> list[str]:
             for step in detail.steps
             if (step.job, step.attempt) == (job.key, attempt.number)
         ]
-    lines += [f"  output {name}: {value}" for name, value in json.loads(job.outputs).items()]
+    outputs = json.loads(job.outputs).items()
+    lines += [f"  output {name}: {visible(value)}" for name, value in outputs]
     return lines
 
 
@@ -59,13 +63,13 @@ def _step(step: "StepRow") -> str:
     result = verdict("running", step.conclusion, step.reason)
     failed = step.outcome == "failure"
     code = f", exit code {step.exit_code}" if failed and step.exit_code is not None else ""
-    place = f"  {step.position}" if failed and step.position else ""
-    return f"  {step.name}: {result}{code}" + (f", {seconds}" if seconds else "") + place
+    place = f"  {visible(step.position)}" if failed and step.position else ""
+    return f"  {visible(step.name)}: {result}{code}" + (f", {seconds}" if seconds else "") + place
 
 
 def _annotation(each: "AnnotationRow") -> str:
     place = f"{each.file}:{each.line}: " if each.file else ""
-    return f"{each.level}: {place}{each.message}"
+    return f"{each.level}: {visible(place + each.message)}"
 
 
 def _as_json(detail: "RunDetail") -> dict[str, Any]:
