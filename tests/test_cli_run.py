@@ -16,6 +16,7 @@ from runner.cli.typed import Options, command_to_run_again, words
 from runner.errors import InvalidInputError
 from runner.events import Result, RunFinished
 from runner.plan import plan
+from runner.secrets import Masker
 from runner.store import Store
 from tests.conftest import Finished, RunPipe
 
@@ -116,7 +117,17 @@ def typed(arguments: str) -> Options:
     ],
 )
 def test_the_words_say_what_was_typed_but_for_secrets(arguments: str, expected: str) -> None:
-    assert shlex.join(words(typed(arguments))) == expected
+    assert shlex.join(words(typed(arguments), Masker())) == expected
+
+
+def test_a_secret_that_is_given_as_something_else_too_is_masked() -> None:
+    options = typed("p.yaml -s A='it is' --env B='it is' --var C=x-it-is --input 'D=<it is>'")
+    masker = Masker(["it is"])
+    masked = ["--secret", "A", "--env", "B=***", "--var", "C=x-it-is"]
+    assert words(options, masker) == ["p.yaml", "--input", "D=<***>", *masked]
+    finished = RunFinished(run=8, time=1.0, result="failure")
+    again = shlex.split(command_to_run_again(options, masker, finished))
+    assert again[2:] == ["p.yaml", "--from-failed", "8", "--input", "D=<***>", *masked]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +141,7 @@ def test_the_words_say_what_was_typed_but_for_secrets(arguments: str, expected: 
 def test_the_command_that_runs_again(result: Result, expected: str) -> None:
     options = typed("p.yaml --from-failed 7 -j a -s B=hidden")
     finished = RunFinished(run=8, time=1.0, result=result)
-    assert command_to_run_again(options, finished) == expected
+    assert command_to_run_again(options, Masker(), finished) == expected
 
 
 # -- running again what failed --
@@ -168,12 +179,14 @@ jobs:
 def test_a_failed_run_is_continued(run_pipe: RunPipe, pipe_home: Path) -> None:
     Path("pipe.yaml").write_text("images:\n  small: pipe-test/busybox:1\n")
     Path("flaky.yaml").write_text(FLAKY)
-    first = run_pipe("run", "flaky.yaml", "--env", "PASS=no", "-s", "TOKEN=hidden")
+    first = run_pipe(
+        *("run", "flaky.yaml", "--env", "PASS=no", "--var", "V=hidden", "-s", "TOKEN=hidden")
+    )
     assert first.exit_code == 1
-    again = "pipe run flaky.yaml --from-failed 1 --secret TOKEN --env PASS=no"
+    again = "pipe run flaky.yaml --from-failed 1 --secret TOKEN --env PASS=no --var 'V=***'"
     assert f"run again: {again}\n" in first.stdout
     assert stored_options(pipe_home)["arguments"] == [
-        *("run", "flaky.yaml", "--secret", "TOKEN", "--env", "PASS=no")
+        *("run", "flaky.yaml", "--secret", "TOKEN", "--env", "PASS=no", "--var", "V=***")
     ]
     second = run_pipe("run", "flaky.yaml", "--from-failed", "1", "--env", "PASS=yes", "--json")
     assert second.exit_code == 0

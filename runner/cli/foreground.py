@@ -36,6 +36,7 @@ from runner.project import (
     take_snapshot,
 )
 from runner.queue import Submission
+from runner.secrets import Masker
 from runner.storage import Storage
 from runner.store import Store
 from runner.terminal import Mode, open_view
@@ -58,6 +59,7 @@ class ForegroundRun:
         self._prepared = prepared
         self._progress = progress
         self._verbose = verbose
+        self._masker = Masker(prepared.secrets.values())
 
     def to_the_end(self) -> int:
 
@@ -147,7 +149,7 @@ class ForegroundRun:
             sys.stdout,
             mode="plain" if alone and self._progress == "auto" else self._progress,
             read=read_output,
-            rerun=partial(command_to_run_again, self._options),
+            rerun=partial(command_to_run_again, self._options, self._masker),
             environ=os.environ,
         ) as view:
             emit = _to_all(view.emit, self._loaded.plugins.emit)
@@ -172,7 +174,7 @@ class ForegroundRun:
             options={
                 "jobs": list(self._options.jobs),
                 "from_failed": self._options.from_failed,
-                "arguments": ["run", *words(self._options)],
+                "arguments": ["run", *words(self._options, self._masker)],
             },
             owner=queue.process_identity(),
         )

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from runner.events import RunFinished
+from runner.secrets import Masker
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +30,20 @@ class Options:
     parallel: int | None
 
 
-def words(options: Options) -> list[str]:
-    """The command line that says the same, from FILE on; of secrets it has the names alone."""
-    return [options.file, *_options(options)]
+def words(options: Options, masker: Masker) -> list[str]:
+    """The command line that says the same, from FILE on; of secrets it has the names alone.
+
+    `masker` hides them where their values stand in something else.
+    """
+    return [masker.mask_text(word) for word in (options.file, *_options(options))]
 
 
-def command_to_run_again(options: Options, finished: RunFinished) -> str:
+def command_to_run_again(options: Options, masker: Masker, finished: RunFinished) -> str:
     """The command that runs again what did not succeed; empty after a success."""
     if finished.result == "success":
         return ""
-    return shlex.join(["pipe", "run", *words(replace(options, from_failed=finished.run))])
+    again = replace(options, from_failed=finished.run)
+    return shlex.join(["pipe", "run", *words(again, masker)])
 
 
 def _options(options: Options) -> Iterator[str]:
