@@ -88,6 +88,67 @@ def test_a_number_that_no_run_can_have_is_refused(arguments: tuple[str, ...], nu
     assert f"{number} is not in the range" in refused.output
 
 
+# -- secrets that nobody gave --
+
+ASKING = """\
+on: push
+env:
+  ALL: ${{ secrets.everywhere }} ${{ secrets.GITHUB_TOKEN }}
+jobs:
+  build:
+    runs-on: ubuntu-latest
+    env: { "${{ secrets['KEY'] }}": x }
+    steps:
+      - run: echo ${{ secrets.TOKEN && toJSON(secrets) }} secrets.TEXT
+  later:
+    needs: build
+    if: needs.build.result == 'success'
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+        with: { token: "${{ secrets.LATER }}" }
+  never:
+    if: github.event_name == 'never'
+    runs-on: ubuntu-latest
+    steps:
+      - run: echo ${{ secrets.NEVER }}
+  after-never:
+    needs: never
+    runs-on: ubuntu-latest
+    steps:
+      - run: echo ${{ secrets.NEVER }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [
+        ([], "`EVERYWHERE`, `KEY`, `LATER`, `TOKEN`"),
+        (["-j", "build"], "`EVERYWHERE`, `KEY`, `TOKEN`"),
+        (["-s", "token=", "-s", "KEY=1", "-s", "LATER=2"], "`EVERYWHERE`"),
+        (["-s", "TOKEN=0", "-s", "KEY=1", "-s", "LATER=2", "-s", "EVERYWHERE=3"], ""),
+        (["-j", "never"], ""),
+    ],
+)
+def test_missing_secrets_are_warned_of_or_refused(arguments: list[str], missing: str) -> None:
+    Path("p.yaml").write_text(ASKING)
+    warned = CliRunner().invoke(group, ["run", "p.yaml", "--dry-run", *arguments])
+    assert warned.exit_code == 0
+    expected = f"warning[secret-not-given]: these secrets are not given, and so empty: {missing}\n"
+    assert warned.stderr.startswith(expected) if missing else not warned.stderr
+
+
+def test_required_secrets_that_are_missing_stop_the_run(run_pipe: RunPipe) -> None:
+    Path("p.yaml").write_text(ASKING)
+    refused = run_pipe("run", "p.yaml", "--require-secrets", "-s", "KEY=1", "-j", "build")
+    assert (refused.exit_code, refused.stdout, refused.stderr) == (
+        2,
+        "",
+        "error: these secrets are needed and not given: `EVERYWHERE`, `TOKEN`\n"
+        "  give each with `--secret`, as in `--secret EVERYWHERE`\n",
+    )
+
+
 # -- how to run again --
 
 
@@ -106,6 +167,7 @@ def typed(arguments: str) -> Options:
         ("p.yaml -j a --job b", "p.yaml -j a -j b"),
         ("--input 'a=b c' p.yaml --input d==", "p.yaml --input 'a=b c' --input d=="),
         ("p.yaml -s A=hidden -s B --secret C=", "p.yaml --secret A --secret B --secret C"),
+        ("--require-secrets p.yaml", "p.yaml --require-secrets"),
         ("p.yaml --secret-file 'my secrets'", "p.yaml --secret-file 'my secrets'"),
         ("p.yaml --env A= --var B=c", "p.yaml --env A= --var B=c"),
         ("p.yaml --matrix os:x", "p.yaml --matrix os:x"),

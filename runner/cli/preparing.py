@@ -15,8 +15,8 @@ from runner.cli.typed import Options
 from runner.errors import InvalidInputError, Problem
 from runner.expressions import to_string
 from runner.inputs import typed_inputs
-from runner.model import Pipeline
-from runner.plan import Plan, plan, select
+from runner.model import Job, Pipeline
+from runner.plan import Plan, plan, ready, select
 from runner.project import RunFacts, github_context
 from runner.queue import JobOutcome
 from runner.secrets import parse_assignment, read_secret_file
@@ -111,6 +111,14 @@ def _refuse_unsupported(pipeline: Pipeline, loaded: Loaded) -> None:
     ]
     if problems:
         raise InvalidInputError(problems[0].message, problems=problems)
+
+
+def jobs_to_run(prepared: Preparation) -> list[Job]:
+    """The jobs that nothing has decided against by now: no condition, and no earlier run."""
+    decision = ready(prepared.pipeline, prepared.plan, {}, prepared.contexts)
+    over = {*decision.skip, *decision.fail, *prepared.reused}
+    ids = dict.fromkeys(leg.job for leg in prepared.plan.jobs if leg.key not in over)
+    return [prepared.pipeline.jobs[id_] for id_ in ids]
 
 
 def show(prepared: Preparation) -> None:

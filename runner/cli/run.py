@@ -44,6 +44,7 @@ def _pairs(
     help="A secret; without a value it is taken from the environment.",
 )
 @click.option("--secret-file", metavar="FILE", help="Secrets as NAME=VALUE lines.")
+@click.option("--require-secrets", is_flag=True, help="Refuse to run while a secret is missing.")
 @click.option(
     "--env", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="A variable for steps."
 )
@@ -90,7 +91,7 @@ def command(
     if file is None:
         _show_pipelines()
         return
-    from runner.cli import preparing
+    from runner.cli import missing_secrets, preparing
     from runner.cli.loading import load_pipeline
     from runner.cli.problems import show
     from runner.cli.typed import Options
@@ -99,6 +100,7 @@ def command(
     loaded = load_pipeline(file, Path())
     show(loaded.warnings)
     prepared = preparing.prepare(loaded, options)
+    show(missing_secrets.warnings(loaded, prepared, required=options.require_secrets))
     if dry_run:
         preparing.show(prepared)
         return

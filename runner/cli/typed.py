@@ -17,6 +17,7 @@ class Options:
     inputs: Mapping[str, str]
     secrets: tuple[str, ...]
     secret_file: str | None
+    require_secrets: bool
     env: Mapping[str, str]
     variables: Mapping[str, str]
     matrix: tuple[str, ...]
@@ -53,6 +54,7 @@ def _options(options: Options) -> Iterator[str]:
     yield from _each("--input", _assignments(options.inputs))
     yield from _each("--secret", names)
     yield from _each("--secret-file", _given(options.secret_file))
+    yield from ["--require-secrets"] if options.require_secrets else []
     yield from _each("--env", _assignments(options.env))
     yield from _each("--var", _assignments(options.variables))
     yield from _each("--matrix", options.matrix)
