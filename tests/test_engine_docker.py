@@ -853,6 +853,19 @@ def test_a_box_to_be_kept_stops_with_a_runner_that_is_killed(tmp_path: Path, tre
     assert container not in {entry["Id"] for entry in docker().containers(all=True)}
 
 
+def test_a_box_without_sleep_is_kept_but_stopped(tmp_path: Path, tree: Path) -> None:
+    engine = DockerEngine(tmp_path)
+    place = Place(engine.open(spec(DEBIAN, tree, keep=True), no_progress))
+    place.says("rm $(command -v sleep)")
+    place.box.close("failure")
+    until(lambda: not docker().inspect_container(place.box.facts.id)["State"]["Running"])
+    assert engine.clean(kept=False) == []
+    assert docker().inspect_container(place.box.facts.id)
+    assert len(engine.clean(kept=True)) == 1
+    engine.finish()
+    assert containers(tmp_path) == []
+
+
 def test_a_box_to_be_kept_that_is_taken_away_closes(tmp_path: Path, tree: Path) -> None:
     engine = DockerEngine(tmp_path)
     place = Place(engine.open(spec(BUSYBOX, tree, keep=True), no_progress))
