@@ -151,9 +151,9 @@ def cancel_requests(store: Store, worker: str) -> list[tuple[int, str]]:
     return hot.jobs_to_cancel(store.notes, worker)
 
 
-def next_due(store: Store) -> float | None:
-    """When the next job that waits for its time becomes runnable, in seconds since the epoch."""
-    return hot.next_due(store.notes)
+def next_due(store: Store, run: int) -> float | None:
+    """When the run's next job that waits for its time becomes runnable, in seconds since the epoch."""
+    return hot.next_due(store.notes, run)
 
 
 def rescue(store: Store, now: float) -> list[Event]:

@@ -81,6 +81,7 @@ class Worker:
         self._cancel_asked = False
         self._stop_now = False
         self._crash: BaseException | None = None
+        self._renewed = float("-inf")
         self._gave_up = False
 
     def cancel(self) -> None:
@@ -112,11 +113,13 @@ class Worker:
         self._beat(run)
         finished = self._finished(run)
         if finished is None:
-            self._changed.wait(self._patience())
+            self._changed.wait(self._patience(run))
         return finished
 
-    def _patience(self) -> float:
-        due = queue.next_due(self._store)
+    def _patience(self, run: int) -> float:
+        if len(self._running) >= self._slots:
+            return HEARTBEAT
+        due = queue.next_due(self._store, run)
         until_due = max(0.01, due - time.time()) if due else HEARTBEAT
         return min(HEARTBEAT, until_due)
 
@@ -141,10 +144,13 @@ class Worker:
         with self._lock:
             running = list(self._running.values())
         wanted = set(queue.cancel_requests(self._store, self._name)) if running else set()
+        due = time.monotonic() - self._renewed >= HEARTBEAT
         for each in running:
-            held = queue.renew(self._store, each.lease, time.time())
+            held = not due or queue.renew(self._store, each.lease, time.time())
             each.wish.stop |= (run, each.lease.key) in wanted or not held
             each.wish.now |= self._stop_now
+        if due:
+            self._renewed = time.monotonic()
         if queue.cancelled(self._store, run) and not self._cancel_wanted:
             self._cancel_wanted = True
             note = Note(run=run, time=time.time(), message="cancelled from another process")

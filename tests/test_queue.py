@@ -396,10 +396,10 @@ def test_another_attempt_after_a_delay(store: Store) -> None:
         JobFinished(**name, attempt=1, result="failure", reason="exit code 1", final=False),
         JobQueued(**name, attempt=2, delay=10.0),
     ]
-    assert (states(store)["build"], queue.next_due(store)) == ("scheduled", 13.0)
+    assert (states(store)["build"], queue.next_due(store, 1)) == ("scheduled", 13.0)
     assert queue.lease(store, "me", now=12.9) == []
     found = lease(store, now=13.0)
-    assert (found.key, found.attempt, queue.next_due(store)) == ("build", 2, None)
+    assert (found.key, found.attempt, queue.next_due(store, 1)) == ("build", 2, None)
     queue.finish(store, found, SUCCESS, 14.0)
     assert states(store) == {"build": "success", "test": "queued", "ship": "blocked"}
     assert [(a.number, a.result, a.reason) for a in reads.run(store, 1).attempts] == [
@@ -484,7 +484,7 @@ def test_cancelling_a_run_that_waits_for_its_next_attempt(store: Store) -> None:
     submit(store, ONE)
     queue.finish(store, lease(store), JobOutcome("failure", retry_after=60.0), 3.0)
     assert told(queue.cancel(store, 1, 4.0)) == ["cancelled build", "cancelled"]
-    assert queue.next_due(store) is None
+    assert queue.next_due(store, 1) is None
 
 
 def test_cancelling_a_run_that_does_not_exist(store: Store) -> None:

@@ -177,7 +177,7 @@ def test_the_index_delivers_the_order_of_leasing(store: Store) -> None:
         (hot._IS_READY.format(scope=hot._OF_QUEUE), "job_ready"),
         (hot._PROMOTE, "job_due"),
         (hot._IS_DUE, "job_due"),
-        (hot._NEXT_DUE, "job_due"),
+        (hot._NEXT_DUE, "sqlite_autoindex_job_1"),
         (hot._TO_CANCEL, "job_leased"),
         (hot._OWNED_RUNS, "run_open"),
         (hot._EVENTS, "event_of_run"),

@@ -29,6 +29,10 @@ class Surroundings:
         """A line of our own in a step's log."""
         self.log.write(step, self.masker.mask(line.encode() + b"\n"))
 
+    def complain(self, step: int, message: str) -> None:
+        """As `say`, marked as an error."""
+        self.say(step, f"##[error]{message}")
+
     def pulling(self, image: str, current: int, total: int, done: bool) -> None:
         """Progress of an image that the job waits for."""
         where = self.task.where()

@@ -1,12 +1,12 @@
 """One attempt of a job: its box, its steps in order, its outputs, and the end of everything in it."""
 
 import json
+import platform
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
-from runner.engines.box import BOX_LOST, Box, BoxSpec, Engine, EngineError
+from runner.engines.box import ARCHITECTURES, BOX_LOST, Box, BoxSpec, Engine, EngineError
 from runner.errors import EXIT_ENVIRONMENT, InvalidInputError, PipeError
 from runner.events import (
     Annotation,
@@ -14,6 +14,7 @@ from runner.events import (
     ImagePulling,
     JobStarted,
     Level,
+    Result,
     StepFinished,
     StepStarted,
 )
@@ -25,7 +26,7 @@ from runner.execute.place import choose
 from runner.execute.step import StepRun
 from runner.execute.stopping import JobClock
 from runner.execute.task import JobEnd, JobTask, Place, Request
-from runner.expressions import resolve, truthy
+from runner.expressions import CaseSensitive, resolve, truthy
 from runner.secrets import Masker, masking
 from runner.storage import LogWriter
 
@@ -71,6 +72,7 @@ class _Attempt:
 
     def run(self) -> JobEnd:
         try:
+            self._state.job_env = self._job_env()
             place = self._place()
             self._announce(place)
             self._clock.deadline = time.monotonic() + self._limit()
@@ -87,17 +89,20 @@ class _Attempt:
 
     # -- before the first step
 
-    def _contexts(self) -> dict[str, Any]:
-        return dict(self._task.contexts)
-
     def _place(self) -> Place:
         job = self._task.job
-        contexts = {**self._contexts(), "secrets": dict(self._task.secrets), "env": {}}
+        contexts = {
+            **self._task.contexts,
+            "secrets": dict(self._task.secrets),
+            "env": CaseSensitive(self._state.job_env),
+            "job": {"status": self._state.status},
+            "runner": {"name": "pipe", "os": "Linux", "arch": _architecture()},
+        }
         runs_on = resolve(job.runs_on, contexts)
         return choose(runs_on, resolve(job.container, contexts), self._task.policy)
 
     def _limit(self) -> float:
-        return seconds(self._task.job.timeout_minutes, self._contexts()) or TIMEOUT
+        return seconds(self._task.job.timeout_minutes, self._task.contexts) or TIMEOUT
 
     def _open(self, place: Place) -> Box:
         task = self._task
@@ -118,16 +123,7 @@ class _Attempt:
         )
         box = self._engines["host" if place.host else "docker"].open(spec, self._pulling)
         self._say(SET_UP, f"image {place.image.name}" if place.image.name else "this machine")
-        self._emit(
-            StepFinished(
-                **self._task.where(),
-                step=SET_UP,
-                id="",
-                name="Set up job",
-                outcome="success",
-                conclusion="success",
-            )
-        )
+        self._set_up_ended("success")
         return box
 
     def _pulling(self, image: str, current: int, total: int, done: bool) -> None:
@@ -141,7 +137,6 @@ class _Attempt:
         around = Surroundings(
             self._task, box, self._emit, self._log, self._masker, self._clock, self._state
         )
-        self._state.job_env = self._job_env()
         last: StepRun | None = None
         for number, step in enumerate(self._task.job.steps, start=1):
             if self._clock.ending():
@@ -153,6 +148,7 @@ class _Attempt:
             if end.outcome == "cancelled":
                 self._state.status = "cancelled"
             if end.reason == BOX_LOST:
+                self._state.fail()
                 return JobEnd("failure", reason="lost")
             if end.conclusion == "failure" and last is None:
                 last = run
@@ -161,7 +157,7 @@ class _Attempt:
         return self._end(box)
 
     def _job_env(self) -> dict[str, str]:
-        contexts = {**self._contexts(), "secrets": dict(self._task.secrets)}
+        contexts = {**self._task.contexts, "secrets": dict(self._task.secrets)}
         env: dict[str, str] = {}
         for layer in (self._task.pipeline.env, self._task.job.env):
             env |= text_map(layer, contexts)
@@ -183,7 +179,7 @@ class _Attempt:
         if timed_out:
             self._say(COMPLETE, "##[error]the job's time limit is over")
         softly = self._state.status == "failure" and truthy(
-            resolve(self._task.job.continue_on_error, self._contexts())
+            resolve(self._task.job.continue_on_error, self._task.contexts)
         )
         reason = "timeout" if timed_out else ""
         return JobEnd(self._state.status, outputs, reason, softly)
@@ -210,18 +206,7 @@ class _Attempt:
         hint = f"\n{error.hint}" if error.hint else ""
         self._say(SET_UP, f"##[error]{error.message}{hint}")
         self._annotate(error.message)
-        self._emit(
-            StepFinished(
-                **self._task.where(),
-                step=SET_UP,
-                id="",
-                name="Set up job",
-                outcome="failure",
-                conclusion="failure",
-                reason=reason,
-                position=self._task.locate(self._task.job.path),
-            )
-        )
+        self._set_up_ended("failure", reason)
         return JobEnd("failure", reason=reason)
 
     # -- telling
@@ -236,11 +221,30 @@ class _Attempt:
             )
         )
 
+    def _set_up_ended(self, result: Result, reason: str = "") -> None:
+        self._emit(
+            StepFinished(
+                **self._task.where(),
+                step=SET_UP,
+                id="",
+                name="Set up job",
+                outcome=result,
+                conclusion=result,
+                reason=reason,
+                position=self._task.locate(self._task.job.path),
+            )
+        )
+
     def _say(self, step: int, line: str) -> None:
         self._log.write(step, self._masker.mask(line.encode() + b"\n"))
 
     def _annotate(self, message: str, level: Level = "error") -> None:
         self._emit(Annotation(**self._task.where(), step=SET_UP, level=level, message=message))
+
+
+def _architecture() -> str:
+    machine = platform.machine()
+    return ARCHITECTURES.get(machine, machine.upper())
 
 
 def _reason(error: PipeError) -> str:

@@ -9,6 +9,7 @@ from runner.execute.commands import COMMANDS, Command
 from runner.execute.task import JobTask
 from runner.secrets import Masker
 
+MOST_DIGITS = 9
 _UNSECURE = "ACTIONS_ALLOW_UNSECURE_COMMANDS"
 
 
@@ -83,7 +84,8 @@ class Reporter:
 
 
 def _number(text: str | None) -> int:
-    return int(text) if text and text.isdecimal() else 0
+    """A line or column; nothing that a step writes may be larger than what a store can hold."""
+    return int(text) if text and text.isdecimal() and len(text) <= MOST_DIGITS else 0
 
 
 def _add_mask(reporter: Reporter, command: Command) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from runner.engines.box import Box, Finished, Image, Process
+from runner.errors import PipeError
 from runner.events import SummaryWritten
 from runner.execute.around import StepEnd, Surroundings
 from runner.execute.command_files import CommandFileError, parse_pairs, parse_path
@@ -37,11 +38,15 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 def stop_for(around: Surroundings, step: Step, scope: Scope) -> StepStop:
     """When a step that begins now has to end."""
     limit = scope.seconds(step.timeout_minutes)
-    return StepStop(
-        around.clock,
-        lambda: scope.holds(cancelled=True),
-        deadline=time.monotonic() + limit if limit else float("inf"),
-    )
+
+    def goes_on() -> bool:
+        try:
+            return scope.holds(cancelled=True)
+        except PipeError:
+            return False  # a condition that cannot be asked keeps nothing alive
+
+    deadline = time.monotonic() + limit if limit else float("inf")
+    return StepStop(around.clock, goes_on, deadline)
 
 
 def run_script(
@@ -140,13 +145,13 @@ def _judge(around: Surroundings, finished: Finished, stop: StepStop, reporter: R
     if finished.reason == "cancelled" or stop.timed_out == "job":
         return StepEnd("cancelled", "cancelled", finished.exit_code, finished.reason)
     if finished.reason == "timeout":
-        around.say(reporter.number, "##[error]the step's time limit is over")
+        around.complain(reporter.number, "the step's time limit is over")
         return StepEnd("failure", "failure", finished.exit_code, "timeout")
     if finished.exit_code:
         code = finished.exit_code
-        around.say(reporter.number, f"##[error]the process ended with exit code {code}")
+        around.complain(reporter.number, f"the process ended with exit code {code}")
         return StepEnd("failure", "failure", code, finished.reason)
     if reporter.failure:
-        around.say(reporter.number, f"##[error]{reporter.failure}")
+        around.complain(reporter.number, f"{reporter.failure}")
         return StepEnd("failure", "failure", 0, "")
     return StepEnd("success", "success", 0)

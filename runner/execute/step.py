@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from runner.engines.box import EngineError, Process
+from runner.engines.box import BOX_LOST, EngineError, Process
 from runner.errors import InvalidInputError, PipeError
 from runner.events import StepFinished, StepStarted
 from runner.execute.around import StepEnd, Surroundings
@@ -45,8 +45,6 @@ class StepRun:
             concluded = self._conclude(end, scope)
         except InvalidInputError as error:
             return self._fail(error, name)
-        except EngineError as error:
-            return self._fail(error, name, error.reason)
         return self._end(concluded, name, outputs)
 
     def _written_name(self) -> str:
@@ -68,7 +66,8 @@ class StepRun:
         attempt = 1
         while True:
             end, outputs = self._try(scope)
-            due = end.outcome == "failure" and is_due(retry, end.reason)
+            hopeless = end.reason in ("expression", BOX_LOST)
+            due = end.outcome == "failure" and not hopeless and is_due(retry, end.reason)
             if not due or attempt >= retry.attempts or self.around.clock.ending():
                 return end, outputs
             delay = backoff(retry, attempt)
@@ -88,12 +87,23 @@ class StepRun:
         reporter = Reporter(
             around.task, self.number, around.emit, around.masker, around.commands, env
         )
-        if self.step.run is not None:
-            end, self.process = run_script(around, self.step, scope, reporter)
-        else:
-            end = use(around, self.step, scope, reporter)
+        try:
+            if self.step.run is not None:
+                end, self.process = run_script(around, self.step, scope, reporter)
+            else:
+                end = use(around, self.step, scope, reporter)
+        except InvalidInputError as error:
+            end = self._failed(error, "expression")
+        except EngineError as error:
+            end = self._failed(error, error.reason)
         self._keep(reporter)
         return end, reporter.outputs
+
+    def _failed(self, error: PipeError, reason: str) -> StepEnd:
+        """A setting of the step is wrong, or the engine could not do its part."""
+        hint = f" ({error.hint})" if error.hint else ""
+        self.around.complain(self.number, f"{error.message}{hint}")
+        return StepEnd("failure", "failure", reason=reason)
 
     def _keep(self, reporter: Reporter) -> None:
         """What later steps see of this one; also after a failure."""
@@ -105,16 +115,14 @@ class StepRun:
     # -- ending
 
     def _conclude(self, end: StepEnd, scope: Scope) -> StepEnd:
-        if end.outcome != "failure":
+        if end.outcome != "failure" or end.reason == BOX_LOST:
             return replace(end, conclusion=end.outcome)
         goes_on = truthy(scope.value(self.step.continue_on_error))
         return replace(end, conclusion="success" if goes_on else "failure")
 
-    def _fail(self, error: PipeError, name: str, reason: str = "expression") -> StepEnd:
-        """An expression or a setting of the step is wrong, or the engine could not do its part."""
-        hint = f" ({error.hint})" if error.hint else ""
-        self.around.say(self.number, f"##[error]{error.message}{hint}")
-        return self._end(StepEnd("failure", "failure", reason=reason), name, {})
+    def _fail(self, error: PipeError, name: str) -> StepEnd:
+        """What surrounds the step cannot be evaluated: no `continue-on-error` covers that."""
+        return self._end(self._failed(error, "expression"), name, {})
 
     def _end(self, end: StepEnd, name: str, outputs: Mapping[str, str]) -> StepEnd:
         around = self.around

@@ -30,7 +30,7 @@ def use(around: Surroundings, step: Step, scope: Scope, reporter: Reporter) -> S
     try:
         return _call(around.task.steps[step.uses or ""], call, around, reporter)
     except StepStoppedError as error:
-        around.say(reporter.number, f"##[error]{error}")
+        around.complain(reporter.number, f"{error}")
         ended: Result = "failure" if stop.timed_out == "step" else "cancelled"
         return StepEnd(ended, ended, reason=error.reason)
 
@@ -43,12 +43,12 @@ def _call(
     except StepStoppedError:
         raise
     except StepFailedError as error:
-        around.say(reporter.number, f"##[error]{error}")
+        around.complain(reporter.number, f"{error}")
         return StepEnd("failure", "failure")
     except PipeError:
         raise
     except Exception as error:
         # A plugin is somebody else's code: whatever it raises is the step's failure, not ours.
-        around.say(reporter.number, f"##[error]the step `{plugin.name}` crashed: {error!r}")
+        around.complain(reporter.number, f"the step `{plugin.name}` crashed: {error!r}")
         return StepEnd("failure", "failure", reason="plugin")
     return StepEnd("failure" if reporter.failure else "success", "success")

@@ -74,7 +74,7 @@ _RENEW = """
 UPDATE job SET lease_until = :until
 WHERE run = :run AND key = :key AND token = :token AND state = 'running'
 """
-_NEXT_DUE = "SELECT min(due_at) AS due_at FROM job WHERE state = 'scheduled'"
+_NEXT_DUE = "SELECT min(due_at) AS due_at FROM job WHERE state = 'scheduled' AND run = :run"
 _TO_CANCEL = """
 SELECT run, key FROM job WHERE state = 'running' AND worker = :worker AND cancel_requested
 """
@@ -176,10 +176,10 @@ def renew(connection: Connection, run: int, key: str, token: str, until: float) 
         return database.execute(_RENEW, values).rowcount == 1
 
 
-def next_due(connection: Connection) -> float | None:
-    """When the next scheduled job becomes runnable, in seconds since the epoch."""
+def next_due(connection: Connection, run: int) -> float | None:
+    """When the next scheduled job of the run becomes runnable, in seconds since the epoch."""
     with connection.reading() as database:
-        due: float | None = database.execute(_NEXT_DUE).fetchone()["due_at"]
+        due: float | None = database.execute(_NEXT_DUE, {"run": run}).fetchone()["due_at"]
     return due
 
 
