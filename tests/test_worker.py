@@ -101,7 +101,9 @@ class MemoryBox:
     def new_folder(self) -> str:
         return f"/c/{next(self._folders)}"
 
-    def run(self, process: Process, write: Write, stop: Stop) -> Finished:
+    def run(
+        self, process: Process, write: Write, stop: Stop, *, end: Callable[[], None] | None = None
+    ) -> Finished:
         files = dict.fromkeys(process.collect, b"")
         [script] = [data for name, data in process.files.items() if name not in process.collect]
         for line in script.decode().splitlines():

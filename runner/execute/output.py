@@ -1,6 +1,7 @@
 """What a step prints, on its way to the log: commands are taken out, and secrets are masked."""
 
 import re
+import threading
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
@@ -37,6 +38,8 @@ class OutputFilter:
         command: Callable[[Command], bytes | None],
         names: Callable[[], Collection[str]] = lambda: COMMANDS,
     ) -> None:
+        #: An engine may pass output on in a thread of its own.
+        self._lock = threading.Lock()
         self._stream = MaskedStream(masker)
         self._write = write
         self._command = command

@@ -62,7 +62,8 @@ def run_script(
         reporter.names,
     )
     process = _process(around, step, scope, box)
-    finished = box.run(process, output.feed, stop)
+    finished = box.run(process, output.feed, stop, end=output.finish)
+    # What it left running may go on to print; what it printed itself is complete now.
     output.finish()
     _read_files(around, finished, reporter)
     return _judge(around, finished, stop, reporter), process
