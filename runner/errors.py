@@ -74,12 +74,6 @@ class EnvironmentMissingError(PipeError):
     exit_code: ClassVar[int] = EXIT_ENVIRONMENT
 
 
-class CancelledError(PipeError):
-    """Somebody asked to stop."""
-
-    exit_code: ClassVar[int] = EXIT_CANCELLED
-
-
 # -- the words of messages --
 
 #: Comparing a name with more others than this takes longer than a hint is worth.

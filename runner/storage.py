@@ -6,7 +6,6 @@ It reaches to the next mark; so both files change at their ends only, and can be
 
 import os
 import re
-import shutil
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -180,12 +179,6 @@ class Storage:
         # No job id holds a dot or @, so that no two keys share a file.
         name = re.sub(r"[^A-Za-z0-9_-]+", ".", job).strip(".")
         return AttemptLog(self._logs / str(run) / f"{name}@{attempt}.log")
-
-    def remove_logs(self, run: int) -> None:
-        """Removes all logs of a run; there may be none."""
-        folder = self._logs / str(run)
-        if folder.exists():
-            shutil.rmtree(folder)
 
 
 def _chunks(log: BinaryIO, found: LogRange) -> Iterator[LogChunk]:

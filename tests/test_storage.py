@@ -246,16 +246,6 @@ def assert_owners_are_right(log: AttemptLog) -> None:
         assert (b"%d\n" % found.step).startswith(content[start : start + found.length])
 
 
-def test_removing_the_logs_of_a_run(tmp_path: Path) -> None:
-    storage = Storage(tmp_path)
-    write(storage.log(1, "build", 1), (1, b"a", 1.0))
-    write(storage.log(2, "build", 1), (1, b"b", 1.0))
-    storage.remove_logs(1)
-    storage.remove_logs(1)
-    assert read(storage.log(1, "build", 1)) == b""
-    assert read(storage.log(2, "build", 1)) == b"b"
-
-
 def test_logs_are_private(log: AttemptLog) -> None:
     write(log, (1, b"a", 1.0))
     assert [path.stat().st_mode & 0o077 for path in (log.path, log.index_path)] == [0, 0]
