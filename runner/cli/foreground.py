@@ -5,14 +5,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
 from runner import queue
 from runner.cli.loading import Loaded
-from runner.cli.preparing import Preparation
+from runner.cli.preparing import Preparation, jobs_to_run
 from runner.cli.typed import Options, command_to_run_again, words
 from runner.engines.box import Engine, Image, Workspace
 from runner.engines.docker import DockerEngine
@@ -23,7 +24,7 @@ from runner.errors import (
     EXIT_RUN_FAILED,
     EXIT_SUCCESS,
 )
-from runner.events import JobFinished, RunFinished
+from runner.events import Emit, Event, JobFinished, OutputWritten, RunFinished
 from runner.execute.place import choose
 from runner.execute.task import Policy
 from runner.expressions import has_expression, resolve, to_string
@@ -39,8 +40,10 @@ from runner.queue import Submission
 from runner.secrets import Masker
 from runner.storage import Storage
 from runner.store import Store
-from runner.terminal import Mode, open_view
+from runner.terminal import Mode, View, open_view
 from runner.worker import Means, Worker
+
+Outcome = TypeVar("Outcome")
 
 
 class ForegroundRun:
@@ -60,37 +63,32 @@ class ForegroundRun:
         self._progress = progress
         self._verbose = verbose
         self._masker = Masker(prepared.secrets.values())
+        self._home = home_folder()
+        self._user = read_user_config()
+        self._policy = self._allowed()
 
     def to_the_end(self) -> int:
-
-        home = home_folder()
-        policy = self._policy()
-        docker = DockerEngine(home)
-        with _Beside(lambda: self._snapshot(home)) as snapshot:
-            images = self._images(policy)
+        """Runs it and returns the exit code. Raises PipeError for what keeps it from starting."""
+        docker = DockerEngine(self._home)
+        engines: Mapping[str, Engine] = {"docker": docker, "host": HostEngine(self._home)}
+        with self._source() as source, ExitStack() as ends:
+            for engine in engines.values():
+                ends.callback(engine.finish)
+            images = self._images()
             if images:
                 docker.check()
-            with Store.open(home) as store:
-                self._rescue(store)
-                taken = snapshot.result()
-                engines: dict[str, Engine] = {"docker": docker, "host": HostEngine(home)}
+            with Store.open(self._home) as store:
+                queue.rescue(store, time.time())
+                snapshot = source.result()
                 if len(images) > 1:
                     docker.prefetch(images)
-                try:
-                    return self._work(store, Storage(home), engines, policy, taken)
-                finally:
-                    for engine in engines.values():
-                        engine.finish()
-                    if taken is not None:
-                        taken.release()
+                return self._work(store, engines, snapshot)
 
-    def _policy(self) -> Policy:
-
-        user = read_user_config()
+    def _allowed(self) -> Policy:
         return Policy(
-            images=label_images(self._loaded.project.config.images, user.images),
+            images=label_images(self._loaded.project.config.images, self._user.images),
             allow_host=self._options.host
-            or user.allow_host
+            or self._user.allow_host
             or os.environ.get("PIPE_ALLOW_HOST") == "1",
             env=self._options.env,
             keep_failed=self._options.keep == "on-failure",
@@ -98,72 +96,63 @@ class ForegroundRun:
             debug=self._verbose,
         )
 
-    def _images(self, policy: Policy) -> list[Image]:
+    def _images(self) -> list[Image]:
         """The images that are known to be needed; refuses what no machine here can run."""
-
         images = []
-        for job in self._prepared.pipeline.jobs.values():
+        for job in jobs_to_run(self._prepared):
             if not has_expression(f"{job.runs_on} {job.container}"):
-                place = choose(job.runs_on, job.container, policy)
+                place = choose(job.runs_on, job.container, self._policy)
                 images += [] if place.host else [place.image]
         return list(dict.fromkeys(images))
 
-    def _snapshot(self, home: Path) -> Snapshot | None:
+    @contextmanager
+    def _source(self) -> Iterator["_Beside[Snapshot | None]"]:
+        """The source, copied on the side, and let go when all is over."""
+        copying = _Beside(self._snapshot)
+        try:
+            yield copying
+        finally:
+            snapshot = copying.outcome()
+            if snapshot is not None:
+                snapshot.release()
 
-        return None if self._options.bind else take_snapshot(self._loaded.project, home)
+    def _snapshot(self) -> Snapshot | None:
+        return None if self._options.bind else take_snapshot(self._loaded.project, self._home)
 
-    def _rescue(self, store: Store) -> None:
-
-        queue.rescue(store, time.time())
-
-    def _work(
-        self,
-        store: Store,
-        storage: Any,
-        engines: Mapping[str, Any],
-        policy: Policy,
-        snapshot: Snapshot | None,
-    ) -> int:
-
-        prepared = self._prepared
-        submission = self._submission(snapshot)
-        number = queue.enqueue(store, submission, prepared.plan, time.time(), prepared.reused)
+    def _work(self, store: Store, engines: Mapping[str, Engine], snapshot: Snapshot | None) -> int:
+        prepared, plugins = self._prepared, self._loaded.plugins
         workspace = self._workspace(snapshot)
-        means = Means(
-            engines, workspace, policy, self._prepared.secrets, self._loaded.plugins.steps
-        )
-        # A person at a prompt shares the terminal with nobody.
-        alone = 1 if self._options.shell_on_failure else None
-        slots = (
-            alone
-            or self._options.parallel
-            or read_user_config().jobs
-            or max(4, os.cpu_count() or 1)
-        )
-
-        def read_output(written: Any) -> bytes:
-            log = storage.log(written.run, written.job, written.attempt)
-            return bytes(log.read(written.offset, written.length))
-
-        with open_view(
-            sys.stdout,
-            mode="plain" if alone and self._progress == "auto" else self._progress,
-            read=read_output,
-            rerun=partial(command_to_run_again, self._options, self._masker),
-            environ=os.environ,
-        ) as view:
-            emit = _to_all(view.emit, self._loaded.plugins.emit)
-            worker = Worker(
-                store, storage, means, emit, f"{os.uname().nodename}:{os.getpid()}", slots
-            )
-            with _signals(worker.cancel):
+        means = Means(engines, workspace, self._policy, prepared.secrets, plugins.steps)
+        storage = Storage(self._home)
+        with self._view(storage) as view:
+            submission = self._submission(snapshot)
+            number = queue.enqueue(store, submission, prepared.plan, time.time(), prepared.reused)
+            emit = _to_all(view.emit, plugins.emit)
+            name = f"{os.uname().nodename}:{os.getpid()}"
+            worker = Worker(store, storage, means, emit, name, self._slots())
+            with _signals_ask(worker.cancel):
                 finished = worker.work(number)
         return self._exit_code(finished, store)
 
-    def _submission(self, snapshot: Snapshot | None) -> Submission:
+    def _view(self, storage: Storage) -> View:
+        is_shared = self._options.shell_on_failure and self._progress == "auto"
+        return open_view(
+            sys.stdout,
+            mode="plain" if is_shared else self._progress,
+            read=partial(_read, storage),
+            rerun=partial(command_to_run_again, self._options, self._masker),
+            environ=os.environ,
+        )
 
+    def _slots(self) -> int:
+        if self._options.shell_on_failure:
+            # A person at a prompt shares the terminal with nobody.
+            return 1
+        return self._options.parallel or self._user.jobs or max(4, os.cpu_count() or 1)
+
+    def _submission(self, snapshot: Snapshot | None) -> Submission:
         loaded = self._loaded
-        return queue.Submission(
+        return Submission(
             file=loaded.document.file,
             text=loaded.document.text,
             project=str(loaded.project.root),
@@ -180,14 +169,12 @@ class ForegroundRun:
         )
 
     def _name(self) -> str:
-
         pipeline = self._loaded.pipeline
         if pipeline.run_name:
             return to_string(resolve(pipeline.run_name, self._prepared.contexts))
         return pipeline.name or Path(self._loaded.document.file).stem
 
-    def _workspace(self, snapshot: Snapshot | None) -> Any:
-
+    def _workspace(self, snapshot: Snapshot | None) -> Workspace:
         if snapshot is None:
             return Workspace(bind=self._loaded.project.root)
         git = (snapshot.git,) if snapshot.git else ()
@@ -204,7 +191,6 @@ class ForegroundRun:
             # A job whose time is over counts as cancelled too, but nobody asked for it.
             wanted = queue.cancelled(store, finished.run)
             return EXIT_CANCELLED if wanted else EXIT_RUN_FAILED
-
         reasons = {
             event.reason
             for _, event in store.events(finished.run)
@@ -213,54 +199,54 @@ class ForegroundRun:
         return EXIT_ENVIRONMENT if reasons == {"environment"} else EXIT_RUN_FAILED
 
 
-def _to_all(*sinks: Callable[[Any], None]) -> Callable[[Any], None]:
-    def emit(event: Any) -> None:
+def _read(storage: Storage, written: OutputWritten) -> bytes:
+    log = storage.log(written.run, written.job, written.attempt)
+    return log.read(written.offset, written.length)
+
+
+def _to_all(*sinks: Emit) -> Emit:
+    def emit(event: Event) -> None:
         for sink in sinks:
             sink(event)
 
     return emit
 
 
-class _signals:  # noqa: N801 - reads as a verb: `with _signals(cancel)`
+@contextmanager
+def _signals_ask(cancel: Callable[[], None]) -> Iterator[None]:
     """Ctrl-C and SIGTERM ask the run to end; asked again, it stops at once."""
-
-    def __init__(self, cancel: Callable[[], None]) -> None:
-        self._cancel = cancel
-
-    def __enter__(self) -> None:
-        self._before = {
-            number: signal.signal(number, lambda *_: self._cancel())
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: cancel()) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
             signal.signal(number, handler)
 
 
-class _Beside:
-    """Does something in a thread while this one goes on; `result` waits for it."""
+class _Beside(Generic[Outcome]):
+    """Does something in a thread, from now on, while this one goes on."""
 
-    def __init__(self, work: Callable[[], Any]) -> None:
-        self._outcome: Any = None
+    def __init__(self, work: Callable[[], Outcome]) -> None:
+        self._work = work
+        self._outcome: Outcome | None = None
         self._error: BaseException | None = None
-
-        def run() -> None:
-            try:
-                self._outcome = work()
-            except BaseException as error:
-                self._error = error
-
-        self._thread = threading.Thread(target=run, daemon=True)
-
-    def __enter__(self) -> "_Beside":
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def _run(self) -> None:
+        try:
+            self._outcome = self._work()
+        except BaseException as error:
+            self._error = error
+
+    def outcome(self) -> Outcome | None:
+        """Waits for what came of it; None when it failed."""
         self._thread.join()
+        return self._outcome
 
-    def result(self) -> Any:
+    def result(self) -> Outcome | None:
+        """As `outcome`, but raises what it failed with."""
         self._thread.join()
         if self._error is not None:
             raise self._error
