@@ -27,7 +27,7 @@ def describe_machine() -> dict[str, str]:
 
 def is_busy() -> bool:
     """Whether other work would show in the figures."""
-    return os.getloadavg()[0] > (os.cpu_count() or 1) / 4
+    return os.getloadavg()[0] > (os.cpu_count() or 1) / 2
 
 
 def _warning() -> str:
