@@ -16,6 +16,7 @@ import pytest
 
 from runner.source import load
 from tests.conftest import RunPipe
+from tests.leftovers import wait_until
 
 CASES = Path(__file__).parent / "cases" / "run"
 MODES = ("local", "framed", "remote")
@@ -95,7 +96,12 @@ def test_nothing_is_left_of_a_run(tmp_path: Path, run_pipe: RunPipe, pipe_home: 
     assert list((pipe_home / "boxes").iterdir()) == []
     project = str((tmp_path / "project").resolve())
     left = ["docker", "ps", "-aq", "--filter", f"label=pipe.project={project}"]
-    assert subprocess.run(left, check=True, capture_output=True).stdout == b""
+
+    def is_gone() -> bool:
+        return subprocess.run(left, check=True, capture_output=True).stdout == b""
+
+    # The engine removes the container behind the result.
+    wait_until(is_gone, "the container is still there")
 
 
 @pytest.mark.docker
