@@ -13,7 +13,7 @@ JOBS = 1_000
 RUNS = 7
 
 
-def measure(sandbox: Sandbox, effort: Effort) -> Iterator[Figure]:  # noqa: ARG001
+def measure(sandbox: Sandbox, effort: Effort) -> Iterator[Figure]:  # noqa: ARG001 - one shape for all
     """In this process, from a parsed pipeline to its plan."""
     from runner.parse import parse
     from runner.plan import plan

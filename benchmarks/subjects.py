@@ -38,6 +38,7 @@ def measure(names: Sequence[str], effort: Effort) -> Iterator[tuple[str, list[Fi
             try:
                 figures = pool.submit(_measure_one, name, effort).result()
             except Exception:
+                # One subject that breaks must not cost the figures of the others.
                 traceback.print_exc()
         print(f"{name}: {perf_counter() - start:.0f} s", file=sys.stderr)
         yield name, figures

@@ -34,6 +34,8 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """Knows its commands by name and loads the module of the one that is asked for."""
 
+    # The signatures are click's.
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
@@ -83,6 +85,7 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.stderr.close()
         code = EXIT_CANCELLED
     except Exception:
+        # Whatever else comes up to here is a bug of ours, and shown as one.
         code = _report()
     sys.exit(code if isinstance(code, int) else 0)
 
