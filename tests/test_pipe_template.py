@@ -8,7 +8,7 @@ from typing import Any
 import pipe_template
 import pytest
 
-from runner.execute.globs import parse_patterns, selects, walk_order
+from runner.engines.globs import parse_patterns, selects, walk_order
 from runner.parse import check_schema
 from runner.plugin import Completed, StepCall, StepFailedError
 from runner.plugins import load_plugins

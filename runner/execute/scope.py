@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from runner.engines.hash_files import hash_files
 from runner.execute.around import Surroundings
 from runner.execute.contexts import job_contexts, status_functions
 from runner.execute.evaluation import seconds, text, text_map
-from runner.execute.hash_files import hash_files
 from runner.expressions import (
     CaseSensitive,
     Functions,

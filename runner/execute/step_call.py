@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from runner.engines.box import Finished, Process, Stop, Write
+from runner.engines.hash_files import find_files
+from runner.engines.script import Ended, RunsProcesses, run_script
 from runner.errors import InvalidInputError
 from runner.events import Level
-from runner.execute.hash_files import find_files
-from runner.execute.script import Ended, RunsProcesses, run_script
 from runner.plugin import Completed, StepFailedError
 from runner.secrets import MaskedStream, Masker
 

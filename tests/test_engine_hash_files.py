@@ -18,9 +18,9 @@ from runner.engines.box import (
     Write,
 )
 from runner.engines.docker import DockerEngine
+from runner.engines.globs import parse_patterns, selects, starts, walk_order
+from runner.engines.hash_files import find_files, hash_files
 from runner.errors import InvalidInputError
-from runner.execute.globs import parse_patterns, selects, starts, walk_order
-from runner.execute.hash_files import find_files, hash_files
 
 WORKSPACE = "/github/workspace"
 HOME = "/root"

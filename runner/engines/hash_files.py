@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from runner.engines.box import Deadline, Stop
+from runner.engines.globs import parse_patterns, selects, starts, walk_order
+from runner.engines.script import Ended, RunsProcesses, run_script
 from runner.errors import InvalidInputError
-from runner.execute.globs import parse_patterns, selects, starts, walk_order
-from runner.execute.script import Ended, RunsProcesses, run_script
 
 #: Seconds that all of one `hashFiles` may take.
 LIMIT = 120.0
