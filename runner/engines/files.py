@@ -4,7 +4,7 @@ import posixpath
 import tarfile
 
 from runner.engines.box import Box
-from runner.engines.docker.archive import BlockReader
+from runner.engines.tar import BlockReader
 from runner.errors import InvalidInputError
 
 #: Bytes of a file that is read whole.

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from runner.actions.definition import Docker
 from runner.engines.box import Image
@@ -48,7 +49,7 @@ def run_container(
 
 
 def _arguments(
-    runs: Docker, inputs: Mapping[str, str], contexts: Mapping[str, object]
+    runs: Docker, inputs: Mapping[str, str], contexts: Mapping[str, Any]
 ) -> Sequence[str]:
     if runs.args:
         return [to_string(resolve(each, contexts)) for each in runs.args]

@@ -12,6 +12,9 @@ OLDEST = 16
 #: What stands for a version that is not supported any more, as on GitHub.
 REPLACED = {12: 20, 16: 20}
 
+#: Where the images that bring it have it.
+PROGRAM = "/usr/local/bin/node"
+
 _LOOK = """\
 command -v node && node --version
 ls /lib/ld-musl-* >/dev/null 2>&1 && echo musl
@@ -38,7 +41,9 @@ def _find(around: Surroundings, version: int) -> str:
     found = _NODE.match(printed)
     if found and int(found["major"]) >= OLDEST:
         return found["path"]
-    return around.box.bring_program(_image(around, version, is_musl="musl" in printed), "node")
+    return around.box.bring_program(
+        _image(around, version, is_musl="musl" in printed), PROGRAM, around.pulling
+    )
 
 
 def _image(around: Surroundings, version: int, *, is_musl: bool) -> Image:

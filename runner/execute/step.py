@@ -101,9 +101,16 @@ class StepRun:
     # -- names
 
     def _written_name(self) -> str:
-        if self.step.name is not None:
-            return self.step.name
-        first, _, _ = (self.step.run or self.step.uses or "").strip().partition("\n")
+        step = self.step
+        if step.name is not None:
+            return step.name
+        if step.wait is not None:
+            return f"Wait for {', '.join(step.wait) or 'all background steps'}"
+        if step.cancel is not None:
+            return f"Cancel {step.cancel}"
+        if step.parallel:
+            return f"Run {len(step.parallel)} steps in parallel"
+        first, _, _ = (step.run or step.uses or "").strip().partition("\n")
         return f"Run {first}"
 
     def _shown_name(self, scope: Scope) -> str:

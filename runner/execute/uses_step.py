@@ -4,9 +4,11 @@ from runner.actions.checkout import checkout, is_checkout
 from runner.actions.definition import Composite
 from runner.errors import PipeError
 from runner.events import Result
-from runner.execute.action_stages import run_main
+from runner.execute.action_inputs import complain_of_inputs
+from runner.execute.action_stages import pre_stage, run_main
 from runner.execute.around import StepEnd
 from runner.execute.composite import run_composite
+from runner.execute.job_actions import Loaded
 from runner.execute.step_call import BoxStepCall, StepStoppedError
 from runner.execute.trying import Try
 from runner.plugin import PluginStep, StepFailedError
@@ -23,9 +25,18 @@ def use(trying: Try) -> StepEnd:
         trying.say(checkout(scope.value(trying.step.with_), scope.contexts["github"]))
         return StepEnd("success", "success")
     loaded = around.actions.load(uses, around.box)
+    complain_of_inputs(trying, loaded.action)
+    _complain_of_pre(trying, loaded)
     if isinstance(loaded.action.runs, Composite):
         return run_composite(trying, loaded)
     return run_main(trying, loaded)
+
+
+def _complain_of_pre(trying: Try, loaded: Loaded) -> None:
+    """The folder of a local action may come into being only while the job runs."""
+    if pre_stage(loaded) and not trying.around.actions.is_remote(loaded.uses):
+        why = "the `pre` of a local action does not run, as on GitHub"
+        trying.reporter.annotate("warning", why)
 
 
 def _plugin(plugin: PluginStep, trying: Try) -> StepEnd:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from runner.engines.docker.link import Link
-from runner.engines.docker.turns import Turns
+from runner.engines.turns import Turns
 
 #: Seconds that the supervisor may take to answer.
 PATIENCE = 10.0
