@@ -66,11 +66,12 @@ def test_the_first_problem_is_the_error() -> None:
     assert caught.value.hint == "did you mean `name`?"
 
 
-def test_deeply_nested_steps_are_checked() -> None:
+def test_deeply_nested_steps_are_refused() -> None:
     nested = "{run: make}"
     for _ in range(45):
         nested = f"{{parallel: [{nested}]}}"
-    assert pipeline(f"jobs: {{a: {{runs-on: x, steps: [{nested}]}}}}").jobs["a"].unsupported
+    with pytest.raises(InvalidInputError, match="`parallel` is not allowed here"):
+        pipeline(f"jobs: {{a: {{runs-on: x, steps: [{nested}]}}}}")
 
 
 # -- the model --

@@ -6,6 +6,7 @@ from itertools import islice
 
 from runner.errors import Problem
 from runner.lint import (
+    background,
     concurrency,
     conditions,
     events,
@@ -29,7 +30,7 @@ from runner.source import Document
 __all__ = ["MOST_FINDINGS", "NULL_AT_RUN_TIME", "Report", "StepSchemas", "lint", "review"]
 
 #: Checks of what the pipeline is made of.
-_PARTS = (needs, matrix, shells, schedule, filters, inputs, concurrency)
+_PARTS = (needs, matrix, shells, schedule, filters, inputs, concurrency, background)
 #: Checks of the expressions in it.
 _EXPRESSIONS = (conditions, injection)
 _NO_STEPS: StepSchemas = {}

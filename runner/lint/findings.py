@@ -24,6 +24,7 @@ SEVERITIES: Mapping[str, Literal["error", "warning"]] = {
     "queue-and-cancel": "error",
     "script-injection": "warning",
     "self-need": "error",
+    "unknown-background": "error",
     "unknown-input": "error",
     "unknown-job": "error",
     "unknown-matrix-key": "error",
