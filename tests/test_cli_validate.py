@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from runner.cli import graph, validate
 from runner.cli.loading import load_pipeline
+from runner.cli.local_actions import ProjectActions
 from runner.cli.problems import render, show, to_json
 from runner.errors import InvalidInputError, Position, Problem
 
@@ -158,6 +159,124 @@ def test_a_broken_plugin_is_told_apart_from_the_pipelines() -> None:
     result = call(validate.command, "--json")
     assert json.loads(result.stdout)["valid"] is True
     assert "nowhere_to_be_found" in result.stderr
+
+
+def test_strict_says_more_and_lets_no_warning_pass() -> None:
+    write("p.yaml", WARNED.replace("jobs:", "permissions: {}\njobs:"))
+    write("q.yaml", GOOD)
+    assert call(validate.command, "p.yaml", "q.yaml").exit_code == 0
+    strict = call(validate.command, "--strict", "p.yaml", "q.yaml")
+    assert strict.exit_code == 2
+    assert strict.stdout.splitlines()[-2:] == [
+        "p.yaml: 1 warning, 1 job",
+        "q.yaml: 1 warning, 1 job",
+    ]
+    assert "warning[missing-permissions]" in strict.stdout
+    assert (
+        json.loads(call(validate.command, "--strict", "--json", "q.yaml").stdout)["valid"] is False
+    )
+    write("q.yaml", GOOD.replace("jobs:", "permissions: {}\njobs:"))
+    assert call(validate.command, "--strict", "q.yaml").stdout == "q.yaml: valid, 1 job\n"
+
+
+def test_sarif() -> None:
+    write("a folder/p.yaml", BAD)
+    write("broken.yaml", "jobs: [")
+    result = call(validate.command, "--format=sarif", "a folder/p.yaml", "broken.yaml")
+    assert result.exit_code == 2
+    report = json.loads(result.stdout)
+    assert report["version"] == "2.1.0"
+    [run] = report["runs"]
+    driver = run["tool"]["driver"]
+    assert driver["name"] == "pipe"
+    assert all(
+        rule["shortDescription"]["text"] and rule["help"]["text"] for rule in driver["rules"]
+    )
+    for found in run["results"]:
+        assert driver["rules"][found["ruleIndex"]]["id"] == found["ruleId"]
+        assert found["message"]["text"]
+        assert found["level"] in ("error", "warning")
+    first = run["results"][0]
+    assert first["ruleId"] == "script-injection"
+    assert first["locations"] == [
+        {
+            "physicalLocation": {
+                "artifactLocation": {"uri": "a%20folder/p.yaml", "uriBaseId": "%SRCROOT%"},
+                "region": {"startLine": 6, "startColumn": 23, "endColumn": 47},
+            }
+        }
+    ]
+    assert {found["ruleId"] for found in run["results"]} >= {"yaml-syntax", "expression"}
+
+
+def test_a_file_without_problems_is_in_sarif_a_run_without_results() -> None:
+    write("p.yaml", GOOD)
+    [run] = json.loads(call(validate.command, "--format=sarif", "p.yaml").stdout)["runs"]
+    assert (run["results"], run["tool"]["driver"]["rules"]) == ([], [])
+
+
+def test_annotations_of_github() -> None:
+    write("a,b.yaml", BAD)
+    result = call(validate.command, "--format=github", "a,b.yaml")
+    assert result.exit_code == 2
+    first, second, verdict = result.stdout.splitlines()
+    assert first == (
+        "::warning file=a%2Cb.yaml,line=6,col=23,endColumn=47,title=script-injection::"
+        "`github.event.issue.title` may hold anything, and here it becomes part of the script"
+        "%0Apass it through `env:` and use the variable, in quotes"
+    )
+    assert second.startswith(
+        "::error file=a%2Cb.yaml,line=6,col=55,endColumn=59,title=expression::"
+    )
+    assert verdict == "a,b.yaml: 1 error, 1 warning, 1 job"
+
+
+def test_what_stands_in_a_file_is_no_command_for_githubs_runner(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write("p.yaml", GOOD.replace("make", "echo '##[set-output name=a]b' ${{ nope() }}"))
+    assert "##[set-output" in call(validate.command, "p.yaml").stdout
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    shown = call(validate.command, "p.yaml").stdout
+    assert "##[" not in shown
+    assert "##[" in shown.replace("\u200b", "")
+    assert "##[" not in call(validate.command, "--json", "p.yaml").stdout
+
+
+ACTION = """\
+inputs:
+  name: {required: true}
+  level: {required: true, default: 1}
+  arch:
+runs: {using: composite, steps: []}
+"""
+
+
+def test_steps_are_held_against_the_actions_of_the_project() -> None:
+    write(".github/actions/greet/action.yaml", ACTION)
+    steps = "uses: ./.github/actions/greet\n        with: {aarch: x}\n      - uses: ./nowhere"
+    write("pipelines/p.yaml", GOOD.replace("run: make", steps))
+    shown = call(validate.command).stdout
+    assert "p.yaml:6:15: warning[missing-action-input]" in shown
+    assert "needs the input `name`" in shown
+    assert "did you mean `arch`?" in shown
+    assert shown.splitlines()[-1] == "pipelines/p.yaml: valid, 2 warnings, 1 job"
+
+
+@pytest.mark.parametrize("text", ["inputs: [", "[]", "runs: {}\ninputs: [a]", "name: x"])
+def test_what_is_no_action_is_left_to_the_run(text: str) -> None:
+    write("action.yml", text)
+    write("pipelines/p.yaml", GOOD.replace("run: make", "uses: ./\n        with: {a: x}"))
+    assert call(validate.command).stdout == "pipelines/p.yaml: valid, 1 job\n"
+
+
+def test_an_action_outside_of_the_project_is_not_read(folder: Path) -> None:
+    write("action.yml", ACTION)
+    (folder / "project" / "linked").mkdir(parents=True)
+    (folder / "project" / "linked" / "action.yml").symlink_to(folder / "action.yml")
+    actions = ProjectActions(folder / "project")
+    assert actions("./..") is actions("./linked") is None
+    assert ProjectActions(folder)("./") is not None
 
 
 # -- graph --
