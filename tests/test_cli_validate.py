@@ -1,7 +1,10 @@
 """`pipe validate` and `pipe graph`, called as commands, and how problems are drawn."""
 
 import json
+import re
+import shlex
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import click
 import pytest
@@ -12,7 +15,10 @@ from runner.cli.loading import load_pipeline
 from runner.cli.local_actions import ProjectActions
 from runner.cli.problems import render, show, to_json
 from runner.errors import InvalidInputError, Position, Problem
+from runner.source import read
+from tests.conftest import RunPipe
 
+ROOT = Path(__file__).parents[1]
 GOOD = """\
 on: push
 jobs:
@@ -279,6 +285,32 @@ def test_an_action_outside_of_the_project_is_not_read(folder: Path) -> None:
     assert ProjectActions(folder)("./") is not None
 
 
+# -- as a hook of pre-commit --
+
+
+def test_the_hook_checks_what_it_is_for(run_pipe: RunPipe) -> None:
+    [hook] = read(ROOT / ".pre-commit-hooks.yaml").data
+    assert (hook["id"], hook["language"]) == ("pipe-validate", "python")
+    taken = [
+        name
+        for name in (
+            "pipelines/ci.yaml",
+            ".github/workflows/ci.yml",
+            "pipelines/pipe.yaml",
+            "docs/ci.yaml",
+            "pipelines/notes.md",
+        )
+        if re.search(hook["files"], name) and not re.search(hook["exclude"], name)
+    ]
+    assert taken == ["pipelines/ci.yaml", ".github/workflows/ci.yml"]
+    write(taken[0], BAD)
+    write(taken[1], GOOD)
+    program, *arguments = shlex.split(hook["entry"])
+    assert program == "pipe"
+    assert run_pipe(*arguments, taken[1]).exit_code == 0
+    assert run_pipe(*arguments, *taken).exit_code == 2
+
+
 # -- graph --
 
 CHAIN = """\
@@ -344,6 +376,82 @@ flowchart LR
     j3 --> j4
 """
     )
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def drawn(text: str) -> ET.Element:
+    write("p.yaml", text)
+    first, second = (call(graph.command, "p.yaml", "--format", "svg").stdout for _ in range(2))
+    assert first == second
+    return ET.fromstring(first)
+
+
+def rectangles(picture: ET.Element) -> dict[str, tuple[int, ...]]:
+    """Left, top, right, bottom of each box, by its name."""
+    found: dict[str, tuple[int, ...]] = {}
+    for group in picture.findall(f"{SVG}g/{SVG}g"):
+        box, name = group.find(f"{SVG}rect"), group.find(f"{SVG}text")
+        assert box is not None
+        assert name is not None
+        x, y, width, height = (int(box.get(key, "")) for key in ("x", "y", "width", "height"))
+        found[name.text or ""] = (x, y, x + width, y + height)
+    return found
+
+
+def test_graph_as_svg() -> None:
+    picture = drawn(CHAIN.replace("Ship it", "Ship <it> & more"))
+    title = picture.find(f"{SVG}title")
+    assert title is not None
+    assert title.text == "Ship <it> & more (on push, workflow_dispatch)"
+    assert "prefers-color-scheme: dark" in (picture.findtext(f"{SVG}style") or "")
+    boxes = rectangles(picture)
+    assert list(boxes) == ["build", "lint", "test ×4", "end ×?"]
+    assert boxes["build"][2] < boxes["test ×4"][0] < boxes["test ×4"][2] < boxes["end ×?"][0]
+    assert len(picture.findall(f"{SVG}g/{SVG}path[@class='way']")) == 3
+    assert "if github.ref == 'refs/heads/main' && '#1' != '<x>'" in "".join(picture.itertext())
+
+
+def test_boxes_of_a_picture_lie_apart_and_inside() -> None:
+    jobs = {f"j{n}": [f"j{m}" for m in range(n) if (n * m) % 3 == 1] for n in range(14)}
+    lines = [
+        f"  {job}: {{runs-on: x, needs: {needs}, steps: [{{run: x}}]}}"
+        for job, needs in jobs.items()
+    ]
+    picture = drawn("on: push\njobs:\n" + "\n".join(lines).replace("'", ""))
+    boxes = rectangles(picture)
+    assert len(boxes) == len(jobs)
+    width, height = int(picture.get("width", "")), int(picture.get("height", ""))
+    for one, a in boxes.items():
+        assert a[0] >= 0
+        assert a[1] >= 0
+        assert (a[2], a[3]) < (width, height)
+        for other, b in boxes.items():
+            apart = a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+            assert one == other or apart
+    assert len(picture.findall(f"{SVG}g/{SVG}path[@class='way']")) == sum(map(len, jobs.values()))
+
+
+def test_a_picture_holds_no_more_of_a_file_than_text() -> None:
+    name = '"</title><script>alert(1)</script>\\x07"'
+    picture = drawn(f"name: {name}\n{GOOD}")
+    assert picture.findall(f".//{SVG}script") == []
+
+
+def test_permissions_and_calls_are_shown() -> None:
+    called = "    uses: ./.github/workflows/docs.yml\n"
+    granted = "    permissions: {pages: write, contents: read}\n"
+    write("p.yaml", f"permissions: read-all\n{GOOD}  docs:\n{called}{granted}")
+    shown = call(graph.command, "p.yaml").stdout
+    assert shown.splitlines()[1] == "permissions read-all"
+    assert "calls ./.github/workflows/docs.yml  permissions pages: write, contents: read" in shown
+    assert "calls ./.github" in call(graph.command, "p.yaml", "--format", "mermaid").stdout
+
+
+def test_an_unknown_scope_has_a_hint() -> None:
+    write("p.yaml", f"permissions: {{contentz: read}}\n{GOOD}")
+    assert "did you mean `contents`?" in call(validate.command, "p.yaml").stdout
 
 
 @pytest.mark.parametrize(
