@@ -41,7 +41,7 @@ from runner.queue import Submission
 from runner.secrets import Masker
 from runner.storage import Storage
 from runner.store import Store
-from runner.terminal import Mode, View, open_view
+from runner.terminal import Files, Mode, View, open_files, open_view, together
 from runner.worker import Means, Worker
 
 Outcome = TypeVar("Outcome")
@@ -57,12 +57,14 @@ class ForegroundRun:
         prepared: Preparation,
         progress: Mode,
         verbose: bool,
+        files: Files,
     ) -> None:
         self._loaded = loaded
         self._options = options
         self._prepared = prepared
         self._progress = progress
         self._verbose = verbose
+        self._files = files
         self._masker = Masker(prepared.secrets.values())
         self._home = home_folder()
         self._user = read_user_config()
@@ -144,13 +146,16 @@ class ForegroundRun:
 
     def _view(self, storage: Storage) -> View:
         is_shared = self._options.shell_on_failure and self._progress == "auto"
-        return open_view(
+        read = partial(_read, storage)
+        files = open_files(self._files, read=read, environ=os.environ)
+        shown = open_view(
             sys.stdout,
             mode="plain" if is_shared else self._progress,
-            read=partial(_read, storage),
+            read=read,
             rerun=partial(command_to_run_again, self._options, self._masker),
             environ=os.environ,
         )
+        return together(shown, files)
 
     def _slots(self) -> int:
         if self._options.shell_on_failure:

@@ -11,6 +11,7 @@ import click
 
 from runner.cli.from_failed import taken_over
 from runner.cli.loading import Loaded
+from runner.cli.permissions import permissions
 from runner.cli.typed import Options
 from runner.errors import InvalidInputError, Problem
 from runner.expressions import to_string
@@ -20,6 +21,7 @@ from runner.plan import Plan, plan, ready, select
 from runner.project import RunFacts, github_context
 from runner.queue import JobOutcome
 from runner.secrets import parse_assignment, read_secret_file
+from runner.source import Document
 from runner.terminal.words import visible
 
 
@@ -121,15 +123,19 @@ def jobs_to_run(prepared: Preparation) -> list[Job]:
     return [prepared.pipeline.jobs[id_] for id_ in ids]
 
 
-def show(prepared: Preparation) -> None:
-    """Print what would run."""
+def show(prepared: Preparation, document: Document) -> None:
+    """Print what would run, and what GitHub's token could do there."""
+    if granted := permissions(document.data):
+        click.echo(f"{visible(granted)}\n")
     for job in prepared.plan.jobs:
         later = "" if job.expanded else "  (matrix and name are known when its needs are done)"
         needs = f"  needs {', '.join(job.needs)}" if job.needs else ""
         if job.key in prepared.reused:
             click.echo(f"{visible(job.name)}{needs}  ({prepared.reused[job.key].reason})")
             continue
-        click.echo(f"{visible(job.name)}{needs}{later}")
+        granted = permissions(document.data["jobs"][job.job])
+        may = f"  {visible(granted)}" if granted else ""
+        click.echo(f"{visible(job.name)}{needs}{may}{later}")
         for step in prepared.pipeline.jobs[job.job].steps:
             shown = step.name or (step.run or step.uses or "").strip().partition("\n")[0]
             click.echo(f"    {visible(shown)}")

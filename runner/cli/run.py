@@ -81,6 +81,8 @@ def _pairs(
 )
 @click.option("--json", "progress", flag_value="json", help="The same as --progress json.")
 @click.option("-q", "--quiet", "progress", flag_value="quiet", help="The same as --progress quiet.")
+@click.option("--junit", metavar="FILE", type=Path, help="Write the result as JUnit XML, too.")
+@click.option("--result", metavar="FILE", type=Path, help="Write the result as JSON, too.")
 @click.option("-v", "--verbose", is_flag=True, help="Also what steps say for debugging.")
 @click.pass_context
 def command(
@@ -90,6 +92,8 @@ def command(
     dry_run: bool,
     progress: "Mode",
     verbose: bool,
+    junit: Path | None,
+    result: Path | None,
     **typed: Any,
 ) -> None:
     """Run the pipeline FILE: a path, or a name in pipelines/ or .github/workflows/.
@@ -111,11 +115,13 @@ def command(
     prepared = preparing.prepare(loaded, options)
     show(missing_secrets.warnings(loaded, prepared, required=options.require_secrets))
     if dry_run:
-        preparing.show(prepared)
+        preparing.show(prepared, loaded.document)
         return
     from runner.cli.foreground import ForegroundRun
+    from runner.terminal import Files
 
-    context.exit(ForegroundRun(loaded, options, prepared, progress, verbose).to_the_end())
+    files = Files(junit, result)
+    context.exit(ForegroundRun(loaded, options, prepared, progress, verbose, files).to_the_end())
 
 
 def _show_pipelines() -> None:

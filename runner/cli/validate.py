@@ -1,29 +1,47 @@
 """`pipe validate`: every problem of every pipeline file, at once."""
 
 import json
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli.problems import is_colored, read_source, render, show, to_json
+from runner.cli.problems import (
+    annotation,
+    is_colored,
+    read_source,
+    render,
+    show,
+    tame,
+    to_json,
+)
 from runner.errors import EXIT_INVALID, InvalidInputError, Problem
 
 if TYPE_CHECKING:
-    from runner.lint import StepSchemas
+    from runner.lint import Actions, StepSchemas
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was found in one file; `jobs` is 0 when it could not be read as a pipeline."""
+    """What was found in one file; `jobs` is 0 when it could not be read as a pipeline.
+
+    A `strict` one lets no warning pass.
+    """
 
     file: str
     text: str
     jobs: int
     problems: tuple[Problem, ...]
+    strict: bool = False
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the file passes."""
+        return not (self.problems if self.strict else self.errors)
 
     @property
     def errors(self) -> int:
@@ -32,7 +50,8 @@ class Verdict:
 
     def __str__(self) -> str:
         warnings = len(self.problems) - self.errors
-        found = [_count(self.errors, "error")] if self.errors else ["valid"]
+        found = ["valid"] if self.is_valid else []
+        found += [_count(self.errors, "error")] if self.errors else []
         found += [_count(warnings, "warning")] if warnings else []
         found += [_count(self.jobs, "job")] if self.jobs else []
         return f"{self.file}: {', '.join(found)}"
@@ -43,32 +62,39 @@ class Verdict:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json"]),
+    type=click.Choice(["text", "json", "sarif", "github"]),
     default="text",
     show_default=True,
-    help="Text for people, or one JSON document.",
+    help="Text for people, JSON, SARIF 2.1.0, or annotations of GitHub's.",
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
+@click.option(
+    "--strict", is_flag=True, help="Check for what is only advised, and fail on warnings."
+)
 @click.pass_context
-def command(context: click.Context, files: tuple[str, ...], form: str) -> None:
+def command(context: click.Context, files: tuple[str, ...], form: str, strict: bool) -> None:
     """Check each FILE: a path, a folder, or the bare name of a pipeline.
 
     Without FILE, checks everything in pipelines/ and .github/workflows/.
-    Exits with 2 when there is an error; warnings alone are fine.
+    Exits with 2 when there is an error; warnings alone are fine, but for --strict.
     """
+    from runner.cli.local_actions import ProjectActions
     from runner.plugins import load_plugins
     from runner.project import find_project
 
-    plugins = load_plugins(find_project(Path()).folder / "plugins")
+    project = find_project(Path())
+    plugins = load_plugins(project.folder / "plugins")
     show(plugins.problems)
-    verdicts = [validate(path, plugins.schemas) for path in dict.fromkeys(_paths(files))]
+    actions = ProjectActions(project.root)
+    paths = dict.fromkeys(_paths(files))
+    verdicts = [validate(path, plugins.schemas, actions, strict) for path in paths]
     color = is_colored(sys.stdout)
-    click.echo(_as_json(verdicts) if form == "json" else _as_text(verdicts, color), color=color)
-    if any(verdict.errors for verdict in verdicts):
+    click.echo(_printed(verdicts, form, color), color=color)
+    if not all(verdict.is_valid for verdict in verdicts):
         context.exit(EXIT_INVALID)
 
 
-def validate(path: Path, schemas: "StepSchemas") -> Verdict:
+def validate(path: Path, schemas: "StepSchemas", actions: "Actions", strict: bool) -> Verdict:
     """Read and check one file; every problem is in the verdict, none is raised."""
     from runner.lint import review
     from runner.source import read
@@ -76,10 +102,10 @@ def validate(path: Path, schemas: "StepSchemas") -> Verdict:
     try:
         document = read(path, str(path))
     except InvalidInputError as error:
-        return Verdict(str(path), read_source(path), 0, error.problems)
-    report = review(document, schemas)
+        return Verdict(str(path), read_source(path), 0, error.problems, strict)
+    report = review(document, schemas, actions, strict=strict)
     jobs = len(report.pipeline.jobs) if report.pipeline else 0
-    return Verdict(str(path), document.text, jobs, report.problems)
+    return Verdict(str(path), document.text, jobs, report.problems, strict)
 
 
 def _paths(files: Sequence[str]) -> Iterator[Path]:
@@ -106,6 +132,17 @@ def _in_folder(folder: Path) -> tuple[Path, ...]:
     return found
 
 
+def _printed(verdicts: Sequence[Verdict], form: str, color: bool) -> str:
+    match form:
+        case "json":
+            return _as_json(verdicts)
+        case "sarif":
+            return _as_sarif(verdicts)
+        case "github":
+            return _as_annotations(verdicts)
+    return tame(_as_text(verdicts, color), os.environ)
+
+
 def _as_text(verdicts: Sequence[Verdict], color: bool) -> str:
     texts = {verdict.file: verdict.text for verdict in verdicts}
     problems = [problem for verdict in verdicts for problem in verdict.problems]
@@ -117,14 +154,34 @@ def _as_json(verdicts: Sequence[Verdict]) -> str:
     files = [
         {
             "file": verdict.file,
-            "valid": not verdict.errors,
+            "valid": verdict.is_valid,
             "jobs": verdict.jobs,
             "problems": to_json(verdict.problems),
         }
         for verdict in verdicts
     ]
-    valid = not any(verdict.errors for verdict in verdicts)
-    return json.dumps({"valid": valid, "files": files}, indent=2, ensure_ascii=False)
+    valid = all(verdict.is_valid for verdict in verdicts)
+    return _as_text_of_json({"valid": valid, "files": files})
+
+
+def _as_sarif(verdicts: Sequence[Verdict]) -> str:
+    from runner.cli.sarif import sarif
+
+    found = ((verdict.file, each) for verdict in verdicts for each in verdict.problems)
+    return _as_text_of_json(sarif(found))
+
+
+def _as_text_of_json(data: Mapping[str, Any]) -> str:
+    from runner.terminal.github import harmless_json
+
+    return harmless_json(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def _as_annotations(verdicts: Sequence[Verdict]) -> str:
+    from runner.terminal.github import harmless
+
+    found = [annotation(each, verdict.file) for verdict in verdicts for each in verdict.problems]
+    return "\n".join([*found, *(harmless(str(verdict)) for verdict in verdicts)])
 
 
 def _count(number: int, noun: str) -> str:

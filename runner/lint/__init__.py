@@ -6,33 +6,59 @@ from itertools import islice
 
 from runner.errors import Problem
 from runner.lint import (
+    action_inputs,
     background,
+    checkouts,
+    commands,
     concurrency,
     conditions,
+    environment,
     events,
+    exposure,
     filters,
     injection,
     inputs,
     matrix,
     needs,
+    permissions,
+    pins,
     references,
     schedule,
     shells,
     steps,
+    unused,
     uses,
 )
 from runner.lint.findings import NULL_AT_RUN_TIME, by_position
+from runner.lint.known_actions import ActionInputs, Actions, known_inputs
+from runner.lint.rules import FILE_RULES, RULES, Rule
 from runner.lint.steps import StepSchemas
 from runner.model import Pipeline
 from runner.parse import Gaps, examine
 from runner.source import Document
 
-__all__ = ["MOST_FINDINGS", "NULL_AT_RUN_TIME", "Report", "StepSchemas", "lint", "review"]
+__all__ = [
+    "FILE_RULES",
+    "MOST_FINDINGS",
+    "NULL_AT_RUN_TIME",
+    "RULES",
+    "ActionInputs",
+    "Actions",
+    "Report",
+    "Rule",
+    "StepSchemas",
+    "known_inputs",
+    "lint",
+    "review",
+]
 
 #: Checks of what the pipeline is made of.
-_PARTS = (needs, matrix, shells, schedule, filters, inputs, concurrency, background)
+_PARTS = (
+    *(needs, matrix, shells, schedule, filters),
+    *(inputs, concurrency, background, permissions, pins),
+)
 #: Checks of the expressions in it.
-_EXPRESSIONS = (conditions, injection)
+_EXPRESSIONS = (injection, exposure, commands, environment, checkouts)
 _NO_STEPS: StepSchemas = {}
 _NO_GAPS = Gaps()
 #: More findings of one check than this are one mistake, and each takes time for its hint.
@@ -47,17 +73,27 @@ class Report:
     problems: tuple[Problem, ...]
 
 
-def review(document: Document, schemas: StepSchemas = _NO_STEPS) -> Report:
+def review(
+    document: Document,
+    schemas: StepSchemas = _NO_STEPS,
+    actions: Actions = known_inputs,
+    *,
+    strict: bool = False,
+) -> Report:
     """Everything that the schema and the checks have against a document, at once.
 
-    Where the schema refuses something, the checks go on with what is sound. `schemas` are as for
-    `lint`.
+    Where the schema refuses something, the checks go on with what is sound. `schemas`, `actions`
+    and `strict` are as for `lint`.
     """
     examined = examine(document)
     if isinstance(examined, Pipeline):
-        return Report(examined, tuple(lint(examined, document, schemas)))
-    sound = examined.sound
-    more = lint(sound.pipeline, sound.document, schemas, sound.gaps) if sound else []
+        found = lint(examined, document, schemas, actions=actions, strict=strict)
+        return Report(examined, tuple(found))
+    sound, more = examined.sound, list[Problem]()
+    if sound is not None:
+        more = lint(
+            sound.pipeline, sound.document, schemas, sound.gaps, actions=actions, strict=strict
+        )
     return Report(None, _merged(examined.problems, more))
 
 
@@ -66,11 +102,15 @@ def lint(
     document: Document,
     schemas: StepSchemas = _NO_STEPS,
     gaps: Gaps = _NO_GAPS,
+    *,
+    actions: Actions = known_inputs,
+    strict: bool = False,
 ) -> list[Problem]:
     """Every error and warning about a pipeline that was made from `document`, by position.
 
     `schemas` maps the name of each step that plugins bring to the JSON schema of its `with`.
-    `gaps` are places in the document of which nothing is known. A check stops after
+    `gaps` are places in the document of which nothing is known. `actions` tells the inputs of an
+    action, as far as it knows them. `strict` adds what is only advised. A check stops after
     MOST_FINDINGS.
     """
     found, problems = uses.read(document)
@@ -78,13 +118,22 @@ def lint(
         steps.check(pipeline, document, schemas, gaps),
         events.check(document, gaps),
         *(part.check(pipeline, document) for part in _PARTS),
+        action_inputs.check(pipeline, document, actions, gaps),
         references.check(pipeline, document, found, gaps),
+        conditions.check(pipeline, document, found, gaps),
+        unused.check(pipeline, document, found, gaps),
         *(each.check(pipeline, document, found) for each in _EXPRESSIONS),
     ]
     for part in parts:
         problems += islice(part, MOST_FINDINGS)
+    wanted = (each for each in problems if strict or not _is_advice(each.code))
     # what an alias repeats is found once at every place, but stands in one
-    return sorted(dict.fromkeys(problems), key=by_position)
+    return sorted(dict.fromkeys(wanted), key=by_position)
+
+
+def _is_advice(code: str) -> bool:
+    # The schemas of plugins find what the schema of pipelines finds, under its codes.
+    return code in RULES and RULES[code].strict
 
 
 def _merged(first: Iterable[Problem], more: Iterable[Problem]) -> tuple[Problem, ...]:
