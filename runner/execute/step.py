@@ -1,7 +1,7 @@
 """One step: whether it runs, how often it is tried, how it ends, and what later steps see of it."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from runner.engines.box import BOX_LOST, EngineError, Process
@@ -165,9 +165,8 @@ class StepRun:
 
     def _failed(self, error: PipeError, reason: str) -> StepEnd:
         """A setting of the step is wrong, or the engine could not do its part."""
-        place = f"{error.position}: " if error.position else ""
-        hint = f" ({error.hint})" if error.hint else ""
-        self.around.complain(self.number, f"{place}{error.message}{hint}")
+        for text in _told(error):
+            self.around.complain(self.number, text)
         return StepEnd("failure", "failure", reason=reason)
 
     # -- ending
@@ -209,6 +208,15 @@ class StepRun:
                 position=self.frame.locate(self.step.path),
             )
         )
+
+
+def _told(error: PipeError) -> Iterator[str]:
+    """All that is wrong, each with its place and what to do about it."""
+    problems = error.problems if isinstance(error, InvalidInputError) else ()
+    for each in problems or (error,):
+        place = f"{each.position}: " if each.position else ""
+        hint = f" ({each.hint})" if each.hint else ""
+        yield f"{place}{each.message}{hint}"
 
 
 def _ignoring_case(outputs: Mapping[str, str]) -> dict[str, str]:
