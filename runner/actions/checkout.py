@@ -17,11 +17,6 @@ _WITHOUT_EFFECT = frozenset(
 )
 
 
-def is_checkout(uses: str) -> bool:
-    """Whether a `uses:` names the checkout, at any version."""
-    return uses.partition("@")[0].lower() == NAME
-
-
 def checkout(with_: Mapping[str, Any], github: Mapping[str, Any]) -> str:
     """What to tell the user. Raises InvalidInputError for a tree that is not the one here."""
     for name, value in with_.items():

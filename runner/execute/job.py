@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from runner.engines.box import ARCHITECTURES, Box, BoxSpec, Engine, EngineError
-from runner.errors import EXIT_ENVIRONMENT, InvalidInputError, PipeError
+from runner.errors import EXIT_ENVIRONMENT, InvalidInputError, PipeError, told
 from runner.events import (
     Annotation,
     Emit,
@@ -213,8 +213,8 @@ class _Attempt:
     def _refuse(self, error: PipeError) -> JobEnd:
         """The job could not run to its end; what kept it is told like a failed step."""
         reason = _reason(error)
-        hint = f"\n{error.hint}" if error.hint else ""
-        self._say(SET_UP, f"##[error]{error.message}{hint}")
+        for line in told(error):
+            self._say(SET_UP, f"##[error]{line}")
         self._annotate(error.message)
         self._set_up_ended("failure", reason)
         return JobEnd("failure", reason=reason)

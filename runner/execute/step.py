@@ -1,11 +1,11 @@
 """One step: whether it runs, how often it is tried, how it ends, and what later steps see of it."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from runner.engines.box import BOX_LOST, EngineError, Process
-from runner.errors import EnvironmentMissingError, InvalidInputError, PipeError
+from runner.errors import EnvironmentMissingError, InvalidInputError, PipeError, told
 from runner.events import StepFinished, StepStarted
 from runner.execute.around import StepEnd, Surroundings
 from runner.execute.frame import Frame
@@ -165,7 +165,7 @@ class StepRun:
 
     def _failed(self, error: PipeError, reason: str) -> StepEnd:
         """A setting of the step is wrong, or the engine could not do its part."""
-        for text in _told(error):
+        for text in told(error):
             self.around.complain(self.number, text)
         return StepEnd("failure", "failure", reason=reason)
 
@@ -208,15 +208,6 @@ class StepRun:
                 position=self.frame.locate(self.step.path),
             )
         )
-
-
-def _told(error: PipeError) -> Iterator[str]:
-    """All that is wrong, each with its place and what to do about it."""
-    problems = error.problems if isinstance(error, InvalidInputError) else ()
-    for each in problems or (error,):
-        place = f"{each.position}: " if each.position else ""
-        hint = f" ({each.hint})" if each.hint else ""
-        yield f"{place}{each.message}{hint}"
 
 
 def _ignoring_case(outputs: Mapping[str, str]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """A `uses:` step: an action of any kind, or a step that a plugin brings."""
 
-from runner.actions.checkout import checkout, is_checkout
+from runner.actions.checkout import checkout
 from runner.actions.definition import Composite
 from runner.errors import PipeError
 from runner.events import Result
@@ -20,7 +20,7 @@ def use(trying: Try) -> StepEnd:
     plugin = around.task.steps.get(uses)
     if plugin is not None:
         return _plugin(plugin, trying)
-    if is_checkout(uses):
+    if around.actions.native(uses):
         scope = trying.scope
         trying.say(checkout(scope.value(trying.step.with_), scope.contexts["github"]))
         return StepEnd("success", "success")
