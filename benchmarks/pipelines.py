@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from benchmarks.sandbox import BUSYBOX
+from benchmarks.sandbox import BUSYBOX, DEBIAN
 
 
 def one_job(scripts: Sequence[str], image: str = BUSYBOX, legs: int = 0) -> str:
@@ -13,6 +13,13 @@ def one_job(scripts: Sequence[str], image: str = BUSYBOX, legs: int = 0) -> str:
     if legs:
         lines += [f"    strategy: {{matrix: {{leg: {list(range(legs))}}}}}"]
     lines += ["    steps:", *(f"      - run: {json.dumps(script)}" for script in scripts)]
+    return "\n".join(lines) + "\n"
+
+
+def of_steps(steps: Sequence[str], image: str = DEBIAN) -> str:
+    """One job with these steps, each an item of a list in YAML's short form."""
+    head = ["on: workflow_dispatch", "jobs:", "  one:", "    runs-on: ubuntu-latest"]
+    lines = [*head, f"    container: {image}", "    steps:", *(f"      {step}" for step in steps)]
     return "\n".join(lines) + "\n"
 
 

@@ -22,6 +22,7 @@ NAMES = (
     "first-output",
     "workspace",
     "startup",
+    "actions",
 )
 
 
