@@ -32,6 +32,7 @@ ROOMS = {
     "actions": "",
     "delivery": "",
     "execute": "",
+    "concurrency": "",
     "queue": "",
     "worker": "",
     "triggers": "watchfiles",
