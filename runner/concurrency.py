@@ -37,9 +37,7 @@ def evaluated(concurrency: Concurrency, contexts: Contexts) -> Claim:
         raise InvalidInputError("`cancel-in-progress` must be true or false")
     keeps = concurrency.queue == "max"
     if cancels and keeps:
-        raise InvalidInputError(
-            "concurrency: `cancel-in-progress` is true, but not for `queue: max`"
-        )
+        raise InvalidInputError("`cancel-in-progress` cannot be true with `queue: max`")
     return Claim(to_string(name), cancels, keeps)
 
 

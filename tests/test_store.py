@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -114,6 +115,22 @@ def contents(path: Path) -> tuple[Any, ...]:
 
 def normal(sql: str) -> str:
     return re.sub(r"[\s\"]+", " ", sql).replace("( ", "(").strip()
+
+
+def test_an_older_database_gets_what_it_lacks_and_keeps_what_it_has(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    engine = create_engine(f"sqlite:///{tmp_path / 'old' / 'pipe.db'}")
+    with engine.begin() as connection:
+        config = script_location()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql("PRAGMA user_version = 1")
+        connection.exec_driver_sql("INSERT INTO pipeline VALUES ('/project', 'ci.yaml', 7)")
+    engine.dispose()
+    with Store.open(tmp_path / "old") as old, Store.open(tmp_path / "new") as new:
+        assert contents(old.home / "pipe.db") == contents(new.home / "pipe.db")
+        assert hot.next_numbers(old.notes, "/project", "ci.yaml") == (1, 8)
 
 
 def test_the_version_of_the_tables_is_the_newest_migration() -> None:
