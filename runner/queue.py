@@ -51,6 +51,7 @@ __all__ = [
     "reason",
     "renew",
     "rescue",
+    "stay",
     "waits",
 ]
 
@@ -182,6 +183,11 @@ def next_due(store: Store, run: int) -> float | None:
 def waits(store: Store, run: int) -> list[Wait]:
     """For which groups the run and its jobs wait, and who holds them."""
     return lines.waits(store.notes, run)
+
+
+def stay(store: Store, run: int, now: float) -> None:
+    """Says that the run goes on waiting, for those who cannot see the process that it belongs to."""
+    hot.stay(store.notes, run, now + LEASE_SECONDS)
 
 
 def rescue(store: Store, now: float, runs: Collection[int] | None = None) -> list[Event]:

@@ -137,6 +137,7 @@ class Worker:
                 self._emit(note)
         if waits and time.monotonic() - self._rescued >= HEARTBEAT:
             self._rescued = time.monotonic()
+            queue.stay(self._store, run, time.time())
             queue.rescue(self._store, time.time(), {wait.holder for wait in waits})
         return bool(waits)
 

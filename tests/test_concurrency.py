@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -296,6 +297,28 @@ def test_what_happens_together_is_written_together(
     assert of(store, 1) != ["queued"]
 
 
+@pytest.mark.parametrize("concurrency", ["g", MAX, CANCEL])
+@pytest.mark.parametrize("enter", [submit, in_group])
+def test_a_decision_about_a_line_that_changed_meanwhile_is_made_again(
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    concurrency: Any,
+    enter: Callable[[Store, Any], int],
+) -> None:
+    first = submit(store, MAX)
+    lease = leased(store, first)
+    save = hot.save
+
+    def save_too_late(*arguments: Any) -> bool:
+        monkeypatch.setattr(hot, "save", save)
+        queue.finish(store, lease, JobOutcome("success"), 3.0)
+        return save(*arguments)
+
+    monkeypatch.setattr(hot, "save", save_too_late)
+    second = enter(store, concurrency)
+    assert of(store, first, second) == ["success", "queued"]
+
+
 # -- jobs --
 
 
@@ -537,6 +560,18 @@ def test_who_waits_notices_that_the_holder_was_killed(bench: Bench) -> None:
         in_thread(bench, bench.submit({"b": "print b"}, concurrency=MAX)).end().result == "success"
     )
     assert [load(bench.store, run).reason for run in (1, 2)] == ["lost", "lost"]
+
+
+def test_who_waits_in_another_container_gives_signs_of_life(bench: Bench) -> None:
+    pid, start_time, boot = queue.process_identity().split(":")
+    elsewhere = f"{pid}:{start_time}:{boot.partition('/')[0]}/1"
+    bench.submit({"a": "print a"}, concurrency="g")
+    run = submit(bench.store, "g", project="/p", owner=elsewhere)
+    waiting = in_thread(bench, run)
+    wait_until(lambda: notes(bench, run), "a note")
+    assert queue.rescue(bench.store, time.time() + queue.LEASE_SECONDS) == []
+    assert queue.rescue(bench.store, time.time() + 3 * queue.LEASE_SECONDS) != []
+    assert waiting.end().reason == "lost"
 
 
 # -- any order of events --

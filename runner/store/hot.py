@@ -81,6 +81,7 @@ _RENEW = """
 UPDATE job SET lease_until = :until
 WHERE run = :run AND key = :key AND token = :token AND state = 'running'
 """
+_STAY = "UPDATE job SET lease_until = :until WHERE run = :run AND state = 'blocked'"
 _NEXT_DUE = "SELECT min(due_at) AS due_at FROM job WHERE state = 'scheduled' AND run = :run"
 _TO_CANCEL = """
 SELECT run, key FROM job WHERE state = 'running' AND worker = :worker AND cancel_requested
@@ -163,6 +164,12 @@ def renew(connection: Connection, run: int, key: str, token: str, until: float) 
     values = {"run": run, "key": key, "token": token, "until": until}
     with connection.writing() as database:
         return database.execute(_RENEW, values).rowcount == 1
+
+
+def stay(connection: Connection, run: int, until: float) -> None:
+    """A sign of life of a run whose jobs wait: nobody holds a lease of them."""
+    with connection.writing() as database:
+        database.execute(_STAY, {"run": run, "until": until})
 
 
 def next_due(connection: Connection, run: int) -> float | None:
