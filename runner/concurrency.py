@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from runner.errors import InvalidInputError
+from runner.errors import InvalidInputError, PipeError
 from runner.expressions import resolve, to_string
 from runner.expressions.values import fold
 from runner.model import Concurrency
 from runner.plan import Contexts
 from runner.store.rows import Group, Line, LineEdit, Place
 
+#: A run and the key of its job, which is "" for the run itself.
+_Who = tuple[int, str]
 _FALLBACK = "give it another name for that case, as in `${{ github.head_ref || github.run_id }}`"
 
 
@@ -41,18 +43,30 @@ def evaluated(concurrency: Concurrency, contexts: Contexts) -> Claim:
     return Claim(to_string(name), cancels, keeps)
 
 
+class ChangedMeanwhileError(PipeError):
+    """What was read one after the other does not fit together, so the decision is made again."""
+
+
 class Lines:
-    """The lines of groups as a decision finds them and changes them; nothing is written here."""
+    """The lines of groups as a decision finds them and changes them; nothing is written here.
+
+    Its methods raise ChangedMeanwhileError when runs and lines were read at different times and
+    somebody came or went between.
+    """
 
     def __init__(self, read: Callable[[Group], Line]) -> None:
         self._read = read
         self._before: dict[Group, Line] = {}
         self._now: dict[Group, Line] = {}
-        self._groups: dict[tuple[int, str], Group] = {}
+        self._groups: dict[_Who, Group] = {}
+        self._known: dict[int, Mapping[_Who, Group]] = {}
 
     def know(self, run: int, project: str, groups: Mapping[str, str]) -> None:
         """Where a run and its jobs stand: job key (the run's own is "") -> folded name."""
-        self._groups |= {(run, job): (project, name) for job, name in groups.items()}
+        self._known[run] = {(run, job): (project, name) for job, name in groups.items()}
+        self._groups |= self._known[run]
+        for group in self._before:
+            self._check(run, group)
 
     def has(self, run: int, job: str = "") -> bool:
         """Whether there is a group that it has asked for."""
@@ -96,4 +110,11 @@ class Lines:
     def _line(self, group: Group) -> Line:
         if group not in self._now:
             self._before[group] = self._now[group] = self._read(group)
+            for run in self._known:
+                self._check(run, group)
         return self._now[group]
+
+    def _check(self, run: int, group: Group) -> None:
+        in_line = {(place.run, place.job) for place in self._before[group] if place.run == run}
+        if in_line != {who for who, its in self._known[run].items() if its == group}:
+            raise ChangedMeanwhileError(f"run {run} is not where it was in the line of {group[1]}")

@@ -5,10 +5,11 @@ otherwise it is made again. So expressions are evaluated without holding up othe
 """
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 
-from runner.concurrency import Lines, evaluated
+from runner.concurrency import ChangedMeanwhileError, Lines, evaluated
 from runner.errors import InvalidInputError, PipeError, Problem
 from runner.events import Event, JobFinished, JobQueued, Result, RunFinished
 from runner.model import Concurrency, Pipeline
@@ -119,9 +120,10 @@ def enqueue(
     while True:
         numbers = hot.next_numbers(store.notes, submission.project, submission.file)
         together = _Together(store, now)
-        run = together.enter(_new_run(submission, plan, numbers, now), reused)
-        if together.is_written():
-            return run
+        with suppress(ChangedMeanwhileError):
+            run = together.enter(_new_run(submission, plan, numbers, now), reused)
+            if together.is_written():
+                return run
 
 
 def lease(
@@ -232,6 +234,7 @@ class _Together:
         """A new run, and what follows; returns its number."""
         change = self._changes[run.id] = _Change(run, self._now, self, reused)
         self._befores[run.id] = None
+        self.lines.know(run.id, run.submission.project, {})
         change.join()
         self.settle(run.id)
         return run.id
@@ -499,11 +502,12 @@ class _Change:
 def _change(store: Store, run: int, now: float, act: Callable[[_Change], None]) -> list[Event]:
     while True:
         together = _Together(store, now)
-        change = together.of(run)
-        act(change)
-        together.settle(run)
-        if together.is_written():
-            return change.events
+        with suppress(ChangedMeanwhileError):
+            change = together.of(run)
+            act(change)
+            together.settle(run)
+            if together.is_written():
+                return change.events
 
 
 def _end_attempt(change: _Change, lease: Lease, outcome: JobOutcome) -> None:

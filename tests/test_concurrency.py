@@ -319,6 +319,38 @@ def test_a_decision_about_a_line_that_changed_meanwhile_is_made_again(
     assert of(store, first, second) == ["success", "queued"]
 
 
+@pytest.mark.parametrize("enter", [submit, in_group])
+def test_a_number_that_was_taken_meanwhile_is_no_place_in_line(
+    store: Store, monkeypatch: pytest.MonkeyPatch, enter: Callable[[Store, Any], int]
+) -> None:
+    enter(store, "g")
+    taken = enter(store, "g")
+    next_numbers = hot.next_numbers
+
+    def numbers_of_before(*_: Any) -> tuple[int, int]:
+        monkeypatch.setattr(hot, "next_numbers", next_numbers)
+        return taken, taken
+
+    monkeypatch.setattr(hot, "next_numbers", numbers_of_before)
+    assert of(store, 1, taken, enter(store, "g")) == ["queued", "cancelled", "blocked"]
+
+
+def test_who_left_while_the_line_was_read_is_not_sent_away(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = submit(store, "g"), submit(store, "g")
+    load_run = hot.load_run
+
+    def load_late(*arguments: Any) -> StoredRun:
+        monkeypatch.setattr(hot, "load_run", load_run)
+        queue.cancel(store, second, 2.0)
+        return load_run(*arguments)
+
+    monkeypatch.setattr(hot, "load_run", load_late)
+    assert of(store, first, second, submit(store, "g")) == ["queued", "cancelled", "blocked"]
+    assert load(store, second).reason == ""
+
+
 # -- jobs --
 
 
