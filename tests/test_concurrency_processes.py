@@ -124,6 +124,10 @@ class Driver:
         assert self.process.stdout
         return self.process.stdout.readline()
 
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
     def go(self) -> None:
         assert self.process.stdin
         self.process.stdin.write("go\n")
@@ -213,16 +217,16 @@ def kill_at_random(store: Store, seconds: float) -> None:
     """Kills one of three processes at any point and starts another, again and again."""
     until = time.monotonic() + seconds
     drivers = [let_loose(store) for _ in range(3)]
-    while time.monotonic() < until:
-        threading.Event().wait(random.uniform(0.0, 0.4))
-        assert [driver.process.poll() for driver in drivers] == [None] * 3
-        killed = drivers.pop(random.randrange(3))
-        drivers.append(let_loose(store))
-        killed.process.kill()
-        killed.process.communicate()
-    for driver in drivers:
-        driver.process.kill()
-        driver.process.communicate()
+    try:
+        while time.monotonic() < until:
+            threading.Event().wait(random.uniform(0.0, 0.4))
+            assert [driver.process.poll() for driver in drivers] == [None] * 3
+            random.shuffle(drivers)
+            drivers.append(let_loose(store))
+            drivers.pop(0).kill()
+    finally:
+        for driver in drivers:
+            driver.kill()
     check_after_kills(store)
 
 
