@@ -31,6 +31,15 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Concurrency:
+    """`concurrency`: the group of which only one run or job goes on at a time."""
+
+    group: Templated
+    cancel_in_progress: Templated = False
+    queue: str = "single"
+
+
+@dataclass(frozen=True, slots=True)
 class Input:
     """An input of `on.workflow_dispatch` (or `on.workflow_call`)."""
 
@@ -100,6 +109,7 @@ class Job:
     continue_on_error: Templated = False
     timeout_minutes: Templated = None
     container: Templated = None
+    concurrency: Concurrency | None = None
     retry: Retry | None = None
     #: Keys that are valid in the language but that this version cannot run yet, with their paths.
     unsupported: tuple[Path, ...] = ()
@@ -118,5 +128,6 @@ class Pipeline:
     inputs: tuple[Input, ...] = ()
     env: Templated = field(default_factory=dict)
     defaults: Defaults = Defaults()
+    concurrency: Concurrency | None = None
     retry: Retry | None = None
     unsupported: tuple[Path, ...] = ()

@@ -300,7 +300,7 @@ class _Walk:
                 runs = self._holds(self._condition(placeholder), placeholder)
             legs = self._legs(placeholder) if runs else ()
         except InvalidInputError as error:
-            self._fail[placeholder.key] = _explained(error)
+            self._fail[placeholder.key] = explained(error)
             return
         if runs:
             self._expand[placeholder.key] = legs
@@ -611,5 +611,6 @@ def _naming(key: str) -> Iterator[None]:
         raise InvalidInputError(f"{key}: {error.message}", hint=error.hint) from error
 
 
-def _explained(error: InvalidInputError) -> str:
+def explained(error: InvalidInputError) -> str:
+    """An error as the reason of a job that it ends."""
     return f"{error.message} ({error.hint})" if error.hint else error.message

@@ -6,6 +6,7 @@ from typing import Any
 
 from runner.expressions import to_string
 from runner.model import (
+    Concurrency,
     Defaults,
     Input,
     Job,
@@ -22,10 +23,9 @@ from runner.source import Document
 
 _Data = Mapping[str, Any]
 
-_UNSUPPORTED_IN_PIPELINE = ("concurrency", "priority", "queue", "timeouts")
+_UNSUPPORTED_IN_PIPELINE = ("priority", "queue", "timeouts")
 _UNSUPPORTED_IN_JOB = (
     "cancel-timeout-minutes",
-    "concurrency",
     "environment",
     "services",
     "snapshot",
@@ -49,6 +49,7 @@ def build(document: Document) -> Pipeline:
         inputs=tuple(_inputs(on)),
         env=_texts(data.get("env")),
         defaults=_defaults(data.get("defaults")),
+        concurrency=_concurrency(data.get("concurrency")),
         retry=_retry(data.get("retry")),
         unsupported=tuple((key,) for key in _UNSUPPORTED_IN_PIPELINE if key in data),
     )
@@ -95,6 +96,7 @@ def _job(job_id: str, data: _Data) -> Job:
         continue_on_error=data.get("continue-on-error", False),
         timeout_minutes=data.get("timeout-minutes"),
         container=data.get("container"),
+        concurrency=_concurrency(data.get("concurrency")),
         retry=_retry(data.get("retry")),
         unsupported=tuple(_unsupported_in_job(data, path)),
     )
@@ -155,6 +157,18 @@ def _strategy(data: _Data | str | None, job_path: Path) -> Strategy | str | None
 def _defaults(data: _Data | None) -> Defaults:
     run = (data or {}).get("run", {})
     return Defaults(_text(run.get("shell")), _text(run.get("working-directory")))
+
+
+def _concurrency(data: Any) -> Concurrency | None:
+    if data is None:
+        return None
+    if not isinstance(data, dict):
+        return Concurrency(to_string(data))
+    return Concurrency(
+        group=to_string(data.get("group")),
+        cancel_in_progress=data.get("cancel-in-progress", False),
+        queue=data.get("queue", "single"),
+    )
 
 
 def _retry(data: Any) -> Retry | None:
