@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from runner.errors import PipeError
+from runner.errors import InvalidInputError
 from runner.storage.blobs import BlobStore, write_file
 from runner.storage.records import read_record, records, write_record
 from runner.storage.tar_read import Piece
@@ -16,7 +16,7 @@ from runner.storage.untrusted import Tally
 DAY = 24 * 3600.0
 
 
-class NameTakenError(PipeError):
+class NameTakenError(InvalidInputError):
     """The run has an artifact of that name already."""
 
     def __init__(self, name: str) -> None:

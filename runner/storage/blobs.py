@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from runner.errors import EnvironmentMissingError, PipeError
+from runner.errors import EnvironmentMissingError
 from runner.storage.tar_read import Piece
 
 BLOCK = 1 << 20
@@ -26,7 +26,7 @@ RESERVE = 64 << 20
 SWEEP_INTERVAL = 3600.0
 
 
-class CorruptBlobError(PipeError):
+class CorruptBlobError(EnvironmentMissingError):
     """The bytes on the disk are not those that were stored."""
 
 
@@ -114,15 +114,6 @@ class BlobStore:
                     f"the stored file {digest[:12]} is damaged: its bytes have changed on the disk",
                     hint=f"remove {self.path(digest)} and store it again",
                 )
-
-    def is_sound(self, digest: str) -> bool:
-        """Whether the bytes are there and as they were; reads them all."""
-        try:
-            for _ in self.read(digest):
-                pass
-        except CorruptBlobError:
-            return False
-        return True
 
     def is_sweep_due(self, now: float) -> bool:
         """Whether the last one was long ago, or something was evicted since."""

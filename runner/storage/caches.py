@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from runner.errors import PipeError
+from runner.errors import EnvironmentMissingError
 from runner.storage.artifacts import DAY
 from runner.storage.blobs import BlobStore
 from runner.storage.records import records, write_record
@@ -21,7 +21,7 @@ MOST_BYTES = 10 << 30
 UNUSED_DAYS = 7
 
 
-class CacheTooLargeError(PipeError):
+class CacheTooLargeError(EnvironmentMissingError):
     """The project may not keep as much."""
 
 
@@ -116,11 +116,15 @@ class CacheStore:
                 self._evict(scope.project)
         return cache
 
+    def check(self, cache: Cache) -> None:
+        """Raises CorruptBlobError when it is not what was saved; reads all of it."""
+        for part in cache.parts:
+            for _ in self.read(part):
+                pass
+
     def read(self, part: Part) -> Iterator[bytes]:
-        """An archive. Raises CorruptBlobError when it is not what was saved, before any of it."""
-        if not self._blobs.is_sound(part.digest):
-            yield from self._blobs.read(part.digest)  # which says why
-        yield from self._blobs.read(part.digest)
+        """An archive. Raises CorruptBlobError, at the end, when it is not what was saved."""
+        return self._blobs.read(part.digest)
 
     def forget(self, cache: Cache) -> None:
         """Remove one that cannot be read, so that its key can be saved anew."""
