@@ -4,7 +4,7 @@ import contextlib
 import os
 import selectors
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from runner.engines.box import (
@@ -21,9 +21,11 @@ from runner.engines.box import (
 from runner.engines.control import HostControl, HostFolder, explained, read_back
 from runner.engines.ending import Ending
 from runner.engines.host.running import NotStartedError, Running
-from runner.engines.host.tar import tar_stream
+from runner.engines.host.trees import HostTrees
 from runner.engines.pipes import Pipes
 from runner.engines.processes import BOX, STEP, end_marked
+from runner.engines.tar import tar_stream
+from runner.engines.trees import pack, unpack
 from runner.events import Result
 
 #: Seconds between looks at a process whose output is held open by others.
@@ -38,12 +40,14 @@ class HostBox:
         facts: BoxFacts,
         label: str,
         control: HostControl,
+        trees: HostTrees,
         let_go: Callable[[Result], None],
     ) -> None:
         """`label` is the mark of its processes; `let_go` is called last, when none of them is left."""
         self.facts = facts
         self._label = label
         self._control = control
+        self._trees = trees
         self._let_go = let_go
         self._folders: dict[str, HostFolder] = {}
         self._selector = selectors.DefaultSelector()
@@ -111,11 +115,53 @@ class HostBox:
             hint="remove the step's `image`, or `runs-on: self-hosted` from its job",
         )
 
+    def run_image(
+        self,
+        image: Image,  # noqa: ARG002 - the contract's shape
+        process: Process,  # noqa: ARG002 - the contract's shape
+        write: Write,  # noqa: ARG002 - the contract's shape
+        stop: Stop,  # noqa: ARG002 - the contract's shape
+        *,
+        entrypoint: str = "",  # noqa: ARG002 - the contract's shape
+        progress: Progress,  # noqa: ARG002 - the contract's shape
+        end: End | None = None,  # noqa: ARG002 - the contract's shape
+    ) -> Finished:
+        """Raises EngineError: there are no images here."""
+        raise _needs_container("an action that runs in an image")
+
+    def build_image(
+        self,
+        context: Path | str,  # noqa: ARG002 - the contract's shape
+        dockerfile: str,  # noqa: ARG002 - the contract's shape
+        write: Write,  # noqa: ARG002 - the contract's shape
+        *,
+        build_args: Mapping[str, str] | None = None,  # noqa: ARG002 - the contract's shape
+        target: str = "",  # noqa: ARG002 - the contract's shape
+    ) -> Image:
+        """Raises EngineError: there are no images here."""
+        raise _needs_container("an action that builds its image")
+
+    def bring(self, name: str, folder: Path) -> str:
+        with explained():
+            return self._trees.bring(name, folder)
+
+    def path_of(self, name: str) -> str:
+        return self._trees.path_of(name)
+
     def read_tree(self, path: str) -> Iterator[bytes]:
         place = Path("/", path)
         if not os.path.lexists(place):
             raise FileNotFoundError(path)
         return tar_stream(place)
+
+    def write_tree(self, path: str, blocks: Iterable[bytes]) -> None:
+        with explained(), contextlib.closing(self._control.folder()) as folder:
+            unpack(self, folder, path, blocks)
+
+    def pack(self, cwd: str, paths: Sequence[str]) -> Iterator[bytes]:
+        with explained():
+            folder = self._control.folder()
+        return pack(self, folder, cwd, paths, "listing")
 
     def shell(self, process: Process) -> int:
         folder = self._folders.pop(process.folder)
@@ -138,3 +184,11 @@ class HostBox:
                 closing.callback(folder.close)
             closing.callback(self._selector.close)
             closing.callback(self._pipes.close)
+
+
+def _needs_container(what: str) -> EngineError:
+    return EngineError(
+        "host",
+        f"{what} needs a container",
+        hint="remove the step, or `runs-on: self-hosted` from its job",
+    )
