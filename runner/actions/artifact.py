@@ -45,8 +45,8 @@ def upload(call: NativeCall) -> None:
     _check_paths(found)
     artifact = _store(call, found, name, wanted)
     call.log(
-        f"artifact `{artifact.name}`: {artifact.files} files, {artifact.size} bytes, "
-        f"sha256:{artifact.digest}; `pipe artifacts {artifact.run}` lists it"
+        f"artifact `{artifact.name}` is stored: {_content(artifact)}, sha256:{artifact.digest}; "
+        f"`pipe artifacts {artifact.run}` lists it"
     )
     call.set_output("artifact-id", str(artifact.id))
     call.set_output("artifact-url", call.storage.blobs.path(artifact.digest).as_uri())
@@ -81,7 +81,7 @@ def _check_name(name: str) -> str:
     if wrong:
         raise InvalidInputError(
             f"`{name!a}` cannot be the name of an artifact: it holds `{wrong[0]!a}`",
-            hint="these cannot be in it: \" : < > | * ? \\ / and ends of lines",
+            hint='these cannot be in it: " : < > | * ? \\ / and ends of lines',
         )
     if name in ("", ".", ".."):
         raise InvalidInputError(f"`{name}` cannot be the name of an artifact")
@@ -125,9 +125,11 @@ def _store(call: NativeCall, found: Found, name: str, wanted: _Wanted) -> Artifa
     rules = Rules(frozenset(names).__contains__, plain=True, most_bytes=call.storage.blobs.room())
     packed = watched(call, call.box.pack(found.root, names, follow=True))
     pieces = counted(packed, rules, tally, len(names))
-    return store.store(
-        origin, name, pieces, tally, days=wanted.days, overwrite=wanted.overwrite
-    )
+    return store.store(origin, name, pieces, tally, days=wanted.days, overwrite=wanted.overwrite)
+
+
+def _content(artifact: Artifact) -> str:
+    return f"{artifact.files} file{'s' * (artifact.files != 1)}, {artifact.size:,} bytes"
 
 
 # -- download
@@ -153,7 +155,7 @@ def _unpack(call: NativeCall, artifact: Artifact, folder: str) -> None:
     call.box.write_tree(folder, blocks)
     for _ in blocks:
         pass  # a tar need not read what follows the end; only there damage is noticed
-    call.log(f"artifact `{artifact.name}` ({artifact.files} files, {artifact.size} bytes): {folder}")
+    call.log(f"artifact `{artifact.name}` ({_content(artifact)}) is in {folder}")
 
 
 def _check_repository(call: NativeCall) -> None:
@@ -171,9 +173,7 @@ def _chosen(call: NativeCall) -> list[Artifact]:
     if name and ids:
         raise InvalidInputError("give `name` or `artifact-ids`, not both")
     run = integer(call, "run-id", 1, 2**63 - 1) or call.run_number
-    there = [
-        each for each in call.storage.artifacts.of_run(run) if each.project == call.project
-    ]
+    there = [each for each in call.storage.artifacts.of_run(run) if each.project == call.project]
     if name:
         return [_named(name, there, run)]
     if ids:

@@ -65,7 +65,7 @@ def _unpacked(call: NativeCall, cache: Cache) -> bool:
         call.storage.caches.forget(cache)
         call.warning(f"the cache `{cache.key}` cannot be used: {error.message}")
         return False
-    call.log(f"the cache `{cache.key}` ({cache.size} bytes) is restored")
+    call.log(f"the cache `{cache.key}` ({cache.size:,} bytes) is restored")
     return True
 
 
@@ -115,7 +115,7 @@ def _save(call: NativeCall, key: str) -> None:
     if cache is None:
         call.log(f"another job saved the cache `{key}` first")
     else:
-        call.log(f"the cache `{key}` is saved ({cache.size} bytes)")
+        call.log(f"the cache `{key}` is saved ({cache.size:,} bytes)")
     call.storage.tidy()  # others may have been evicted
 
 
@@ -219,6 +219,4 @@ CACHE = NativeAction(
 RESTORE = NativeAction(
     name="actions/cache/restore", inputs={**_RESTORE}, outputs=_FOUND, main=restore
 )
-SAVE = NativeAction(
-    name="actions/cache/save", inputs={**_PATHS, **_CHUNKS}, outputs=(), main=save
-)
+SAVE = NativeAction(name="actions/cache/save", inputs={**_PATHS, **_CHUNKS}, outputs=(), main=save)

@@ -11,6 +11,7 @@ from runner.events import Result
 from runner.model import Job, Path, Pipeline
 from runner.plan import PlannedJob
 from runner.plugin import PluginStep
+from runner.storage import Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class JobTask:
     workspace: Workspace
     policy: Policy
     locate: Callable[[Path], Position]
+    storage: Storage
     steps: Mapping[str, PluginStep] = field(default_factory=dict)
 
     def where(self) -> dict[str, Any]:

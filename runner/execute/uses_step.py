@@ -1,9 +1,10 @@
-"""A `uses:` step: the checkout of this repository, or a step that a plugin brings."""
+"""A `uses:` step: an action that comes with the runner, or a step that a plugin brings."""
 
-from runner.actions.checkout import checkout, is_checkout
+from runner.actions.table import native_action
 from runner.errors import PipeError
 from runner.events import Result
 from runner.execute.around import StepEnd, Surroundings
+from runner.execute.native_step import native_call, run_native
 from runner.execute.reporting import Reporter
 from runner.execute.run_step import stop_for
 from runner.execute.scope import Scope
@@ -14,9 +15,9 @@ from runner.plugin import PluginStep, StepFailedError
 
 def use(around: Surroundings, step: Step, scope: Scope, reporter: Reporter) -> StepEnd:
     """Do once what the step uses. Raises InvalidInputError for inputs that cannot be met."""
-    if is_checkout(step.uses or ""):
-        around.say(reporter.number, checkout(scope.value(step.with_), scope.contexts["github"]))
-        return StepEnd("success", "success")
+    action = native_action(step.uses or "")
+    if action is not None:
+        return run_native(action.main, native_call(action, around, step, scope, reporter), around)
     stop = stop_for(around, step, scope)
     call = BoxStepCall(
         box=around.box,

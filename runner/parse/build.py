@@ -23,7 +23,16 @@ from runner.source import Document
 _Data = Mapping[str, Any]
 
 #: The actions that run here; the names that `actions` of `parse` replaces.
-ACTIONS = frozenset({"actions/checkout"})
+ACTIONS = frozenset(
+    {
+        "actions/cache",
+        "actions/cache/restore",
+        "actions/cache/save",
+        "actions/checkout",
+        "actions/download-artifact",
+        "actions/upload-artifact",
+    }
+)
 
 _UNSUPPORTED_IN_PIPELINE = ("concurrency", "priority", "queue", "timeouts")
 _UNSUPPORTED_IN_JOB = (
