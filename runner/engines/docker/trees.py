@@ -80,7 +80,7 @@ class Trees:
             self._put(box, path, blocks)
             return
         with explained(), contextlib.closing(self._control.folder()) as folder:
-            unpack(box, folder, path, blocks)
+            unpack(box, folder, path, blocks, self._tar(box))
 
     def _put(self, box: RunsProcesses, path: str, blocks: Iterable[bytes]) -> None:
         what = f"the files could not be written to `{path}`"

@@ -156,7 +156,7 @@ class HostBox:
 
     def write_tree(self, path: str, blocks: Iterable[bytes]) -> None:
         with explained(), contextlib.closing(self._control.folder()) as folder:
-            unpack(self, folder, path, blocks)
+            unpack(self, folder, path, blocks, "listing")
 
     def pack(self, cwd: str, paths: Sequence[str], *, follow: bool = False) -> Iterator[bytes]:
         with explained():
