@@ -11,7 +11,7 @@ from functools import lru_cache
 from runner.errors import PipeError
 from runner.events import Event, JobFinished, JobQueued, Result, RunFinished
 from runner.model import Pipeline
-from runner.parse.build import ACTIONS, build
+from runner.parse.build import build
 from runner.plan import Decision, JobState, Plan, PlannedJob, expanded, ready
 from runner.source import load
 from runner.store import Store, hot
@@ -176,7 +176,7 @@ def load_pipeline(file: str, text: str) -> Pipeline:
     It has to have passed `parse` once, as all that is planned has: it is not checked again, which
     takes longer than all else that is done with it here.
     """
-    return build(load(text, file), ACTIONS)
+    return build(load(text, file))
 
 
 class _Change:

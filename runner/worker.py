@@ -5,9 +5,11 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from runner import queue
+from runner.actions.fetch import ActionStore
 from runner.engines.box import Engine, Workspace
 from runner.errors import EnvironmentMissingError
 from runner.events import Emit, Event, JobFinished, JobQueued, Note, RunFinished, RunStarted
@@ -50,6 +52,7 @@ class Means:
     policy: Policy
     secrets: Mapping[str, str] = field(default_factory=dict)
     steps: Mapping[str, PluginStep] = field(default_factory=dict)
+    actions: ActionStore = field(default_factory=lambda: ActionStore(Path()))
 
 
 @dataclass(slots=True)
@@ -229,6 +232,7 @@ class Worker:
             locate=document.locate,
             storage=self._storage,
             steps=means.steps,
+            actions=means.actions,
         )
 
     # -- events

@@ -330,29 +330,6 @@ def test_unsupported_keys_are_listed() -> None:
     assert everything.jobs["call"].unsupported == (("jobs", "call", "uses"),)
 
 
-@pytest.mark.parametrize(
-    ("text", "supported"),
-    [
-        ("uses: actions/checkout@v4", True),
-        ("uses: ACTIONS/Checkout@v4", True),
-        ("uses: actions/checkout", True),
-        ("uses: template", True),
-        ("uses: actions/setup-node@v4", False),
-        ("uses: ./local", False),
-        ("uses: docker://alpine", False),
-        ("run: x, background: false", True),
-    ],
-)
-def test_which_steps_can_run(text: str, supported: bool) -> None:
-    written = pipeline(f"jobs: {{a: {{runs-on: x, steps: [{{{text}}}]}}}}").jobs["a"]
-    assert written.unsupported == (() if supported else (("jobs", "a", "steps", 0, "uses"),))
-
-
-def test_the_caller_says_which_actions_run() -> None:
-    document = load("jobs: {a: {runs-on: x, steps: [{uses: actions/cache@v4}]}}", "p.yaml")
-    assert parse(document, actions={"actions/cache"}).jobs["a"].unsupported == ()
-
-
 # -- checking against any schema --
 
 PLUGIN = {

@@ -156,6 +156,9 @@ class MemoryBox:
     def bring(self, name: str, folder: Path) -> str:
         return self.path_of(name)
 
+    def bring_program(self, image: Image, program: str, progress: Progress) -> str:
+        raise EngineError("memory", "there are no programs in memory")
+
     def path_of(self, name: str) -> str:
         return f"/github/{name}"
 

@@ -17,8 +17,3 @@ _ACTIONS = (
 NATIVE_ACTIONS: Mapping[str, NativeAction] = MappingProxyType(
     {action.name: action for action in _ACTIONS}
 )
-
-
-def native_action(uses: str) -> NativeAction | None:
-    """The one that a `uses:` names; None for any other."""
-    return NATIVE_ACTIONS.get(uses.partition("@")[0].lower())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from runner import queue
+from runner.cli.action_sources import action_store
 from runner.cli.loading import Loaded
 from runner.cli.preparing import Preparation, jobs_to_run
 from runner.cli.typed import Options, command_to_run_again, words
@@ -122,7 +123,14 @@ class ForegroundRun:
     def _work(self, store: Store, engines: Mapping[str, Engine], snapshot: Snapshot | None) -> int:
         prepared, plugins = self._prepared, self._loaded.plugins
         workspace = self._workspace(snapshot)
-        means = Means(engines, workspace, self._policy, prepared.secrets, plugins.steps)
+        means = Means(
+            engines,
+            workspace,
+            self._policy,
+            prepared.secrets,
+            plugins.steps,
+            action_store(self._loaded.project, self._options, self._home),
+        )
         storage = Storage(self._home)
         with self._view(storage) as view:
             submission = self._submission(snapshot)

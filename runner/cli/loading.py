@@ -52,11 +52,11 @@ def _checked(
     document: Document, plugins: "Plugins", home: Path
 ) -> tuple[Pipeline, tuple[Problem, ...]]:
     """A text that passed before is not checked again: that would load the schema's checker."""
-    from runner.parse.build import ACTIONS, build
+    from runner.parse.build import build
 
     mark = home / "cache" / "checked" / _fingerprint(document, plugins)
     if mark.exists():
-        return build(document, ACTIONS), ()
+        return build(document), ()
     pipeline, warnings = _check(document, plugins)
     if not warnings:
         mark.parent.mkdir(parents=True, exist_ok=True)

@@ -54,6 +54,15 @@ def _pairs(
 @click.option("--matrix", multiple=True, metavar="KEY:VALUE", help="Only legs with this value.")
 @click.option("--event", metavar="NAME", help="The event that the run is for.")
 @click.option("--event-file", metavar="FILE", help="The event's payload, as JSON.")
+@click.option(
+    "--action-source",
+    "action_sources",
+    multiple=True,
+    callback=_pairs,
+    metavar="OWNER/NAME=FOLDER",
+    help="A folder that stands for a repository of actions.",
+)
+@click.option("--offline", is_flag=True, help="Fetch no actions: use those that are here.")
 @click.option("--bind", is_flag=True, help="Work in the checkout itself instead of a copy of it.")
 @click.option("--host", is_flag=True, help="Allow `runs-on: self-hosted`: steps on this machine.")
 @click.option("--keep", type=click.Choice(["on-failure"]), help="Leave a failed job's container.")

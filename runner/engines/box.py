@@ -258,6 +258,13 @@ class Box(Protocol):
         """
         ...
 
+    def bring_program(self, image: Image, program: str, progress: Progress) -> str:
+        """The path, inside, of a copy of a program at that path of an image.
+
+        Raises EngineError when the image cannot be had or has no such file.
+        """
+        ...
+
     def path_of(self, name: str) -> str:
         """Where the folder mounted or brought under that name is, or would be, inside."""
         ...

@@ -1,7 +1,7 @@
 """A step that uses an action of ours: what it can do, carried out in the job's box."""
 
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.actions.inputs import complete, unknown
@@ -9,59 +9,65 @@ from runner.actions.native import ActionStoppedError, NativeAction, NativeCall
 from runner.engines.box import Box, EngineError
 from runner.errors import PipeError
 from runner.events import Level, Result
-from runner.execute.around import StepEnd, Surroundings
-from runner.execute.reporting import Reporter
-from runner.execute.run_step import stop_for
-from runner.execute.scope import Scope
+from runner.execute.around import StepEnd
+from runner.execute.post import Post
 from runner.execute.stopping import StepStop
-from runner.execute.task import JobTask
-from runner.model import Step
+from runner.execute.trying import Try
 from runner.storage import Storage
 
 
 @dataclass(frozen=True, slots=True)
 class BoxNativeCall:
-    """A call of an action in a box. `write` takes a line of the step's log."""
+    """A call of an action in a box."""
 
     inputs: Mapping[str, str]
-    env: Mapping[str, str]
-    github: Mapping[str, Any]
-    box: Box
-    task: JobTask
+    state: MutableMapping[str, str]
     stop: StepStop
-    reporter: Reporter
-    write: Callable[[str], None]
-    state: MutableMapping[str, str] = field(default_factory=dict)
+    trying: Try
 
     @property
     def workspace(self) -> str:
         return self.box.facts.workspace
 
     @property
+    def env(self) -> Mapping[str, str]:
+        env: Mapping[str, str] = self.trying.scope.contexts["env"]
+        return env
+
+    @property
+    def github(self) -> Mapping[str, Any]:
+        github: Mapping[str, Any] = self.trying.scope.contexts["github"]
+        return github
+
+    @property
     def project(self) -> str:
-        return self.task.project
+        return self.trying.around.task.project
 
     @property
     def run_number(self) -> int:
-        return self.task.run
+        return self.trying.around.task.run
 
     @property
     def job(self) -> str:
-        return self.task.planned.key
+        return self.trying.around.task.planned.key
 
     @property
     def attempt(self) -> int:
-        return self.task.attempt
+        return self.trying.around.task.attempt
+
+    @property
+    def box(self) -> Box:
+        return self.trying.around.box
 
     @property
     def storage(self) -> Storage:
-        return self.task.storage
+        return self.trying.around.task.storage
 
     def log(self, text: str) -> None:
-        self.write(text)
+        self.trying.say(text)
 
     def set_output(self, name: str, value: str) -> None:
-        self.reporter.outputs[name] = value
+        self.trying.reporter.outputs[name] = value
 
     def warning(self, message: str) -> None:
         self._annotate("warning", message)
@@ -70,48 +76,47 @@ class BoxNativeCall:
         self._annotate("error", message)
 
     def _annotate(self, level: Level, message: str) -> None:
-        self.write(f"##[{level}]{message}")
-        self.reporter.annotate(level, message)
+        self.trying.say(f"##[{level}]{message}")
+        self.trying.reporter.annotate(level, message)
 
 
-def native_call(
-    action: NativeAction, around: Surroundings, step: Step, scope: Scope, reporter: Reporter
-) -> BoxNativeCall:
-    """What the step asks of the action. Raises InvalidInputError for inputs that cannot be met."""
-    given = scope.value(step.with_)
-    call = BoxNativeCall(
-        inputs=complete(action, given),
-        env=scope.contexts["env"],
-        github=scope.contexts["github"],
-        box=around.box,
-        task=around.task,
-        stop=stop_for(around, step, scope),
-        reporter=reporter,
-        write=lambda line: around.say(reporter.number, line),
-        state=reporter.states,
-    )
-    for sentence in unknown(action, given):
-        call.warning(sentence)
-    return call
+def run_native(trying: Try, action: NativeAction) -> StepEnd:
+    """Do what the action is for; its post part follows at the end of the job."""
+    for sentence in unknown(action, trying.step.with_):
+        trying.reporter.annotate("warning", sentence)
+    if action.post is not None:
+        name = f"Post {trying.step.name or f'Run {trying.step.uses}'}"
+        step = replace(trying.step, name=name, condition=action.post_if, named=False, retry=None)
+        trying.around.add_post(Post(step, trying.frame, RunPart(action, action.post)))
+    return RunPart(action, action.main)(trying)
 
 
-def run_native(
-    part: Callable[[NativeCall], None], call: BoxNativeCall, around: Surroundings
-) -> StepEnd:
-    """Do one part of an action, main or post, and say how it ended.
+@dataclass(frozen=True, slots=True)
+class RunPart:
+    """One part of an action, main or post; what one keeps in its state the other gets back."""
 
-    Raises EngineError when the engine could not do its part.
-    """
-    try:
-        part(call)
-    except EngineError:
-        raise
-    except ActionStoppedError as error:
-        around.complain(call.reporter.number, error.message)
-        ended: Result = "failure" if call.stop.timed_out == "step" else "cancelled"
-        return StepEnd(ended, ended, reason=error.reason)
-    except PipeError as error:
-        hint = f" ({error.hint})" if error.hint else ""
-        around.complain(call.reporter.number, f"{error.message}{hint}")
-        return StepEnd("failure", "failure")
-    return StepEnd("success", "success")
+    action: NativeAction
+    part: Callable[[NativeCall], None]
+
+    def __call__(self, trying: Try) -> StepEnd:
+        """Raises EngineError, and InvalidInputError for inputs that cannot be met."""
+        state = trying.around.kept.setdefault((*trying.frame.key, trying.step.id), {})
+        inputs = complete(self.action, trying.scope.value(trying.step.with_) or {})
+        call = BoxNativeCall(inputs, state, trying.stop(), trying)
+        try:
+            self.part(call)
+        except ActionStoppedError as error:
+            return _stopped(call, error)
+        except EngineError:
+            raise
+        except PipeError as error:
+            hint = f" ({error.hint})" if error.hint else ""
+            trying.complain(f"{error.message}{hint}")
+            return StepEnd("failure", "failure")
+        return StepEnd("success", "success")
+
+
+def _stopped(call: BoxNativeCall, error: ActionStoppedError) -> StepEnd:
+    call.trying.complain(error.message)
+    ended: Result = "failure" if call.stop.timed_out == "step" else "cancelled"
+    return StepEnd(ended, ended, reason=error.reason)

@@ -5,6 +5,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.engines.box import BoxSpec, Image, Process, Progress, Workspace, Write
@@ -16,6 +17,7 @@ from runner.engines.docker.locality import Locality
 from runner.engines.docker.mounting import upload
 from runner.engines.docker.once import ImageRun
 from runner.engines.docker.plan import Plan, environment, labels
+from runner.engines.docker.programs import taken_program
 from runner.engines.docker.removal import Reaper
 from runner.events import Result
 
@@ -115,6 +117,12 @@ class Beside:
         marks = {"pipe.project": self._plan.spec.project}
         with _explained():
             return build_image(self._api, context, dockerfile, write, build_args, target, marks)
+
+    def program(self, image: Image, program: str, progress: Progress) -> Path:
+        """As `taken_program`, of an image that is got first."""
+        facts = self._images.get(image, progress)
+        with self._lock, _explained():
+            return taken_program(self._api, facts, program, self._plan.folder.path.parent.parent)
 
     def close(self, result: Result) -> None:
         with contextlib.ExitStack() as closing:

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
 from runner.engines.box import (
@@ -49,6 +49,8 @@ class BesideBox(Protocol):
         build_args: Mapping[str, str],
         target: str,
     ) -> Image: ...
+
+    def program(self, image: Image, program: str, progress: Progress) -> Path: ...
 
     def close(self, result: Result) -> None: ...
 
@@ -145,6 +147,10 @@ class DockerBox:
 
     def bring(self, name: str, folder: Path) -> str:
         return self._trees.bring(name, folder)
+
+    def bring_program(self, image: Image, program: str, progress: Progress) -> str:
+        folder = self._beside.program(image, program, progress)
+        return f"{self.bring(f'programs/{folder.name}', folder)}/{PurePosixPath(program).name}"
 
     def path_of(self, name: str) -> str:
         return path_of(name)

@@ -26,6 +26,7 @@ from runner.engines.pipes import Pipes
 from runner.engines.processes import BOX, STEP, end_marked
 from runner.engines.tar import tar_stream
 from runner.engines.trees import pack, unpack
+from runner.engines.turns import Turns
 from runner.events import Result
 
 #: Seconds between looks at a process whose output is held open by others.
@@ -33,7 +34,7 @@ TICK = 0.02
 
 
 class HostBox:
-    """Processes run one at a time; those in the background live on until it closes."""
+    """Threads may share it; processes in the background live on until it closes."""
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class HostBox:
         self._folders: dict[str, HostFolder] = {}
         self._selector = selectors.DefaultSelector()
         self._pipes = Pipes(self._selector)
+        self._turns = Turns()
 
     def new_folder(self) -> str:
         with explained():
@@ -87,7 +89,8 @@ class HostBox:
         self._follow(running, reading, ending)
         if ending.reason:
             end_marked(STEP, process.id)
-        self._pipes.drain(reading)
+        with self._turns.alone():
+            self._pipes.drain(reading)
         code = running.exit_code()
         return 137 if code is None else code, ending.reason
 
@@ -95,10 +98,13 @@ class HostBox:
         while running.exit_code() is None and not ending.hopeless():
             if output not in self._pipes:
                 running.wait(TICK)
-            for key, _ in self._selector.select(TICK if output in self._pipes else 0):
-                self._pipes.pump(key.fd)
+            self._turns.wait(self._listen, TICK)
             for signal in ending.due():
                 running.signal(signal)
+
+    def _listen(self) -> None:
+        for key, _ in self._selector.select(TICK if self._selector.get_map() else 0):
+            self._pipes.pump(key.fd)
 
     def _environment(self, process: Process) -> dict[str, str]:
         return {**self.facts.env, **process.env, STEP: process.id, BOX: self._label}
@@ -144,6 +150,16 @@ class HostBox:
     def bring(self, name: str, folder: Path) -> str:
         with explained():
             return self._trees.bring(name, folder)
+
+    def bring_program(
+        self,
+        image: Image,  # noqa: ARG002 - the contract's shape
+        program: str,
+        progress: Progress,  # noqa: ARG002 - the contract's shape
+    ) -> str:
+        """Raises EngineError: there are no images here."""
+        name = Path(program).name
+        raise EngineError("host", f"`{name}` is not on this machine", hint=f"install `{name}`")
 
     def path_of(self, name: str) -> str:
         return self._trees.path_of(name)
