@@ -31,6 +31,7 @@ _REFUSED = {
     b"6": "a named pipe",
     b"S": "a sparse file",
 }
+_OCTAL = b"01234567"
 _DESCRIPTIONS = (b"x", b"g", b"L", b"K")
 
 
@@ -59,6 +60,7 @@ def members(blocks: Iterable[bytes]) -> Iterator[tuple[Member, Iterator[Piece]]]
     stream = _Stream(blocks)
     described: dict[str, str] = {}
     while header := stream.record():
+        _check_sum(header)
         kind = header[156:157]
         if kind in _DESCRIPTIONS:
             described |= _description(kind, stream.take_padded(_size(header, _MOST_DESCRIPTION)))
@@ -136,7 +138,6 @@ class _Stream:
 
 
 def _member(header: bytes, kind: bytes, described: dict[str, str]) -> Member:
-    _check_sum(header)
     name = described.get("path") or _name(header)
     if kind not in _KINDS or any(key.startswith("GNU.sparse.") for key in described):
         raise BadArchiveError(f"{shown(name)} is {_refused(kind)}, which cannot be kept")
@@ -158,8 +159,10 @@ def _refused(kind: bytes) -> str:
 
 
 def _check_sum(header: bytes) -> None:
+    stated = header[148:156].strip(b"\0 ")
     # Its own eight bytes count as spaces.
-    if _number(header[148:156]) != sum(header) - sum(header[148:156]) + 8 * 32:
+    found = sum(header) - sum(header[148:156]) + 8 * 32
+    if stated.strip(_OCTAL) or int(stated or b"0", 8) != found:
         raise BadArchiveError("this is no tar archive: the check sum of a header is wrong")
 
 
@@ -218,7 +221,7 @@ def _number(field: bytes) -> int:
     digits = field.strip(b"\0 ")
     if not digits:
         return 0
-    if digits.strip(b"01234567"):
+    if digits.strip(_OCTAL):
         raise BadArchiveError("this is no tar archive: a number in a header is none")
     return int(digits, 8)
 
