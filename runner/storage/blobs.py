@@ -65,7 +65,7 @@ class BlobStore:
     def locked(self) -> Iterator[None]:
         """Alone in this store, across threads and processes."""
         with clear_errors():
-            self._parts.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_private(self._parts)
             lock = _open_locked(self._folder / "lock", fcntl.LOCK_EX)
         try:
             yield
@@ -131,7 +131,7 @@ class BlobStore:
 
         Returns how many bytes that freed.
         """
-        self._swept.touch()
+        self._swept.touch(mode=0o600)
         os.utime(self._swept, (now, now))
         unnamed = [path for path in self._folder.glob("??/*") if path.name not in named]
         abandoned = [path for path in self._parts.glob("*") if _is_abandoned(path)]
@@ -217,10 +217,11 @@ def clear_errors() -> Iterator[None]:
 def write_file(path: Path, data: bytes) -> None:
     """Create or replace a file: all of it or nothing, also after a loss of power."""
     with clear_errors():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(path.parent)
         part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
-            with part.open("xb") as file:
+            part.touch(mode=0o600, exist_ok=False)
+            with part.open("wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -237,6 +238,12 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _make_private(folder: Path) -> None:
+    """A folder and the one it is in; those above exist, or are nobody's secret."""
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _open_locked(path: Path, operation: int) -> int:
