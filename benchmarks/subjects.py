@@ -21,6 +21,7 @@ NAMES = (
     "plan",
     "first-output",
     "workspace",
+    "artifacts",
     "startup",
     "actions",
 )

@@ -249,6 +249,7 @@ class Worker:
             workspace=means.workspace,
             policy=means.policy,
             locate=document.locate,
+            storage=self._storage,
             steps=means.steps,
             actions=means.actions,
         )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
+from runner.actions.table import NATIVE_ACTIONS
 from runner.engines.box import ARCHITECTURES, Box, BoxSpec, Engine, EngineError
 from runner.errors import EXIT_ENVIRONMENT, InvalidInputError, PipeError, told
 from runner.events import (
@@ -35,8 +36,6 @@ from runner.storage import LogWriter
 
 #: GitHub's limit for a job that names none, in seconds.
 TIMEOUT = 360 * 60.0
-#: Actions that need no folder of their own: what they do is built in.
-NATIVES = frozenset({"actions/checkout"})
 SET_UP = 0
 COMPLETE = -1
 
@@ -75,7 +74,7 @@ class _Attempt:
         self._clock = JobClock(request, time.monotonic() + TIMEOUT)
         defaults = (task.job.defaults, task.pipeline.defaults)
         self._state = JobState(Frame(task.locate, defaults=defaults))
-        self._actions = JobActions(task.actions, NATIVES)
+        self._actions = JobActions(task.actions, frozenset(NATIVE_ACTIONS))
 
     def run(self) -> JobEnd:
         try:
