@@ -53,7 +53,7 @@ def run_job(
     """
     masker = Masker(task.secrets.values())
     masked = masking(emit, masker)
-    return _Attempt(task, engines, masked, StepLog(task, writer, masked), masker, request).run()
+    return _Attempt(task, engines, masked, StepLog(task, writer, masked, masker), masker, request).run()
 
 
 class _Attempt:
@@ -245,7 +245,7 @@ class _Attempt:
         )
 
     def _say(self, step: int, line: str) -> None:
-        self._log.write(step, self._masker.mask(line.encode() + b"\n"))
+        self._log.say(step, line)
 
     def _annotate(self, message: str, level: Level = "error") -> None:
         self._emit(Annotation(**self._task.where(), step=SET_UP, level=level, message=message))
