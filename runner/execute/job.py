@@ -53,7 +53,9 @@ def run_job(
     """
     masker = Masker(task.secrets.values())
     masked = masking(emit, masker)
-    return _Attempt(task, engines, masked, StepLog(task, writer, masked, masker), masker, request).run()
+    return _Attempt(
+        task, engines, masked, StepLog(task, writer, masked, masker), masker, request
+    ).run()
 
 
 class _Attempt:
