@@ -100,6 +100,7 @@ class Job:
     continue_on_error: Templated = False
     timeout_minutes: Templated = None
     container: Templated = None
+    services: Templated = None
     retry: Retry | None = None
     #: Keys that are valid in the language but that this version cannot run yet, with their paths.
     unsupported: tuple[Path, ...] = ()

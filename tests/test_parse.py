@@ -312,7 +312,6 @@ def test_unsupported_keys_are_listed() -> None:
         ("cancel-timeout-minutes",),
         ("concurrency",),
         ("environment",),
-        ("services",),
         ("snapshot",),
         ("sources",),
         ("container", "build"),

@@ -27,7 +27,6 @@ _UNSUPPORTED_IN_JOB = (
     "cancel-timeout-minutes",
     "concurrency",
     "environment",
-    "services",
     "snapshot",
     "sources",
     "uses",
@@ -95,6 +94,7 @@ def _job(job_id: str, data: _Data) -> Job:
         continue_on_error=data.get("continue-on-error", False),
         timeout_minutes=data.get("timeout-minutes"),
         container=data.get("container"),
+        services=data.get("services"),
         retry=_retry(data.get("retry")),
         unsupported=tuple(_unsupported_in_job(data, path)),
     )
