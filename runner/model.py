@@ -110,6 +110,7 @@ class Job:
     timeout_minutes: Templated = None
     container: Templated = None
     concurrency: Concurrency | None = None
+    services: Templated = None
     retry: Retry | None = None
     #: Keys that are valid in the language but that this version cannot run yet, with their paths.
     unsupported: tuple[Path, ...] = ()

@@ -330,7 +330,6 @@ def test_unsupported_keys_are_listed() -> None:
     assert build == [
         ("cancel-timeout-minutes",),
         ("environment",),
-        ("services",),
         ("snapshot",),
         ("sources",),
         ("container", "build"),

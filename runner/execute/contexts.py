@@ -50,8 +50,11 @@ def step_contexts(task: JobTask, facts: BoxFacts, state: JobState, frame: Frame)
         "secrets": dict(task.secrets),
         "job": {
             "status": state.status,
-            "container": {"id": facts.id, "network": facts.network},
-            "services": {},
+            "container": {"id": facts.id, "network": facts.network, "ports": dict(facts.ports)},
+            "services": {
+                name: {"id": each.id, "network": each.network, "ports": dict(each.ports)}
+                for name, each in facts.services.items()
+            },
         },
         "runner": runner_context(task, facts),
         "steps": dict(frame.steps),

@@ -8,7 +8,6 @@ from runner.execute.task import JobTask
 from runner.secrets import Masker
 from runner.storage import LogWriter
 
-
 #: How lines begin that mean something to whoever shows them.
 _MARK = re.compile(r"(?:##\[\w+\])?")
 

@@ -27,7 +27,6 @@ _UNSUPPORTED_IN_PIPELINE = ("priority", "queue", "timeouts")
 _UNSUPPORTED_IN_JOB = (
     "cancel-timeout-minutes",
     "environment",
-    "services",
     "snapshot",
     "sources",
     "uses",
@@ -97,6 +96,7 @@ def _job(job_id: str, data: _Data) -> Job:
         timeout_minutes=data.get("timeout-minutes"),
         container=data.get("container"),
         concurrency=_concurrency(data.get("concurrency")),
+        services=data.get("services"),
         retry=_retry(data.get("retry")),
         unsupported=tuple(_unsupported_in_job(data, path)),
     )
