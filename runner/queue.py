@@ -12,7 +12,16 @@ from runner.errors import PipeError
 from runner.events import Event, JobFinished, JobQueued, Result, RunFinished
 from runner.model import Pipeline
 from runner.parse.build import ACTIONS, build
-from runner.plan import Decision, JobState, Plan, PlannedJob, expanded, ready
+from runner.plan import (
+    Decision,
+    JobState,
+    Plan,
+    PlannedJob,
+    callers_of,
+    expanded,
+    ready,
+    unfolded,
+)
 from runner.source import load
 from runner.store import Store, hot
 from runner.store.process import is_alive, is_visible, process_identity
@@ -75,12 +84,15 @@ class Lease:
     deadline: float
     submission: Submission
     planned: PlannedJob
+    #: The calls that the job is in, the outermost first.
+    callers: tuple[PlannedJob, ...]
     states: Mapping[str, JobState]
     events: tuple[Event, ...] = ()
 
 
 #: The jobs that a run takes over from an earlier one, by key: none.
 _NOTHING: Mapping[str, JobOutcome] = {}
+_NO_CALLS: Mapping[str, str] = {}
 
 
 def enqueue(
@@ -169,13 +181,20 @@ def rescue(store: Store, now: float) -> list[Event]:
     return events
 
 
-@lru_cache(maxsize=64)
-def load_pipeline(file: str, text: str) -> Pipeline:
-    """The pipeline in `text`, known to users as `file`.
+def load_pipeline(file: str, text: str, called: Mapping[str, str] = _NO_CALLS) -> Pipeline:
+    """The pipeline in `text`, known to users as `file`, with those that it calls.
 
-    It has to have passed `parse` once, as all that is planned has: it is not checked again, which
-    takes longer than all else that is done with it here.
+    They have to have passed `parse` once, as all that is planned has: they are not checked again,
+    which takes longer than all else that is done with them here.
     """
+    pipeline = _built(file, text)
+    if not called:
+        return pipeline
+    return replace(pipeline, called={name: _built(name, text) for name, text in called.items()})
+
+
+@lru_cache(maxsize=64)
+def _built(file: str, text: str) -> Pipeline:
     return build(load(text, file), ACTIONS)
 
 
@@ -193,7 +212,7 @@ class _Change:
     def settle(self) -> None:
         """Does what follows until nothing does: a job that is skipped may free another."""
         submission = self.run.submission
-        pipeline = load_pipeline(submission.file, submission.text)
+        pipeline = load_pipeline(submission.file, submission.text, submission.called)
         before = None
         while self.run != before and self.run.state != "finished":
             before = self.run
@@ -220,8 +239,11 @@ class _Change:
             finished_at=self._now,
             finished_order=order,
         )
+        # The end of a call is told by those of its jobs, unless it failed by itself.
+        is_told = outcome.reason not in ("", LOST) or not _was_entered(self.run.jobs[key])
         self._put(job)
-        self._tell_end(job, outcome, final=True)
+        if is_told:
+            self._tell_end(job, outcome, final=True)
 
     def retry(self, key: str, outcome: JobOutcome, delay: float) -> None:
         """The attempt is finished, and another follows in `delay` seconds."""
@@ -252,6 +274,8 @@ class _Change:
             self.end(key, JobOutcome("failure", reason=message))
         for key, reason in decision.cancel.items():
             self._stop(self.run.jobs[key], reason)
+        for key, ended in decision.finish.items():
+            self.end(key, JobOutcome(ended.result, ended.outputs, ended.reason))
         self._take_over()
         for key in decision.start:
             if self.run.jobs[key].state == "blocked":
@@ -260,14 +284,17 @@ class _Change:
             self._finish(decision.result, "")
 
     def _expand(self, decision: Decision) -> None:
-        if not decision.expand:
+        changed = decision.expand.keys() | decision.enter.keys()
+        if not changed:
             return
+        planned = {job.key: job for job in self.run.plan.jobs}
         jobs: dict[str, StoredJob] = {}
         for job in self.run.jobs.values():
-            for leg in decision.expand.get(job.key, ()):
-                jobs[leg.key] = blocked(leg, job.position, self.run.submission)
-            if job.key not in decision.expand:
+            if job.key not in changed:
                 jobs[job.key] = job
+                continue
+            for leg in unfolded(planned[job.key], decision):
+                jobs[leg.key] = blocked(leg, job.position, self.run.submission)
         self.run = replace(self.run, plan=expanded(self.run.plan, decision), jobs=jobs)
 
     def _take_over(self) -> None:
@@ -374,7 +401,7 @@ def _new_run(submission: Submission, plan: Plan, numbers: tuple[int, int], now: 
 
 def _lease(run: StoredRun, key: str, deadline: float, events: tuple[Event, ...]) -> Lease:
     job = run.jobs[key]
-    planned = next(planned for planned in run.plan.jobs if planned.key == key)
+    planned = {planned.key: planned for planned in run.plan.jobs}
     return Lease(
         run=run.id,
         key=key,
@@ -383,10 +410,16 @@ def _lease(run: StoredRun, key: str, deadline: float, events: tuple[Event, ...])
         token=job.token,
         deadline=deadline,
         submission=run.submission,
-        planned=planned,
+        planned=planned[key],
+        callers=tuple(planned[caller] for caller in callers_of(key)),
         states=_states(run),
         events=events,
     )
+
+
+def _was_entered(job: StoredJob) -> bool:
+    """Whether the job is a call that goes on: it runs, and no worker has it."""
+    return job.state == "running" and not job.worker
 
 
 def _states(run: StoredRun) -> dict[str, JobState]:

@@ -525,8 +525,8 @@ def test_the_result_of_a_matrix(legs: list[tuple[Result, bool]], result: Result)
         f"a ({i})": JobState(f"a ({i})", "a", "finished", leg, failed_softly=soft)
         for i, (leg, soft) in enumerate(legs)
     }
-    definition = pipeline(a=job(), b=job("A"))
-    assert needs_context(definition, "b", states) == {"a": {"result": result, "outputs": {}}}
+    planned = plan(pipeline(a=job(), b=job("A")), CONTEXTS).jobs
+    assert needs_context(planned[1], states) == {"a": {"result": result, "outputs": {}}}
 
 
 def test_outputs_of_legs_merge_in_the_order_of_finishing() -> None:
@@ -535,10 +535,11 @@ def test_outputs_of_legs_merge_in_the_order_of_finishing() -> None:
     run.finish("a (1)", outputs={"x": "1", "y": "1"})
     run.finish("a (3)", outputs={"x": "", "y": "3"})
     merged = {"x": "1", "only": "here", "empty": "", "y": "3"}
-    assert needs_context(run.definition, "b", run.states) == {
+    *_, b, _ = run.plan.jobs
+    assert needs_context(b, run.states) == {
         "a": {"result": "success", "outputs": merged}
     }
-    assert needs_context(run.definition, "a", run.states) == {}
+    assert needs_context(run.plan.jobs[0], run.states) == {}
 
 
 # Cancelling

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,22 +14,36 @@ from runner.project import Project, find_pipeline, find_project, home_folder
 from runner.source import Document, read
 
 if TYPE_CHECKING:
+    from runner.parse.gather import Gathered
     from runner.plugins import Plugins
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A pipeline that can run, and what it belongs to; `warnings` are mistakes that do not stop it."""
+    """A pipeline that can run, and what it belongs to; `warnings` are mistakes that do not stop it.
+
+    `called` are the files of `pipeline.called`.
+    """
 
     project: Project
     document: Document
     pipeline: Pipeline
     plugins: "Plugins"
     warnings: tuple[Problem, ...] = ()
+    called: Mapping[str, Document] = field(default_factory=dict)
+
+    def document_of(self, pipeline: Pipeline) -> Document:
+        """The file of the pipeline, or of one that it calls."""
+        return self.called.get(pipeline.file, self.document)
 
 
 def load_pipeline(name: str, folder: Path) -> Loaded:
-    """Find, read and check the pipeline `name`. Raises InvalidInputError with every error in it."""
+    """Find, read and check the pipeline `name`, and all that it calls.
+
+    Raises InvalidInputError with every error in them.
+    """
+    from runner.cli.called import NoSources, Reader
+    from runner.parse.gather import gather
     from runner.plugins import load_plugins
 
     path = find_pipeline(name, folder)
@@ -36,8 +51,9 @@ def load_pipeline(name: str, folder: Path) -> Loaded:
     home = home_folder()
     plugins = load_plugins(project.folder / "plugins", home / "cache")
     document = read(path, shown_name(path, project))
-    pipeline, warnings = _checked(document, plugins, home)
-    return Loaded(project, document, pipeline, plugins, warnings)
+    gathered = gather(document, document.file, Reader(project.root, NoSources()))
+    pipeline, warnings = _checked(document, gathered, plugins, home)
+    return Loaded(project, document, pipeline, plugins, warnings, gathered.documents)
 
 
 def shown_name(path: Path, project: Project) -> str:
@@ -49,37 +65,45 @@ def shown_name(path: Path, project: Project) -> str:
 
 
 def _checked(
-    document: Document, plugins: "Plugins", home: Path
+    document: Document, gathered: "Gathered", plugins: "Plugins", home: Path
 ) -> tuple[Pipeline, tuple[Problem, ...]]:
-    """A text that passed before is not checked again: that would load the schema's checker."""
+    """What passed before is not checked again: that would load the schema's checker."""
     from runner.parse.build import ACTIONS, build
 
-    mark = home / "cache" / "checked" / _fingerprint(document, plugins)
+    mark = home / "cache" / "checked" / _fingerprint(document, gathered, plugins)
     if mark.exists():
-        return build(document, ACTIONS), ()
-    pipeline, warnings = _check(document, plugins)
+        called = {name: build(each, ACTIONS) for name, each in gathered.documents.items()}
+        return replace(build(document, ACTIONS), called=called), ()
+    pipeline, warnings = _check(document, gathered, plugins)
     if not warnings:
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
     return pipeline, warnings
 
 
-def _check(document: Document, plugins: "Plugins") -> tuple[Pipeline, tuple[Problem, ...]]:
-    from runner.lint import NULL_AT_RUN_TIME, review
+def _check(
+    document: Document, gathered: "Gathered", plugins: "Plugins"
+) -> tuple[Pipeline, tuple[Problem, ...]]:
+    from runner.lint import NULL_AT_RUN_TIME, review_all
 
-    report = review(document, plugins.schemas)
-    errors = [problem for problem in report.problems if problem.severity == "error"]
+    reports = review_all({"": document, **gathered.documents}, plugins.schemas)
+    found = [*gathered.problems, *(each for report in reports.values() for each in report.problems)]
+    errors = [problem for problem in found if problem.severity == "error"]
     fatal = [problem for problem in errors if problem.code not in NULL_AT_RUN_TIME]
-    if fatal or report.pipeline is None:
+    pipelines = {name: report.pipeline for name, report in reports.items() if report.pipeline}
+    main = pipelines.pop("", None)
+    if fatal or main is None:
         raise InvalidInputError(fatal[0].message, problems=errors)
-    return report.pipeline, tuple(replace(problem, severity="warning") for problem in errors)
+    warnings = tuple(replace(problem, severity="warning") for problem in errors)
+    return replace(main, called=pipelines), warnings
 
 
-def _fingerprint(document: Document, plugins: "Plugins") -> str:
+def _fingerprint(document: Document, gathered: "Gathered", plugins: "Plugins") -> str:
+    files = [document, *gathered.documents.values()]
     parts = [
         version("pipe-runner"),
         json.dumps(dict(plugins.schemas), sort_keys=True),
-        document.file,
-        document.text,
+        *map(str, gathered.problems),
+        *(part for file in files for part in (file.file, file.text)),
     ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -91,7 +91,7 @@ def command(
     if file is None:
         _show_pipelines()
         return
-    from runner.cli import missing_secrets, preparing
+    from runner.cli import missing_secrets, preparing, upcoming
     from runner.cli.loading import load_pipeline
     from runner.cli.problems import show
     from runner.cli.typed import Options
@@ -102,7 +102,7 @@ def command(
     prepared = preparing.prepare(loaded, options)
     show(missing_secrets.warnings(loaded, prepared, required=options.require_secrets))
     if dry_run:
-        preparing.show(prepared)
+        upcoming.show(prepared)
         return
     from runner.cli.foreground import ForegroundRun
 

@@ -41,7 +41,7 @@ CREATE TABLE submission (
     snapshot VARCHAR NOT NULL,
     options VARCHAR NOT NULL,
     priority INTEGER NOT NULL,
-    "plan" VARCHAR NOT NULL,
+    "plan" VARCHAR NOT NULL, called VARCHAR DEFAULT '{}' NOT NULL,
     PRIMARY KEY (run),
     FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
 );
@@ -143,6 +143,6 @@ CREATE TABLE event (
 
 CREATE INDEX event_of_run ON event (run, seq);
 
-INSERT INTO alembic_version (version_num) VALUES ('0001');
+INSERT INTO alembic_version (version_num) VALUES ('0003');
 
-PRAGMA user_version = 1;
+PRAGMA user_version = 3;

@@ -1,0 +1,51 @@
+"""What the jobs of a pipeline see, be it the run's own or one that is called in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from runner.execute.evaluation import text_map
+from runner.model import Pipeline
+from runner.plan import Contexts, JobState, PlannedJob, needs_context, strategy_context
+
+#: The secret that every job has, whatever its callers pass on.
+TOKEN = "GITHUB_TOKEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """`contexts` are `github`, `inputs` and `vars`; `secrets` those of the user, or passed on."""
+
+    pipeline: Pipeline
+    contexts: Contexts
+    secrets: Mapping[str, str]
+    states: Mapping[str, JobState]
+
+    def of_job(self, leg: PlannedJob) -> dict[str, Any]:
+        """The contexts that hold for all of a job."""
+        github = {**self.contexts["github"], "token": self.secrets.get(TOKEN, "")}
+        return {
+            **self.contexts,
+            "github": github,
+            "needs": needs_context(leg, self.states),
+            "strategy": strategy_context(leg),
+            "matrix": leg.matrix,
+        }
+
+    def inside(self, call: PlannedJob) -> "Sight":
+        """What the jobs of a call see. Raises InvalidInputError for secrets that make no sense."""
+        written = self.pipeline.jobs[call.job].call
+        assert written is not None
+        called = self.pipeline.called[written.target]
+        return replace(
+            self,
+            pipeline=replace(called, called=self.pipeline.called),
+            contexts={**self.contexts, "inputs": call.inputs},
+            secrets=self._passed_on(call, written.secrets),
+        )
+
+    def _passed_on(self, call: PlannedJob, written: Any) -> Mapping[str, str]:
+        if written is None:
+            return self.secrets
+        passed = text_map(written, {**self.of_job(call), "secrets": dict(self.secrets)})
+        return passed | ({TOKEN: self.secrets[TOKEN]} if TOKEN in self.secrets else {})
