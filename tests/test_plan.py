@@ -536,9 +536,7 @@ def test_outputs_of_legs_merge_in_the_order_of_finishing() -> None:
     run.finish("a (3)", outputs={"x": "", "y": "3"})
     merged = {"x": "1", "only": "here", "empty": "", "y": "3"}
     *_, b, _ = run.plan.jobs
-    assert needs_context(b, run.states) == {
-        "a": {"result": "success", "outputs": merged}
-    }
+    assert needs_context(b, run.states) == {"a": {"result": "success", "outputs": merged}}
     assert needs_context(run.plan.jobs[0], run.states) == {}
 
 

@@ -66,7 +66,9 @@ def mermaid(pipeline: "Pipeline") -> str:
     boxes = {job: f"j{number}" for number, job in enumerate(pipeline.jobs, 1)}
     lines = ["flowchart LR"]
     for job in pipeline.jobs.values():
-        label = "<br/>".join(map(_escape, filter(None, (_name(job), _condition(job)))))
+        label = "<br/>".join(
+            map(_escape, filter(None, (_name(job), _called(job), _condition(job))))
+        )
         lines.append(f'    {boxes[job.id]}["{label}"]')
     for id_, needs in edges(pipeline).items():
         lines += [f"    {boxes[need]} --> {boxes[id_]}" for need in needs]
@@ -101,8 +103,8 @@ def _title(pipeline: "Pipeline") -> str:
     return f"{pipeline.name or pipeline.file}{events}"
 
 
-def _cells(job: "Job", needs: tuple[str, ...]) -> tuple[str, str, str]:
-    return _name(job), f"after {', '.join(needs)}" if needs else "", _condition(job)
+def _cells(job: "Job", needs: tuple[str, ...]) -> tuple[str, ...]:
+    return _name(job), _called(job), f"after {', '.join(needs)}" if needs else "", _condition(job)
 
 
 def _name(job: "Job") -> str:
@@ -113,6 +115,10 @@ def _name(job: "Job") -> str:
     if matrix is None:
         return job.id
     return f"{job.id} ×{len(expand(matrix)) if is_static(matrix) else '?'}"
+
+
+def _called(job: "Job") -> str:
+    return f"calls {job.call.target or job.call.uses}" if job.call else ""
 
 
 def _condition(job: "Job") -> str:

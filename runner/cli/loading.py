@@ -85,10 +85,11 @@ def _check(
     document: Document, gathered: "Gathered", plugins: "Plugins"
 ) -> tuple[Pipeline, tuple[Problem, ...]]:
     from runner.lint import NULL_AT_RUN_TIME, review_all
+    from runner.lint.findings import by_position
 
     reports = review_all({"": document, **gathered.documents}, plugins.schemas)
     found = [*gathered.problems, *(each for report in reports.values() for each in report.problems)]
-    errors = [problem for problem in found if problem.severity == "error"]
+    errors = sorted((each for each in found if each.severity == "error"), key=by_position)
     fatal = [problem for problem in errors if problem.code not in NULL_AT_RUN_TIME]
     pipelines = {name: report.pipeline for name, report in reports.items() if report.pipeline}
     main = pipelines.pop("", None)

@@ -3,39 +3,16 @@
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.problems import is_colored, read_source, render, show, to_json
-from runner.errors import EXIT_INVALID, InvalidInputError, Problem
+from runner.cli.problems import is_colored, render, show, to_json
+from runner.errors import EXIT_INVALID, InvalidInputError
 
 if TYPE_CHECKING:
-    from runner.lint import StepSchemas
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What was found in one file; `jobs` is 0 when it could not be read as a pipeline."""
-
-    file: str
-    text: str
-    jobs: int
-    problems: tuple[Problem, ...]
-
-    @property
-    def errors(self) -> int:
-        """How many problems make the file invalid."""
-        return sum(problem.severity == "error" for problem in self.problems)
-
-    def __str__(self) -> str:
-        warnings = len(self.problems) - self.errors
-        found = [_count(self.errors, "error")] if self.errors else ["valid"]
-        found += [_count(warnings, "warning")] if warnings else []
-        found += [_count(self.jobs, "job")] if self.jobs else []
-        return f"{self.file}: {', '.join(found)}"
+    from runner.cli.verdicts import Verdict
 
 
 @click.command("validate")
@@ -51,35 +28,22 @@ class Verdict:
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.pass_context
 def command(context: click.Context, files: tuple[str, ...], form: str) -> None:
-    """Check each FILE: a path, a folder, or the bare name of a pipeline.
+    """Check each FILE, and what it calls: a path, a folder, or the bare name of a pipeline.
 
     Without FILE, checks everything in pipelines/ and .github/workflows/.
     Exits with 2 when there is an error; warnings alone are fine.
     """
+    from runner.cli.verdicts import judge
     from runner.plugins import load_plugins
     from runner.project import find_project
 
     plugins = load_plugins(find_project(Path()).folder / "plugins")
     show(plugins.problems)
-    verdicts = [validate(path, plugins.schemas) for path in dict.fromkeys(_paths(files))]
+    verdicts = judge(dict.fromkeys(_paths(files)), plugins.schemas)
     color = is_colored(sys.stdout)
     click.echo(_as_json(verdicts) if form == "json" else _as_text(verdicts, color), color=color)
     if any(verdict.errors for verdict in verdicts):
         context.exit(EXIT_INVALID)
-
-
-def validate(path: Path, schemas: "StepSchemas") -> Verdict:
-    """Read and check one file; every problem is in the verdict, none is raised."""
-    from runner.lint import review
-    from runner.source import read
-
-    try:
-        document = read(path, str(path))
-    except InvalidInputError as error:
-        return Verdict(str(path), read_source(path), 0, error.problems)
-    report = review(document, schemas)
-    jobs = len(report.pipeline.jobs) if report.pipeline else 0
-    return Verdict(str(path), document.text, jobs, report.problems)
 
 
 def _paths(files: Sequence[str]) -> Iterator[Path]:
@@ -106,14 +70,14 @@ def _in_folder(folder: Path) -> tuple[Path, ...]:
     return found
 
 
-def _as_text(verdicts: Sequence[Verdict], color: bool) -> str:
+def _as_text(verdicts: Sequence["Verdict"], color: bool) -> str:
     texts = {verdict.file: verdict.text for verdict in verdicts}
     problems = [problem for verdict in verdicts for problem in verdict.problems]
     blocks = [render(problems, texts, color), ""] if problems else []
     return "\n".join([*blocks, *map(str, verdicts)])
 
 
-def _as_json(verdicts: Sequence[Verdict]) -> str:
+def _as_json(verdicts: Sequence["Verdict"]) -> str:
     files = [
         {
             "file": verdict.file,
@@ -125,7 +89,3 @@ def _as_json(verdicts: Sequence[Verdict]) -> str:
     ]
     valid = not any(verdict.errors for verdict in verdicts)
     return json.dumps({"valid": valid, "files": files}, indent=2, ensure_ascii=False)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -69,9 +69,9 @@ def review(document: Document, schemas: StepSchemas = _NO_STEPS) -> Report:
 def review_all(
     documents: Mapping[str, Document], schemas: StepSchemas = _NO_STEPS
 ) -> dict[str, Report]:
-    """As `review`, of documents that call each other by these names."""
+    """As `review`, of documents that call each other by these names; what nobody calls is ""."""
     examined = {name: examine(document) for name, document in documents.items()}
-    called = {name: each for name, each in examined.items() if isinstance(each, Pipeline)}
+    called = {n: each for n, each in examined.items() if n and isinstance(each, Pipeline)}
     return {name: _report(examined[name], documents[name], schemas, called) for name in documents}
 
 

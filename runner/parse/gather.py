@@ -60,6 +60,11 @@ def gather(document: Document, name: str, read: Read) -> Gathered:
     return Gathered(documents, (*problems, *_tangles(name, calls)))
 
 
+def has_calls(document: Document) -> bool:
+    """Whether a document calls another pipeline."""
+    return any(_calls(document))
+
+
 def _calls(document: Document) -> Iterator[_Call]:
     """The calls in a document, whatever else is in it."""
     jobs = document.data.get("jobs") if isinstance(document.data, dict) else None
