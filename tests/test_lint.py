@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
+from runner.cli.called import NoSources, Reader
 from runner.cli.problems import render
 from runner.errors import Problem, did_you_mean
 from runner.expressions import CONTEXTS
-from runner.lint import MOST_FINDINGS, lint, review
-from runner.lint.findings import SEVERITIES
+from runner.lint import MOST_FINDINGS, lint, review, review_all
+from runner.lint.findings import SEVERITIES, by_position
 from runner.parse import parse
+from runner.parse.gather import gather
 from runner.source import load, read
 
 CASES = sorted((Path(__file__).parent / "cases" / "lint").glob("*.yaml"))
@@ -60,8 +62,13 @@ def codes(top: str = "", job: str = "", step: str = "name: x", more: str = "run:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
 def test_case(case: Path) -> None:
     document = read(case, case.name)
-    found = review(document, STEPS).problems
-    shown = render(found, {document.file: document.text}, color=False)
+    gathered = gather(document, case.name, Reader(case.parent, NoSources()))
+    documents = {"": document, **gathered.documents}
+    reports = review_all(documents, STEPS).values()
+    found = [*gathered.problems, *(problem for report in reports for problem in report.problems)]
+    texts = {each.file: each.text for each in documents.values()}
+    shown = render(sorted(found, key=by_position), texts, color=False)
+    shown = shown.replace(str(case.parent), "PROJECT")
     assert shown == case.with_suffix(".out").read_text(encoding="utf-8").removesuffix("\n")
 
 

@@ -1,11 +1,12 @@
 """The files that a pipeline consists of: all that it calls, and what keeps it from calling them."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 
-from runner.errors import InvalidInputError, Position, Problem
+from runner.errors import InvalidInputError, Position, Problem, quoted
 from runner.parse.targets import target
 from runner.source import Document
 
@@ -39,25 +40,10 @@ def gather(document: Document, name: str, read: Read) -> Gathered:
 
     The documents need not be pipelines: nothing in them is trusted to be what it should be.
     """
-    calls = {name: tuple(_calls(document))}
-    documents: dict[str, Document] = {}
-    problems: list[Problem] = []
-    ahead = [*calls[name]]
-    for call in ahead:
-        if call.target in calls:
-            continue
-        calls[call.target] = ()
-        if len(calls) > MOST_PIPELINES:
-            problems.append(_too_many(call))
-            break
-        try:
-            documents[call.target] = read(call.target) if call.target else _refuse(call)
-        except InvalidInputError as error:
-            problems += (_placed(problem, call) for problem in error.problems)
-            continue
-        calls[call.target] = tuple(_calls(documents[call.target]))
-        ahead += calls[call.target]
-    return Gathered(documents, (*problems, *_tangles(name, calls)))
+    found = _Search(name, document, read)
+    found.go()
+    problems = dict.fromkeys([*found.problems, *_tangles(name, found.calls)])
+    return Gathered(found.documents, tuple(problems))
 
 
 def has_calls(document: Document) -> bool:
@@ -75,18 +61,55 @@ def _calls(document: Document) -> Iterator[_Call]:
             yield _Call(job, uses, target(uses, document.file), position)
 
 
-def _refuse(call: _Call) -> Document:
-    raise InvalidInputError(
-        f"`{call.uses}` names no pipeline",
-        hint="write `./path/file.yaml`, from the top of the project on, or"
+class _Search:
+    def __init__(self, name: str, document: Document, read: Read) -> None:
+        self.calls = {name: tuple(_calls(document))}
+        self.documents: dict[str, Document] = {}
+        self.problems: list[Problem] = []
+        self._failed: dict[str, tuple[Problem, ...]] = {}
+        self._ahead = deque(self.calls[name])
+        self._read = read
+
+    def go(self) -> None:
+        """Each file is read once, those that are called first before those that they call."""
+        while self._ahead:
+            call = self._ahead.popleft()
+            if not call.target:
+                self.problems.append(_no_file(call))
+            elif call.target in self._failed or call.target in self.calls:
+                self._refuse(call)
+            elif len(self.calls) + len(self._failed) == MOST_PIPELINES:
+                self.problems.append(_too_many(call))
+                return
+            else:
+                self._open(call)
+
+    def _open(self, call: _Call) -> None:
+        try:
+            document = self.documents[call.target] = self._read(call.target)
+        except InvalidInputError as error:
+            self._failed[call.target] = error.problems
+            self._refuse(call)
+        else:
+            self.calls[call.target] = tuple(_calls(document))
+            self._ahead += self.calls[call.target]
+
+    def _refuse(self, call: _Call) -> None:
+        """What is wrong with a file as a whole is told wherever it is called."""
+        for problem in self._failed.get(call.target, ()):
+            if problem.position is None:
+                problem = Problem("unknown-pipeline", problem.message, call.position, problem.hint)
+            self.problems.append(problem)
+
+
+def _no_file(call: _Call) -> Problem:
+    return Problem(
+        "unknown-pipeline",
+        f"{quoted(call.uses)} names no pipeline",
+        call.position,
+        "write `./path/file.yaml`, from the top of the project on, or"
         " `owner/repository/path/file.yaml@version`",
     )
-
-
-def _placed(problem: Problem, call: _Call) -> Problem:
-    if problem.position:
-        return problem
-    return Problem("unknown-pipeline", problem.message, call.position, problem.hint)
 
 
 def _too_many(call: _Call) -> Problem:
