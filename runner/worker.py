@@ -15,6 +15,7 @@ from runner.execute.retry import backoff, is_due
 from runner.execute.sight import Sight
 from runner.execute.task import JobEnd, JobTask, Policy
 from runner.model import Job, Pipeline, Retry
+from runner.plan import explained
 from runner.plugin import PluginStep
 from runner.queue import JobOutcome, Lease
 from runner.source import load
@@ -206,7 +207,7 @@ class Worker:
         try:
             sight = _sight(lease, self._means.secrets)
         except InvalidInputError as error:
-            return JobOutcome("failure", reason=f"the secrets of a call: {error.message}")
+            return JobOutcome("failure", reason=explained(error))
         task = self._task(lease, sight)
         log = self._storage.log(lease.run, lease.key, lease.attempt)
         with LogWriter(log) as writer:

@@ -7,6 +7,7 @@ from typing import Any
 from runner.execute.evaluation import text_map
 from runner.model import Pipeline
 from runner.plan import Contexts, JobState, PlannedJob, needs_context, strategy_context
+from runner.plan.refusal import naming
 
 #: The secret that every job has, whatever its callers pass on.
 TOKEN = "GITHUB_TOKEN"
@@ -47,5 +48,6 @@ class Sight:
     def _passed_on(self, call: PlannedJob, written: Any) -> Mapping[str, str]:
         if written is None:
             return self.secrets
-        passed = text_map(written, {**self.of_job(call), "secrets": dict(self.secrets)})
+        with naming(f"secrets of `{call.key}`"):
+            passed = text_map(written, {**self.of_job(call), "secrets": dict(self.secrets)})
         return passed | ({TOKEN: self.secrets[TOKEN]} if TOKEN in self.secrets else {})

@@ -7,6 +7,7 @@ from runner.plan.graph import called_pipelines, select
 from runner.plan.legs import check_only, filter_legs, placeholders
 from runner.plan.refusal import explained
 from runner.plan.results import needs_context
+from runner.plan.survey import MOST_JOBS_IN_CALLS
 from runner.plan.values import (
     CallEnd,
     Contexts,
@@ -23,7 +24,7 @@ from runner.plan.values import (
     to_json,
     unfolded,
 )
-from runner.plan.walk import MOST_JOBS_IN_CALLS, ready
+from runner.plan.walk import ready
 
 __all__ = [
     "MOST_JOBS_IN_CALLS",
