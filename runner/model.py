@@ -79,7 +79,8 @@ class Strategy:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step as written. Exactly one of `run` and `uses` is set in a pipeline that passed `parse`."""
+    """One step as written. Exactly one of `run`, `uses`, `wait`, `cancel` and `parallel` is set in a
+    pipeline that passed `parse`."""
 
     id: str
     path: Path
@@ -95,6 +96,11 @@ class Step:
     timeout_minutes: Templated = None
     retry: Retry | None = None
     image: str | None = None
+    background: bool = False
+    #: ids of background steps; none for `wait-all`
+    wait: tuple[str, ...] | None = None
+    cancel: str | None = None
+    parallel: tuple["Step", ...] = ()
     #: False when `id` was generated; such a step is not in the `steps` context under that name.
     named: bool = True
 

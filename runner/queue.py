@@ -11,7 +11,7 @@ from functools import lru_cache
 from runner.errors import PipeError
 from runner.events import Event, JobFinished, JobQueued, Result, RunFinished
 from runner.model import Pipeline
-from runner.parse.build import ACTIONS, build
+from runner.parse.build import build
 from runner.plan import (
     Decision,
     JobState,
@@ -195,7 +195,7 @@ def load_pipeline(file: str, text: str, called: Mapping[str, str] = _NO_CALLS) -
 
 @lru_cache(maxsize=64)
 def _built(file: str, text: str) -> Pipeline:
-    return build(load(text, file), ACTIONS)
+    return build(load(text, file))
 
 
 class _Change:

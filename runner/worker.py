@@ -5,8 +5,10 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 
 from runner import queue
+from runner.actions.fetch import ActionStore
 from runner.engines.box import Engine, Workspace
 from runner.errors import EnvironmentMissingError, InvalidInputError
 from runner.events import Emit, Event, JobFinished, JobQueued, Note, RunFinished, RunStarted
@@ -50,6 +52,7 @@ class Means:
     policy: Policy
     secrets: Mapping[str, str] = field(default_factory=dict)
     steps: Mapping[str, PluginStep] = field(default_factory=dict)
+    actions: ActionStore = field(default_factory=lambda: ActionStore(Path()))
 
 
 @dataclass(slots=True)
@@ -231,6 +234,7 @@ class Worker:
             policy=means.policy,
             locate=document.locate,
             steps=means.steps,
+            actions=means.actions,
         )
 
     # -- events

@@ -88,6 +88,20 @@ def test_a_number_that_no_run_can_have_is_refused(arguments: tuple[str, ...], nu
     assert f"{number} is not in the range" in refused.output
 
 
+def test_a_dry_run_shows_permissions() -> None:
+    Path("p.yaml").write_text(
+        f"permissions: {{contents: read}}\n{PIPELINE % 'github.sha'}".replace(
+            "runs-on:", "permissions: {}\n    runs-on:"
+        )
+    )
+    shown = CliRunner().invoke(group, ["run", "p.yaml", "--dry-run"]).stdout
+    assert shown.splitlines()[:3] == [
+        "permissions contents: read",
+        "",
+        "build  permissions none",
+    ]
+
+
 # -- secrets that nobody gave --
 
 ASKING = """\
@@ -155,7 +169,7 @@ def test_required_secrets_that_are_missing_stop_the_run(run_pipe: RunPipe) -> No
 def typed(arguments: str) -> Options:
     """What `pipe run` makes of these arguments."""
     given = run.command.make_context("run", shlex.split(arguments)).params
-    shown = {"dry_run", "progress", "verbose"}
+    shown = {"dry_run", "progress", "verbose", "junit", "result"}
     return Options(**{name: value for name, value in given.items() if name not in shown})
 
 

@@ -1,7 +1,10 @@
 """`pipe validate` and `pipe graph`, called as commands, and how problems are drawn."""
 
 import json
+import re
+import shlex
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import click
 import pytest
@@ -9,9 +12,13 @@ from click.testing import CliRunner, Result
 
 from runner.cli import graph, validate
 from runner.cli.loading import load_pipeline
+from runner.cli.local_actions import ProjectActions
 from runner.cli.problems import render, show, to_json
 from runner.errors import InvalidInputError, Position, Problem
+from runner.source import read
+from tests.conftest import RunPipe
 
+ROOT = Path(__file__).parents[1]
 GOOD = """\
 on: push
 jobs:
@@ -160,6 +167,150 @@ def test_a_broken_plugin_is_told_apart_from_the_pipelines() -> None:
     assert "nowhere_to_be_found" in result.stderr
 
 
+def test_strict_says_more_and_lets_no_warning_pass() -> None:
+    write("p.yaml", WARNED.replace("jobs:", "permissions: {}\njobs:"))
+    write("q.yaml", GOOD)
+    assert call(validate.command, "p.yaml", "q.yaml").exit_code == 0
+    strict = call(validate.command, "--strict", "p.yaml", "q.yaml")
+    assert strict.exit_code == 2
+    assert strict.stdout.splitlines()[-2:] == [
+        "p.yaml: 1 warning, 1 job",
+        "q.yaml: 1 warning, 1 job",
+    ]
+    assert "warning[missing-permissions]" in strict.stdout
+    assert (
+        json.loads(call(validate.command, "--strict", "--json", "q.yaml").stdout)["valid"] is False
+    )
+    write("q.yaml", GOOD.replace("jobs:", "permissions: {}\njobs:"))
+    assert call(validate.command, "--strict", "q.yaml").stdout == "q.yaml: valid, 1 job\n"
+
+
+def test_sarif() -> None:
+    write("a folder/p.yaml", BAD)
+    write("broken.yaml", "jobs: [")
+    result = call(validate.command, "--format=sarif", "a folder/p.yaml", "broken.yaml")
+    assert result.exit_code == 2
+    report = json.loads(result.stdout)
+    assert report["version"] == "2.1.0"
+    [run] = report["runs"]
+    driver = run["tool"]["driver"]
+    assert driver["name"] == "pipe"
+    assert all(
+        rule["shortDescription"]["text"] and rule["help"]["text"] for rule in driver["rules"]
+    )
+    for found in run["results"]:
+        assert driver["rules"][found["ruleIndex"]]["id"] == found["ruleId"]
+        assert found["message"]["text"]
+        assert found["level"] in ("error", "warning")
+    first = run["results"][0]
+    assert first["ruleId"] == "script-injection"
+    assert first["locations"] == [
+        {
+            "physicalLocation": {
+                "artifactLocation": {"uri": "a%20folder/p.yaml", "uriBaseId": "%SRCROOT%"},
+                "region": {"startLine": 6, "startColumn": 23, "endColumn": 47},
+            }
+        }
+    ]
+    assert {found["ruleId"] for found in run["results"]} >= {"yaml-syntax", "expression"}
+
+
+def test_a_file_without_problems_is_in_sarif_a_run_without_results() -> None:
+    write("p.yaml", GOOD)
+    [run] = json.loads(call(validate.command, "--format=sarif", "p.yaml").stdout)["runs"]
+    assert (run["results"], run["tool"]["driver"]["rules"]) == ([], [])
+
+
+def test_annotations_of_github() -> None:
+    write("a,b.yaml", BAD)
+    result = call(validate.command, "--format=github", "a,b.yaml")
+    assert result.exit_code == 2
+    first, second, verdict = result.stdout.splitlines()
+    assert first == (
+        "::warning file=a%2Cb.yaml,line=6,col=23,endColumn=47,title=script-injection::"
+        "`github.event.issue.title` may hold anything, and here it becomes part of the script"
+        "%0Apass it through `env:` and use the variable, in quotes"
+    )
+    assert second.startswith(
+        "::error file=a%2Cb.yaml,line=6,col=55,endColumn=59,title=expression::"
+    )
+    assert verdict == "a,b.yaml: 1 error, 1 warning, 1 job"
+
+
+def test_what_stands_in_a_file_is_no_command_for_githubs_runner(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write("p.yaml", GOOD.replace("make", "echo '##[set-output name=a]b' ${{ nope() }}"))
+    assert "##[set-output" in call(validate.command, "p.yaml").stdout
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    shown = call(validate.command, "p.yaml").stdout
+    assert "##[" not in shown
+    assert "##[" in shown.replace("\u200b", "")
+    assert "##[" not in call(validate.command, "--json", "p.yaml").stdout
+
+
+ACTION = """\
+inputs:
+  name: {required: true}
+  level: {required: true, default: 1}
+  arch:
+runs: {using: composite, steps: []}
+"""
+
+
+def test_steps_are_held_against_the_actions_of_the_project() -> None:
+    write(".github/actions/greet/action.yaml", ACTION)
+    steps = "uses: ./.github/actions/greet\n        with: {aarch: x}\n      - uses: ./nowhere"
+    write("pipelines/p.yaml", GOOD.replace("run: make", steps))
+    shown = call(validate.command).stdout
+    assert "p.yaml:6:15: warning[missing-action-input]" in shown
+    assert "needs the input `name`" in shown
+    assert "did you mean `arch`?" in shown
+    assert shown.splitlines()[-1] == "pipelines/p.yaml: valid, 2 warnings, 1 job"
+
+
+@pytest.mark.parametrize("text", ["inputs: [", "[]", "runs: {}\ninputs: [a]", "name: x"])
+def test_what_is_no_action_is_left_to_the_run(text: str) -> None:
+    write("action.yml", text)
+    write("pipelines/p.yaml", GOOD.replace("run: make", "uses: ./\n        with: {a: x}"))
+    assert call(validate.command).stdout == "pipelines/p.yaml: valid, 1 job\n"
+
+
+def test_an_action_outside_of_the_project_is_not_read(folder: Path) -> None:
+    write("action.yml", ACTION)
+    (folder / "project" / "linked").mkdir(parents=True)
+    (folder / "project" / "linked" / "action.yml").symlink_to(folder / "action.yml")
+    actions = ProjectActions(folder / "project")
+    assert actions("./..") is actions("./linked") is None
+    assert ProjectActions(folder)("./") is not None
+
+
+# -- as a hook of pre-commit --
+
+
+def test_the_hook_checks_what_it_is_for(run_pipe: RunPipe) -> None:
+    [hook] = read(ROOT / ".pre-commit-hooks.yaml").data
+    assert (hook["id"], hook["language"]) == ("pipe-validate", "python")
+    taken = [
+        name
+        for name in (
+            "pipelines/ci.yaml",
+            ".github/workflows/ci.yml",
+            "pipelines/pipe.yaml",
+            "docs/ci.yaml",
+            "pipelines/notes.md",
+        )
+        if re.search(hook["files"], name) and not re.search(hook["exclude"], name)
+    ]
+    assert taken == ["pipelines/ci.yaml", ".github/workflows/ci.yml"]
+    write(taken[0], BAD)
+    write(taken[1], GOOD)
+    program, *arguments = shlex.split(hook["entry"])
+    assert program == "pipe"
+    assert run_pipe(*arguments, taken[1]).exit_code == 0
+    assert run_pipe(*arguments, *taken).exit_code == 2
+
+
 # -- graph --
 
 CHAIN = """\
@@ -225,6 +376,82 @@ flowchart LR
     j3 --> j4
 """
     )
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def drawn(text: str) -> ET.Element:
+    write("p.yaml", text)
+    first, second = (call(graph.command, "p.yaml", "--format", "svg").stdout for _ in range(2))
+    assert first == second
+    return ET.fromstring(first)
+
+
+def rectangles(picture: ET.Element) -> dict[str, tuple[int, ...]]:
+    """Left, top, right, bottom of each box, by its name."""
+    found: dict[str, tuple[int, ...]] = {}
+    for group in picture.findall(f"{SVG}g/{SVG}g"):
+        box, name = group.find(f"{SVG}rect"), group.find(f"{SVG}text")
+        assert box is not None
+        assert name is not None
+        x, y, width, height = (int(box.get(key, "")) for key in ("x", "y", "width", "height"))
+        found[name.text or ""] = (x, y, x + width, y + height)
+    return found
+
+
+def test_graph_as_svg() -> None:
+    picture = drawn(CHAIN.replace("Ship it", "Ship <it> & more"))
+    title = picture.find(f"{SVG}title")
+    assert title is not None
+    assert title.text == "Ship <it> & more (on push, workflow_dispatch)"
+    assert "prefers-color-scheme: dark" in (picture.findtext(f"{SVG}style") or "")
+    boxes = rectangles(picture)
+    assert list(boxes) == ["build", "lint", "test ×4", "end ×?"]
+    assert boxes["build"][2] < boxes["test ×4"][0] < boxes["test ×4"][2] < boxes["end ×?"][0]
+    assert len(picture.findall(f"{SVG}g/{SVG}path[@class='way']")) == 3
+    assert "if github.ref == 'refs/heads/main' && '#1' != '<x>'" in "".join(picture.itertext())
+
+
+def test_boxes_of_a_picture_lie_apart_and_inside() -> None:
+    jobs = {f"j{n}": [f"j{m}" for m in range(n) if (n * m) % 3 == 1] for n in range(14)}
+    lines = [
+        f"  {job}: {{runs-on: x, needs: {needs}, steps: [{{run: x}}]}}"
+        for job, needs in jobs.items()
+    ]
+    picture = drawn("on: push\njobs:\n" + "\n".join(lines).replace("'", ""))
+    boxes = rectangles(picture)
+    assert len(boxes) == len(jobs)
+    width, height = int(picture.get("width", "")), int(picture.get("height", ""))
+    for one, a in boxes.items():
+        assert a[0] >= 0
+        assert a[1] >= 0
+        assert (a[2], a[3]) < (width, height)
+        for other, b in boxes.items():
+            apart = a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+            assert one == other or apart
+    assert len(picture.findall(f"{SVG}g/{SVG}path[@class='way']")) == sum(map(len, jobs.values()))
+
+
+def test_a_picture_holds_no_more_of_a_file_than_text() -> None:
+    name = '"</title><script>alert(1)</script>\\x07"'
+    picture = drawn(f"name: {name}\n{GOOD}")
+    assert picture.findall(f".//{SVG}script") == []
+
+
+def test_permissions_and_calls_are_shown() -> None:
+    called = "    uses: ./.github/workflows/docs.yml\n"
+    granted = "    permissions: {pages: write, contents: read}\n"
+    write("p.yaml", f"permissions: read-all\n{GOOD}  docs:\n{called}{granted}")
+    shown = call(graph.command, "p.yaml").stdout
+    assert shown.splitlines()[1] == "permissions read-all"
+    assert "calls ./.github/workflows/docs.yml  permissions pages: write, contents: read" in shown
+    assert "calls ./.github" in call(graph.command, "p.yaml", "--format", "mermaid").stdout
+
+
+def test_an_unknown_scope_has_a_hint() -> None:
+    write("p.yaml", f"permissions: {{contentz: read}}\n{GOOD}")
+    assert "did you mean `contents`?" in call(validate.command, "p.yaml").stdout
 
 
 @pytest.mark.parametrize(

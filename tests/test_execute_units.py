@@ -13,6 +13,7 @@ from runner.execute import stopping
 from runner.execute.commands import Command, parse_command
 from runner.execute.contexts import JobState, job_contexts, status_functions, variables
 from runner.execute.evaluation import seconds, text, text_map
+from runner.execute.frame import Frame
 from runner.execute.place import choose, labels_of
 from runner.execute.reporting import CommandState, Reporter
 from runner.execute.stopping import CANCEL_LIMIT, JobClock, StepStop
@@ -132,7 +133,8 @@ def task(**changes: Any) -> JobTask:
 
 
 def test_expressions_see_the_job_and_its_box() -> None:
-    state = JobState(status="failure", env={"C": "file"}, job_env={"B": "job", "C": "job"})
+    frame = Frame(task().locate, status="failure")
+    state = JobState(frame, env={"C": "file"}, job_env={"B": "job", "C": "job"})
     contexts = job_contexts(task(), FACTS, state)
     assert contexts["github"] == {
         "ref_name": "main",
@@ -150,12 +152,9 @@ def test_expressions_see_the_job_and_its_box() -> None:
 
 
 def test_a_job_that_was_cancelled_stays_so() -> None:
-    state = JobState()
-    state.fail()
-    assert state.status == "failure"
-    state.status = "cancelled"
-    state.fail()
-    assert state.status == "cancelled"
+    frame = Frame(task().locate, status="cancelled")
+    frame.fail()
+    assert JobState(frame).status == "cancelled"
 
 
 @pytest.mark.parametrize(
@@ -324,10 +323,18 @@ class Said:
     state: CommandState = field(default_factory=CommandState)
     env: Mapping[str, str] = field(default_factory=dict)
     debug: bool = False
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         its = task(policy=Policy(debug=self.debug))
-        self.reporter = Reporter(its, 3, self.events.append, self.masker, self.state, self.env)
+        self.reporter = Reporter(
+            its, 3, self.events.append, self.masker, self.state, self.env, self.read, "/w"
+        )
+
+    def read(self, path: str) -> bytes:
+        if path not in self.files:
+            raise InvalidInputError(f"there is no file `{path}`")
+        return self.files[path]
 
     def print(self, line: str) -> bytes | None:
         """What is printed for a line that a step wrote."""
@@ -459,9 +466,9 @@ def test_variables_that_may_not_be_set_are_told(said: Said) -> None:
 
 
 @pytest.mark.parametrize("name", ["add-matcher", "remove-matcher"])
-def test_matchers_are_not_silently_ignored(said: Said, name: str) -> None:
+def test_a_matcher_that_is_not_there_is_told(said: Said, name: str) -> None:
     said.print(f"::{name}::m.json")
-    assert said.findings == [("warning", f"`{name}`: problem matchers are not supported yet")]
+    assert said.findings == [("warning", f"`{name}`: there is no file `m.json`")]
 
 
 def test_the_first_failure_is_the_steps(said: Said) -> None:

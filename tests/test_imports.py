@@ -31,7 +31,7 @@ ROOMS = {
     "engines": "docker requests urllib3",
     "actions": "",
     "delivery": "",
-    "execute": "",
+    "execute": "regex",
     "queue": "",
     "worker": "",
     "triggers": "watchfiles",

@@ -1,5 +1,7 @@
 """What `lint` says about whole files (`cases/lint`), and how it looks when it is printed."""
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,13 @@ from runner.cli.called import NoSources, Reader
 from runner.cli.problems import render
 from runner.errors import Problem, did_you_mean
 from runner.expressions import CONTEXTS
-from runner.lint import MOST_FINDINGS, lint, review, review_all
-from runner.lint.findings import SEVERITIES, by_position
+from runner.lint import FILE_RULES, MOST_FINDINGS, RULES, ActionInputs, lint, review, review_all
+from runner.lint.findings import by_position
 from runner.parse import parse
 from runner.parse.gather import gather
 from runner.source import load, read
 
+ROOT = Path(__file__).parents[1]
 CASES = sorted((Path(__file__).parent / "cases" / "lint").glob("*.yaml"))
 STEPS: dict[str, dict[str, Any]] = {
     "template": {
@@ -64,7 +67,7 @@ def test_case(case: Path) -> None:
     document = read(case, case.name)
     gathered = gather(document, case.name, Reader(case.parent, NoSources()))
     documents = {"": document, **gathered.documents}
-    reports = review_all(documents, STEPS).values()
+    reports = review_all(documents, STEPS, strict=case.stem.startswith("strict")).values()
     found = [*gathered.problems, *(problem for report in reports for problem in report.problems)]
     texts = {each.file: each.text for each in documents.values()}
     shown = render(sorted(found, key=by_position), texts, color=False)
@@ -74,8 +77,8 @@ def test_case(case: Path) -> None:
 
 def test_every_code_has_a_case() -> None:
     shown = "".join(case.with_suffix(".out").read_text(encoding="utf-8") for case in CASES)
-    for code, severity in SEVERITIES.items():
-        assert f"{severity}[{code}]" in shown
+    for code, rule in RULES.items():
+        assert f"{rule.severity}[{code}]" in shown
 
 
 AT_JOB = {"github", "inputs", "vars", "needs", "strategy", "matrix"}
@@ -148,19 +151,19 @@ def test_functions_are_available_where_github_has_them(
     [
         ("needs.build.result == 'failure'", {"never-runs"}),
         ("'cancelled' == needs.build.result", {"never-runs"}),
-        ("github.ref == 'x' && needs['build'].result == 'skipped'", {"never-runs"}),
+        ("github.actor == 'x' && needs['build'].result == 'skipped'", {"never-runs"}),
         ("contains(needs.*.result, 'failure')", {"never-runs"}),
         ("contains(needs.*.result, 'failure') || needs.build.result == 'skipped'", {"never-runs"}),
         ("needs.build.result != 'SUCCESS'", {"never-runs"}),
-        ("needs.build.result == 'failure' || github.ref == 'x'", set()),
+        ("needs.build.result == 'failure' || github.actor == 'x'", set()),
         ("needs.build.result == 'success'", set()),
         ("needs.build.result != 'failure'", set()),
         ("!contains(needs.*.result, 'failure')", set()),
         ("always() && needs.build.result == 'failure'", set()),
-        ("(github.ref == 'x' && failure()) || needs.build.result == 'failure'", set()),
-        ("${{ github.ref == 'x' }}", set()),
+        ("(github.actor == 'x' && failure()) || needs.build.result == 'failure'", set()),
+        ("${{ github.actor == 'x' }}", set()),
         ("${{ github.ref }} == 'x'", {"always-true"}),
-        ("${{ github.ref == 'x' }} && ${{ github.sha == 'x' }}", {"always-true"}),
+        ("${{ github.actor == 'x' }} && ${{ github.sha == 'x' }}", {"always-true"}),
         ("x ${{ true }}", {"always-true"}),
     ],
 )
@@ -293,3 +296,140 @@ def test_errors_in_one_text_are_all_told_up_to_a_limit() -> None:
         f"unknown function `nope{i}`" for i in range(3)
     ]
     assert codes(step=f"name: {' '.join(wrong)}") == {"expression"}
+
+
+def test_the_page_of_codes_says_what_the_rules_say() -> None:
+    page = (ROOT / "docs" / "lint.md").read_text("utf-8")
+    page = page.replace("\\|", "\0")
+    found = re.findall(r"^\| `([\w-]+)` \| (\w+) \| (.*) \| (.*) \|$", page, re.MULTILINE)
+    rows = [tuple(cell.replace("\0", "|") for cell in row) for row in found]
+    assert rows == [
+        (code, "strict" if rule.strict else rule.severity, rule.means, rule.advice)
+        for rules in (RULES, FILE_RULES)
+        for code, rule in sorted(rules.items())
+    ]
+
+
+def test_every_code_of_a_refused_file_has_a_rule() -> None:
+    written = "".join(
+        path.read_text("utf-8")
+        for room in ("parse", "source")
+        for path in (ROOT / "runner" / room).glob("*.py")
+    )
+    codes = set(re.findall(r"(?:Problem|_report)\(\s*\"([\w-]+)\"", written))
+    assert codes <= FILE_RULES.keys()
+    unused = {code for code in FILE_RULES if f'"{code}"' not in written}
+    assert (len(codes) > 20, unused) == (True, set())
+
+
+ORDINARY = [case for case in CASES if case.stem.startswith("ordinary-")]
+
+
+@pytest.mark.parametrize("case", ORDINARY, ids=lambda case: case.stem)
+def test_ordinary_pipelines_have_no_findings(case: Path) -> None:
+    assert review(read(case, case.name), STEPS).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("github.event_name == 'push' && github.event_name == 'PUSH'", set()),
+        ("github.actor == 'a' && github.actor == 'b'", {"never-runs"}),
+        ("github.actor == 'a' && 'b' == github.actor", {"never-runs"}),
+        ("github.actor == 'a' && github['actor'] != 'A'", {"never-runs"}),
+        ("(github.actor == 'a' || github.actor == 'b') && github.actor == 'c'", {"never-runs"}),
+        ("(github.actor == 'a' || github.job == 'b') && github.actor == 'c'", set()),
+        ("always() && github.actor == 'a' && !(github.actor == 'a')", {"never-runs"}),
+        ("github.actor != 'a' || github.actor != 'b'", {"always-true"}),
+        ("github.actor != 'a' && github.actor != 'b'", set()),
+        ("github.actor == 'a' || github.actor != 'a'", {"always-true"}),
+        ("github.actor == '1' && github.actor == '2'", set()),
+        ("github.actor == '' && github.actor == 'a'", set()),
+        ("github.run_number == 1 || github.run_number != 1", set()),
+        ("github[github.actor] == 'a' && github[github.actor] == 'b'", set()),
+        ("'a' == 'b'", {"never-runs"}),
+        ("true || github.actor", {"always-true"}),
+        ("github.actor && false", {"never-runs"}),
+        ("fromJSON('{')", set()),
+        ("always()", set()),
+        ("!cancelled()", set()),
+        ("github.event_name == 'push'", set()),
+        ("github.event_name == 'release'", {"impossible-value"}),
+        ("github.event_name != 'release'", set()),
+        ("github.ref != 'main'", {"impossible-value"}),
+        ("github.ref_name != 'main'", set()),
+        ("always() && needs.build.result == 'failed'", {"impossible-value"}),
+        ("always() && needs.build.result == 'Failure'", set()),
+        ("always() && needs.build.result == ''", set()),
+        ("true", set()),
+    ],
+)
+def test_conditions_that_are_decided(condition: str, expected: set[str]) -> None:
+    assert codes(job=f'if: "{condition}"') == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("echo $TOKEN", {"printed-secret"}),
+        ("echo a; printf %s ${TOKEN}", {"printed-secret"}),
+        ("make && echo $TOKEN && make", {"printed-secret"}),
+        ("echo $TOKENS ${#TOKEN} ${TOKEN:-none}", set()),
+        ("echo $TOKEN | tool", set()),
+        ("echo $TOKEN > file", set()),
+        ("echo >> file $TOKEN", set()),
+        ("X=$(echo $TOKEN)", set()),
+        ("tool $TOKEN", set()),
+        ("# echo $TOKEN", set()),
+        ("echo '$TOKEN'", set()),
+        ("echo ::add-mask::$TOKEN", set()),
+        ("echo " + "x" * 5000 + " $TOKEN", set()),
+    ],
+)
+def test_printed_secrets(line: str, expected: set[str]) -> None:
+    step = f"{{env: {{TOKEN: '${{{{ secrets.T }}}}'}}, run: {json.dumps(line)}}}"
+    assert codes(step=step, more="") == expected
+
+
+def test_an_action_that_the_caller_knows_has_its_inputs_checked() -> None:
+    document = load(
+        PIPELINE.format(top="", job="", step="uses: ./mine", more="with: {Nmae: x, arch: y}"),
+        "p.yaml",
+    )
+    known = {"./mine": ActionInputs(frozenset({"name", "Arch"}), frozenset({"name"}))}
+    found = lint(parse(document), document, actions=known.get)
+    assert [(problem.code, problem.hint) for problem in found] == [
+        ("missing-action-input", "give it under `with`"),
+        ("unknown-action-input", "did you mean `name`?"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("uses", "code"),
+    [
+        ("owner/action@main", "unpinned-action"),
+        ("owner/action@v1", "unpinned-version"),
+        ("owner/action@" + "0" * 40, ""),
+        ("actions/checkout@main", "unpinned-version"),
+    ],
+)
+def test_versions_of_actions(uses: str, code: str) -> None:
+    document = load(PIPELINE.format(top="", job="", step=f"uses: {uses}", more=""), "p.yaml")
+    found = {problem.code for problem in lint(parse(document), document, strict=True)}
+    assert found - {"missing-permissions"} == ({code} if code else set())
+    assert codes(step=f"uses: {uses}", more="") == {code} & {"unpinned-action"}
+
+
+@pytest.mark.parametrize(
+    ("top", "job", "is_missing"),
+    [
+        ("", "", True),
+        ("permissions: {contents: read}", "", False),
+        ("permissions: {}", "", False),
+        ("", "permissions: {contents: read}", True),
+    ],
+)
+def test_permissions_that_nobody_wrote(top: str, job: str, is_missing: bool) -> None:
+    document = load(PIPELINE.format(top=top, job=job, step="name: x", more="run: x"), "p.yaml")
+    found = {problem.code for problem in lint(parse(document), document, strict=True)}
+    assert found == ({"missing-permissions"} if is_missing else set())

@@ -129,7 +129,9 @@ def test_a_circle_is_named_in_the_order_of_the_calls(
     assert str(problem.position) == where
 
 
-@pytest.mark.parametrize(("levels", "codes"), [(MOST_LEVELS, []), (MOST_LEVELS + 1, ["too-deep"])])
+@pytest.mark.parametrize(
+    ("levels", "codes"), [(MOST_LEVELS, []), (MOST_LEVELS + 1, ["calls-too-deep"])]
+)
 def test_how_deep_calls_may_go(levels: int, codes: list[str]) -> None:
     files = {f"{n}.yaml": calls(f"./{n + 1}.yaml") for n in range(1, levels)}
     found = gathered({**files, f"{levels}.yaml": calls()}, main="1.yaml")

@@ -4,7 +4,7 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -129,8 +129,47 @@ class MemoryBox:
     def beside(self, image: Image, progress: Progress) -> "MemoryBox":
         return self
 
+    def run_image(
+        self,
+        image: Image,
+        process: Process,
+        write: Write,
+        stop: Stop,
+        *,
+        entrypoint: str = "",
+        progress: Progress,
+        end: Callable[[], None] | None = None,
+    ) -> Finished:
+        return self.run(process, write, stop, end=end)
+
+    def build_image(
+        self,
+        context: Path | str,
+        dockerfile: str,
+        write: Write,
+        *,
+        build_args: Mapping[str, str] | None = None,
+        target: str = "",
+    ) -> Image:
+        return Image(f"{context}/{dockerfile}", pull="never")
+
+    def bring(self, name: str, folder: Path) -> str:
+        return self.path_of(name)
+
+    def bring_program(self, image: Image, program: str, progress: Progress) -> str:
+        raise EngineError("memory", "there are no programs in memory")
+
+    def path_of(self, name: str) -> str:
+        return f"/github/{name}"
+
     def read_tree(self, path: str) -> Iterator[bytes]:
         raise FileNotFoundError(path)
+
+    def write_tree(self, path: str, blocks: Iterable[bytes]) -> None:
+        raise EngineError("tree", f"nothing can be written to `{path}`")
+
+    def pack(self, cwd: str, paths: Sequence[str]) -> Iterator[bytes]:
+        raise EngineError("tree", f"nothing can be read in `{cwd}`")
 
     def shell(self, process: Process) -> int:
         return 0

@@ -1,6 +1,7 @@
 """The command line: one file a command, loaded only when it is the one that was typed."""
 
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from runner.errors import (
 COMMANDS = {
     "run": "Run a pipeline now, in containers on this machine.",
     "validate": "Check pipeline files and print every problem.",
-    "graph": "Draw what a pipeline does, as text or mermaid.",
+    "graph": "Draw what a pipeline does, as text, mermaid or svg.",
     "schema": "Print the JSON schema of pipeline files, for editors.",
     "runs": "List runs.",
     "show": "Show one run: its jobs, steps, annotations and outputs.",
@@ -96,10 +97,17 @@ def _explain(error: PipeError) -> int:
 
         show(error.problems)
     else:
-        click.echo(f"error: {error.message}", err=True)
-        if error.hint:
-            click.echo(f"  {error.hint}", err=True)
+        hint = f"\n  {error.hint}" if error.hint else ""
+        click.echo(_tame(f"error: {error.message}{hint}"), err=True)
     return error.exit_code
+
+
+def _tame(text: str) -> str:
+    if "::" not in text and "##" not in text:
+        return text
+    from runner.cli.problems import tame
+
+    return tame(text, os.environ)
 
 
 def _has_more_to_say(error: InvalidInputError) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from runner import queue
+from runner.cli.action_sources import action_store
 from runner.cli.loading import Loaded
 from runner.cli.preparing import Preparation
 from runner.cli.typed import Options, command_to_run_again, words
@@ -41,7 +42,7 @@ from runner.queue import Submission
 from runner.secrets import Masker
 from runner.storage import Storage
 from runner.store import Store
-from runner.terminal import Mode, View, open_view
+from runner.terminal import Files, Mode, View, open_files, open_view, together
 from runner.worker import Means, Worker
 
 Outcome = TypeVar("Outcome")
@@ -57,12 +58,14 @@ class ForegroundRun:
         prepared: Preparation,
         progress: Mode,
         verbose: bool,
+        files: Files,
     ) -> None:
         self._loaded = loaded
         self._options = options
         self._prepared = prepared
         self._progress = progress
         self._verbose = verbose
+        self._files = files
         self._masker = Masker(prepared.secrets.values())
         self._home = home_folder()
         self._user = read_user_config()
@@ -123,7 +126,14 @@ class ForegroundRun:
     def _work(self, store: Store, engines: Mapping[str, Engine], snapshot: Snapshot | None) -> int:
         prepared, plugins = self._prepared, self._loaded.plugins
         workspace = self._workspace(snapshot)
-        means = Means(engines, workspace, self._policy, prepared.secrets, plugins.steps)
+        means = Means(
+            engines,
+            workspace,
+            self._policy,
+            prepared.secrets,
+            plugins.steps,
+            action_store(self._loaded.project, self._options, self._home),
+        )
         storage = Storage(self._home)
         with self._view(storage) as view:
             submission = self._submission(snapshot)
@@ -137,13 +147,16 @@ class ForegroundRun:
 
     def _view(self, storage: Storage) -> View:
         is_shared = self._options.shell_on_failure and self._progress == "auto"
-        return open_view(
+        read = partial(_read, storage)
+        files = open_files(self._files, read=read, environ=os.environ)
+        shown = open_view(
             sys.stdout,
             mode="plain" if is_shared else self._progress,
-            read=partial(_read, storage),
+            read=read,
             rerun=partial(command_to_run_again, self._options, self._masker),
             environ=os.environ,
         )
+        return together(shown, files)
 
     def _slots(self) -> int:
         if self._options.shell_on_failure:

@@ -1,4 +1,4 @@
-"""`pipe graph`: which job waits for which, as text or as a Mermaid chart."""
+"""`pipe graph`: which job waits for which, as text, as a Mermaid chart or as a picture."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.permissions import permissions
 from runner.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -21,10 +22,10 @@ LONGEST_CONDITION = 60
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "mermaid"]),
+    type=click.Choice(["text", "mermaid", "svg"]),
     default="text",
     show_default=True,
-    help="Text for a terminal, or a Mermaid flowchart for a document.",
+    help="Text for a terminal, a Mermaid flowchart for a document, or an SVG picture.",
 )
 def command(file: str, form: str) -> None:
     """Show the jobs of FILE in the order in which they can start.
@@ -39,10 +40,11 @@ def command(file: str, form: str) -> None:
     document = read(path, str(path))
     pipeline = parse(document)
     _refuse_broken(pipeline, document)
-    click.echo(text(pipeline) if form == "text" else mermaid(pipeline))
+    shown = {"text": text, "mermaid": mermaid, "svg": svg}[form]
+    click.echo(shown(pipeline, document))
 
 
-def text(pipeline: "Pipeline") -> str:
+def text(pipeline: "Pipeline", document: "Document") -> str:
     """A title, then a line a job; jobs under the same number can run side by side."""
     from runner.lint.needs import edges
 
@@ -50,15 +52,30 @@ def text(pipeline: "Pipeline") -> str:
     rows = []
     for number, stage in enumerate(stages(needs), 1):
         marks = [str(number), *[""] * (len(stage) - 1)]
-        cells = [_cells(pipeline.jobs[job], needs[job]) for job in stage]
+        cells = [_cells(pipeline.jobs[job], needs[job], document) for job in stage]
         rows += [(mark, *row) for mark, row in zip(marks, cells, strict=True)]
     columns = [column for column in zip(*rows, strict=True) if any(column)]
     widths = [max(map(len, column)) for column in columns]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in zip(*columns, strict=True)]
-    return "\n".join([_title(pipeline), "", *(f"  {line}" for line in lines)])
+    granted = permissions(document.data)
+    head = [_title(pipeline), *([granted] if granted else [])]
+    return "\n".join([*head, "", *(f"  {line}" for line in lines)])
 
 
-def mermaid(pipeline: "Pipeline") -> str:
+def svg(pipeline: "Pipeline", document: "Document") -> str:
+    """A picture: a box a job, from left to right, an arrow a need."""
+    from runner.cli.drawing import Box, draw
+    from runner.lint.needs import edges
+
+    needs = edges(pipeline)
+    boxes = {}
+    for job in pipeline.jobs.values():
+        _, _, *notes = _cells(job, (), document)
+        boxes[job.id] = Box(_name(job), tuple(filter(None, notes)), bool(_call(job, document)))
+    return draw(_title(pipeline), boxes, stages(needs), needs)
+
+
+def mermaid(pipeline: "Pipeline", document: "Document") -> str:
     """A Mermaid `flowchart LR`: a box a job, an arrow a need."""
     from runner.lint.needs import edges
 
@@ -66,9 +83,8 @@ def mermaid(pipeline: "Pipeline") -> str:
     boxes = {job: f"j{number}" for number, job in enumerate(pipeline.jobs, 1)}
     lines = ["flowchart LR"]
     for job in pipeline.jobs.values():
-        label = "<br/>".join(
-            map(_escape, filter(None, (_name(job), _called(job), _condition(job))))
-        )
+        parts = (_name(job), _condition(job), _call(job, document))
+        label = "<br/>".join(map(_escape, filter(None, parts)))
         lines.append(f'    {boxes[job.id]}["{label}"]')
     for id_, needs in edges(pipeline).items():
         lines += [f"    {boxes[need]} --> {boxes[id_]}" for need in needs]
@@ -103,8 +119,15 @@ def _title(pipeline: "Pipeline") -> str:
     return f"{pipeline.name or pipeline.file}{events}"
 
 
-def _cells(job: "Job", needs: tuple[str, ...]) -> tuple[str, ...]:
-    return _name(job), _called(job), f"after {', '.join(needs)}" if needs else "", _condition(job)
+def _cells(job: "Job", needs: tuple[str, ...], document: "Document") -> tuple[str, ...]:
+    after = f"after {', '.join(needs)}" if needs else ""
+    granted = permissions(document.data["jobs"][job.id])
+    return _name(job), after, _condition(job), _call(job, document), granted
+
+
+def _call(job: "Job", document: "Document") -> str:
+    called = document.data["jobs"][job.id].get("uses")
+    return f"calls {called}" if called else ""
 
 
 def _name(job: "Job") -> str:
@@ -115,10 +138,6 @@ def _name(job: "Job") -> str:
     if matrix is None:
         return job.id
     return f"{job.id} ×{len(expand(matrix)) if is_static(matrix) else '?'}"
-
-
-def _called(job: "Job") -> str:
-    return f"calls {job.call.target or job.call.uses}" if job.call else ""
 
 
 def _condition(job: "Job") -> str:

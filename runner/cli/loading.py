@@ -68,12 +68,12 @@ def _checked(
     document: Document, gathered: "Gathered", plugins: "Plugins", home: Path
 ) -> tuple[Pipeline, tuple[Problem, ...]]:
     """What passed before is not checked again: that would load the schema's checker."""
-    from runner.parse.build import ACTIONS, build
+    from runner.parse.build import build
 
     mark = home / "cache" / "checked" / _fingerprint(document, gathered, plugins)
     if mark.exists():
-        called = {name: build(each, ACTIONS) for name, each in gathered.documents.items()}
-        return replace(build(document, ACTIONS), called=called), ()
+        called = {name: build(each) for name, each in gathered.documents.items()}
+        return replace(build(document), called=called), ()
     pipeline, warnings = _check(document, gathered, plugins)
     if not warnings:
         mark.parent.mkdir(parents=True, exist_ok=True)

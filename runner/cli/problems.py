@@ -1,4 +1,4 @@
-"""Problems as people read them (file, line, a caret under the place) and as programs do."""
+"""Problems as people read them (file, line, a caret under the place), and as programs do."""
 
 import os
 import sys
@@ -34,7 +34,15 @@ def show(problems: Iterable[Problem]) -> None:
     files = {problem.position.file for problem in found if problem.position}
     texts = {file: read_source(_find(file)) for file in files}
     if found:
-        click.echo(render(found, texts, is_colored(sys.stderr)), err=True)
+        shown = render(found, texts, is_colored(sys.stderr))
+        click.echo(tame(shown, os.environ), err=True)
+
+
+def tame(text: str, environ: Mapping[str, str]) -> str:
+    """The text, made harmless where GitHub's runner looks for commands in what we print."""
+    from runner.terminal.github import harmless, is_inside
+
+    return harmless(text) if is_inside(environ) else text
 
 
 def read_source(path: Path) -> str:
@@ -63,6 +71,22 @@ def to_json(problems: Iterable[Problem]) -> list[dict[str, Any]]:
     The last four are null for a problem without a position.
     """
     return [_entry(problem) for problem in problems]
+
+
+def annotation(problem: Problem, file: str) -> str:
+    """The problem as a command that makes GitHub show it beside its line."""
+    from runner.terminal.github import command
+
+    place = problem.position or Position(file, 0, 0, 0)
+    return command(
+        problem.severity,
+        f"{problem.message}\n{problem.hint}".rstrip(),
+        file=place.file,
+        line=place.line,
+        col=place.column,
+        endColumn=place.column and place.column + max(place.length, 1),
+        title=problem.code,
+    )
 
 
 def _entry(problem: Problem) -> dict[str, Any]:

@@ -54,6 +54,15 @@ def _pairs(
 @click.option("--matrix", multiple=True, metavar="KEY:VALUE", help="Only legs with this value.")
 @click.option("--event", metavar="NAME", help="The event that the run is for.")
 @click.option("--event-file", metavar="FILE", help="The event's payload, as JSON.")
+@click.option(
+    "--action-source",
+    "action_sources",
+    multiple=True,
+    callback=_pairs,
+    metavar="OWNER/NAME=FOLDER",
+    help="A folder that stands for a repository of actions.",
+)
+@click.option("--offline", is_flag=True, help="Fetch no actions: use those that are here.")
 @click.option("--bind", is_flag=True, help="Work in the checkout itself instead of a copy of it.")
 @click.option("--host", is_flag=True, help="Allow `runs-on: self-hosted`: steps on this machine.")
 @click.option("--keep", type=click.Choice(["on-failure"]), help="Leave a failed job's container.")
@@ -72,6 +81,8 @@ def _pairs(
 )
 @click.option("--json", "progress", flag_value="json", help="The same as --progress json.")
 @click.option("-q", "--quiet", "progress", flag_value="quiet", help="The same as --progress quiet.")
+@click.option("--junit", metavar="FILE", type=Path, help="Write the result as JUnit XML, too.")
+@click.option("--result", metavar="FILE", type=Path, help="Write the result as JSON, too.")
 @click.option("-v", "--verbose", is_flag=True, help="Also what steps say for debugging.")
 @click.pass_context
 def command(
@@ -81,6 +92,8 @@ def command(
     dry_run: bool,
     progress: "Mode",
     verbose: bool,
+    junit: Path | None,
+    result: Path | None,
     **typed: Any,
 ) -> None:
     """Run the pipeline FILE: a path, or a name in pipelines/ or .github/workflows/.
@@ -102,11 +115,13 @@ def command(
     prepared = preparing.prepare(loaded, options)
     show(missing_secrets.warnings(loaded, prepared, required=options.require_secrets))
     if dry_run:
-        upcoming.show(prepared)
+        upcoming.show(prepared, loaded)
         return
     from runner.cli.foreground import ForegroundRun
+    from runner.terminal import Files
 
-    context.exit(ForegroundRun(loaded, options, prepared, progress, verbose).to_the_end())
+    files = Files(junit, result)
+    context.exit(ForegroundRun(loaded, options, prepared, progress, verbose, files).to_the_end())
 
 
 def _show_pipelines() -> None:

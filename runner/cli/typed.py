@@ -23,6 +23,8 @@ class Options:
     matrix: tuple[str, ...]
     event: str | None
     event_file: str | None
+    action_sources: Mapping[str, str]
+    offline: bool
     bind: bool
     host: bool
     keep: str | None
@@ -60,6 +62,8 @@ def _options(options: Options) -> Iterator[str]:
     yield from _each("--matrix", options.matrix)
     yield from _each("--event", _given(options.event))
     yield from _each("--event-file", _given(options.event_file))
+    yield from _each("--action-source", _assignments(options.action_sources))
+    yield from ["--offline"] if options.offline else []
     yield from ["--bind"] if options.bind else []
     yield from ["--host"] if options.host else []
     yield from _each("--keep", _given(options.keep))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import click
 
+from runner.cli.loading import Loaded
+from runner.cli.permissions import permissions
 from runner.cli.preparing import Preparation
 from runner.model import Job, Pipeline
 from runner.plan import PlannedJob, caller_of, ready
@@ -38,8 +40,10 @@ def jobs_to_run(prepared: Preparation) -> list[Upcoming]:
     return list(found.values())
 
 
-def show(prepared: Preparation) -> None:
-    """Print what would run."""
+def show(prepared: Preparation, loaded: Loaded) -> None:
+    """Print what would run, and what GitHub's token could do there."""
+    if granted := permissions(loaded.document.data):
+        click.echo(f"{visible(granted)}\n")
     inside: dict[str, Upcoming] = {}
     for job in prepared.plan.jobs:
         each = inside[job.key] = _upcoming(job, inside.get(caller_of(job.key)), prepared)
@@ -47,7 +51,9 @@ def show(prepared: Preparation) -> None:
         if job.key in prepared.reused:
             click.echo(f"{visible(job.name)}{needs}  ({prepared.reused[job.key].reason})")
             continue
-        click.echo(f"{visible(job.name)}{needs}{_note(job, each.job)}")
+        granted = permissions(loaded.document_of(each.pipeline).data["jobs"][job.job])
+        may = f"  {visible(granted)}" if granted else ""
+        click.echo(f"{visible(job.name)}{needs}{may}{_note(job, each.job)}")
         for step in each.job.steps:
             shown = step.name or (step.run or step.uses or "").strip().partition("\n")[0]
             click.echo(f"    {visible(shown)}")

@@ -1,14 +1,15 @@
 """`pipe validate`: every problem of every pipeline file, at once."""
 
 import json
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli.problems import is_colored, render, show, to_json
+from runner.cli.problems import annotation, is_colored, render, show, tame, to_json
 from runner.errors import EXIT_INVALID, InvalidInputError
 
 if TYPE_CHECKING:
@@ -20,29 +21,35 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json"]),
+    type=click.Choice(["text", "json", "sarif", "github"]),
     default="text",
     show_default=True,
-    help="Text for people, or one JSON document.",
+    help="Text for people, JSON, SARIF 2.1.0, or annotations of GitHub's.",
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
+@click.option(
+    "--strict", is_flag=True, help="Check for what is only advised, and fail on warnings."
+)
 @click.pass_context
-def command(context: click.Context, files: tuple[str, ...], form: str) -> None:
+def command(context: click.Context, files: tuple[str, ...], form: str, strict: bool) -> None:
     """Check each FILE, and what it calls: a path, a folder, or the bare name of a pipeline.
 
     Without FILE, checks everything in pipelines/ and .github/workflows/.
-    Exits with 2 when there is an error; warnings alone are fine.
+    Exits with 2 when there is an error; warnings alone are fine, but for --strict.
     """
+    from runner.cli.local_actions import ProjectActions
     from runner.cli.verdicts import judge
     from runner.plugins import load_plugins
     from runner.project import find_project
 
-    plugins = load_plugins(find_project(Path()).folder / "plugins")
+    project = find_project(Path())
+    plugins = load_plugins(project.folder / "plugins")
     show(plugins.problems)
-    verdicts = judge(dict.fromkeys(_paths(files)), plugins.schemas)
+    actions = ProjectActions(project.root)
+    verdicts = judge(dict.fromkeys(_paths(files)), plugins.schemas, actions, strict=strict)
     color = is_colored(sys.stdout)
-    click.echo(_as_json(verdicts) if form == "json" else _as_text(verdicts, color), color=color)
-    if any(verdict.errors for verdict in verdicts):
+    click.echo(_printed(verdicts, form, color), color=color)
+    if not all(verdict.is_valid for verdict in verdicts):
         context.exit(EXIT_INVALID)
 
 
@@ -70,6 +77,17 @@ def _in_folder(folder: Path) -> tuple[Path, ...]:
     return found
 
 
+def _printed(verdicts: Sequence["Verdict"], form: str, color: bool) -> str:
+    match form:
+        case "json":
+            return _as_json(verdicts)
+        case "sarif":
+            return _as_sarif(verdicts)
+        case "github":
+            return _as_annotations(verdicts)
+    return tame(_as_text(verdicts, color), os.environ)
+
+
 def _as_text(verdicts: Sequence["Verdict"], color: bool) -> str:
     texts = {verdict.file: verdict.text for verdict in verdicts}
     problems = [problem for verdict in verdicts for problem in verdict.problems]
@@ -81,11 +99,31 @@ def _as_json(verdicts: Sequence["Verdict"]) -> str:
     files = [
         {
             "file": verdict.file,
-            "valid": not verdict.errors,
+            "valid": verdict.is_valid,
             "jobs": verdict.jobs,
             "problems": to_json(verdict.problems),
         }
         for verdict in verdicts
     ]
-    valid = not any(verdict.errors for verdict in verdicts)
-    return json.dumps({"valid": valid, "files": files}, indent=2, ensure_ascii=False)
+    valid = all(verdict.is_valid for verdict in verdicts)
+    return _as_text_of_json({"valid": valid, "files": files})
+
+
+def _as_sarif(verdicts: Sequence["Verdict"]) -> str:
+    from runner.cli.sarif import sarif
+
+    found = ((verdict.file, each) for verdict in verdicts for each in verdict.problems)
+    return _as_text_of_json(sarif(found))
+
+
+def _as_text_of_json(data: Mapping[str, Any]) -> str:
+    from runner.terminal.github import harmless_json
+
+    return harmless_json(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def _as_annotations(verdicts: Sequence["Verdict"]) -> str:
+    from runner.terminal.github import harmless
+
+    found = [annotation(each, verdict.file) for verdict in verdicts for each in verdict.problems]
+    return "\n".join([*found, *(harmless(str(verdict)) for verdict in verdicts)])

@@ -1,29 +1,41 @@
 """What `pipe validate` finds: a verdict for each file, and for those that they call."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from runner.cli.called import NoSources, Reader
 from runner.cli.loading import shown_name
 from runner.cli.problems import read_source
 from runner.errors import InvalidInputError, Problem
-from runner.lint import Report, StepSchemas, review_all
+from runner.lint import Actions, Report, StepSchemas, review_all
 from runner.lint.findings import by_position
 from runner.parse.gather import Gathered, gather, has_calls
 from runner.project import find_project
 from runner.source import Document, read
 
+Check = Callable[[Mapping[str, Document]], Mapping[str, Report]]
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was found in one file; `jobs` is 0 when it could not be read as a pipeline."""
+    """What was found in one file; `jobs` is 0 when it could not be read as a pipeline.
+
+    A `strict` one lets no warning pass.
+    """
 
     file: str
     text: str
     jobs: int
     problems: tuple[Problem, ...]
+    strict: bool = False
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the file passes."""
+        return not (self.problems if self.strict else self.errors)
 
     @property
     def errors(self) -> int:
@@ -32,25 +44,31 @@ class Verdict:
 
     def __str__(self) -> str:
         warnings = len(self.problems) - self.errors
-        found = [_count(self.errors, "error")] if self.errors else ["valid"]
+        found = ["valid"] if self.is_valid else []
+        found += [_count(self.errors, "error")] if self.errors else []
         found += [_count(warnings, "warning")] if warnings else []
         found += [_count(self.jobs, "job")] if self.jobs else []
         return f"{self.file}: {', '.join(found)}"
 
 
-def judge(paths: Iterable[Path], schemas: StepSchemas) -> list[Verdict]:
+def judge(
+    paths: Iterable[Path], schemas: StepSchemas, actions: Actions, *, strict: bool
+) -> list[Verdict]:
     """Read and check the files and all that they call; every problem is in a verdict."""
+    check = partial(review_all, schemas=schemas, actions=actions, strict=strict)
     found: dict[str, Verdict] = {}
     for path in paths:
-        for verdict in _of_family(path, schemas):
+        for verdict in _of_family(path, check):
             # A file that several others call has each problem once.
             known = found.setdefault(verdict.file, verdict)
             problems = dict.fromkeys([*known.problems, *verdict.problems])
-            found[verdict.file] = replace(known, problems=tuple(sorted(problems, key=by_position)))
+            found[verdict.file] = replace(
+                known, problems=tuple(sorted(problems, key=by_position)), strict=strict
+            )
     return list(found.values())
 
 
-def _of_family(path: Path, schemas: StepSchemas) -> Iterator[Verdict]:
+def _of_family(path: Path, check: Check) -> Iterator[Verdict]:
     """The file first, then what it calls."""
     try:
         document = read(path, str(path))
@@ -59,7 +77,7 @@ def _of_family(path: Path, schemas: StepSchemas) -> Iterator[Verdict]:
         yield Verdict(str(path), read_source(path), 0, error.problems)
         return
     documents = {"": document, **gathered.documents}
-    for name, report in review_all(documents, schemas).items():
+    for name, report in check(documents).items():
         yield _verdict(documents[name], report)
     for problem in gathered.problems:
         file = problem.position.file if problem.position else str(path)

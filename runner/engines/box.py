@@ -1,11 +1,11 @@
 """The contract between a job and an engine: what is asked for, and the box that comes back.
 
-One thread uses a box at a time. The order is `open`, then `run` any number of times, then `close`,
-which never fails and always happens. Paths named "inside" are as a step sees them.
+Several threads may use a box at once. The order is `open`, then `run` any number of times, then
+`close`, which never fails and always happens. Paths named "inside" are as a step sees them.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
@@ -69,8 +69,33 @@ class Workspace:
 
 
 @dataclass(frozen=True, slots=True)
+class Service:
+    """A container that runs beside the job, which reaches it under the host name `id`. Empty
+    `command` and `entrypoint` leave those of the image."""
+
+    id: str
+    image: Image
+    env: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    options: str = ""
+    command: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFacts:
+    """A service that runs; `ports` are those inside -> where the host has them."""
+
+    id: str
+    network: str
+    ports: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class BoxSpec:
-    """What a job needs of a box."""
+    """What a job needs of a box. `mounts` are folders of this host that it sees, without changing
+    them, at `Box.path_of(name)`."""
 
     run: int
     job: str
@@ -84,6 +109,8 @@ class BoxSpec:
     options: str = ""
     #: put into the control folder
     files: Mapping[str, bytes] = field(default_factory=dict)
+    mounts: Mapping[str, Path] = field(default_factory=dict)
+    services: tuple[Service, ...] = ()
     #: leave the box to the user when the job failed
     keep: bool = False
 
@@ -91,7 +118,7 @@ class BoxSpec:
 @dataclass(frozen=True, slots=True)
 class BoxFacts:
     """What a box is like inside; `env` is the environment that its image sets, `control` the
-    folder that holds the spec's `files`."""
+    folder that holds the spec's `files`. `ports` and `services` are as the host reaches them."""
 
     workspace: str
     control: str
@@ -103,6 +130,8 @@ class BoxFacts:
     arch: str = "X64"
     id: str = ""
     network: str = ""
+    ports: Mapping[str, str] = field(default_factory=dict)
+    services: Mapping[str, ServiceFacts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +217,78 @@ class Box(Protocol):
         """Another box of that image over the same workspace and network; closed with this one."""
         ...
 
+    def run_image(
+        self,
+        image: Image,
+        process: Process,
+        write: Write,
+        stop: Stop,
+        *,
+        entrypoint: str = "",
+        progress: Progress,
+        end: End | None = None,
+    ) -> Finished:
+        """Run an image as it is, once, over the same workspace, control folder and network.
+
+        Its own entry point, unless one is given, gets `argv`; without those, the arguments that the
+        image brings. The image needs no shell. Otherwise as `run`.
+        """
+        ...
+
+    def build_image(
+        self,
+        context: Path | str,
+        dockerfile: str,
+        write: Write,
+        *,
+        build_args: Mapping[str, str] | None = None,
+        target: str = "",
+    ) -> Image:
+        """Build an image from a folder of this host, or (as text) of the box.
+
+        `dockerfile` is a path in that folder. Raises EngineError with the reason `build` when an
+        instruction failed.
+        """
+        ...
+
+    def bring(self, name: str, folder: Path) -> str:
+        """Have the box see a copy of a folder of this host, at the path that is returned.
+
+        A name that was mounted or brought before is there already.
+        """
+        ...
+
+    def bring_program(self, image: Image, program: str, progress: Progress) -> str:
+        """The path, inside, of a copy of a program at that path of an image.
+
+        Raises EngineError when the image cannot be had or has no such file.
+        """
+        ...
+
+    def path_of(self, name: str) -> str:
+        """Where the folder mounted or brought under that name is, or would be, inside."""
+        ...
+
     def read_tree(self, path: str) -> Iterator[bytes]:
         """The file or folder at `path` (inside) as the blocks of a tar stream.
 
         Raises FileNotFoundError when it does not exist."""
+        ...
+
+    def write_tree(self, path: str, blocks: Iterable[bytes]) -> None:
+        """Unpack a tar stream into the folder `path` (inside), which is made if need be.
+
+        What is in it belongs to the user of the box. Raises EngineError when it cannot be written,
+        and what `blocks` raises.
+        """
+        ...
+
+    def pack(self, cwd: str, paths: Sequence[str]) -> Iterator[bytes]:
+        """Files and folders below the folder `cwd` (inside) as a tar stream; `paths` are relative
+        to it, and so are the names in the stream. Faster than `read_tree`.
+
+        Raises EngineError, in the middle if need be, when something cannot be read.
+        """
         ...
 
     def shell(self, process: Process) -> int:

@@ -89,6 +89,10 @@ class HostFolder:
         os.chmod(name, 0o666, dir_fd=self._fd)
         return fd
 
+    def reopen(self, name: str) -> int:
+        """The writing end of a named pipe that is open here already; it does not block."""
+        return os.open(name, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=self._fd)
+
     def has_pipes(self, *names: str) -> bool:
         """Whether named pipes of these names are still there."""
         try:

@@ -27,7 +27,7 @@ class Pipes:
 
         `end` is called once, when nothing more is going to come.
         """
-        _widen(pipe)
+        widen(pipe)
         self._open[pipe] = (write, end)
         self._selector.register(pipe, selectors.EVENT_READ)
 
@@ -67,7 +67,8 @@ class Pipes:
             end()
 
 
-def _widen(pipe: int) -> None:
+def widen(pipe: int) -> None:
+    """Let a pipe hold more, where the system can."""
     import fcntl
 
     if sys.platform != "linux":

@@ -37,10 +37,12 @@ def run_script(
     arguments: Sequence[str] = (),
     files: Mapping[str, bytes] | None = None,
     stop: Stop | None = None,
+    write: Write | None = None,
 ) -> Ended:
     """Run a POSIX script; `arguments` begin at `$2`, `files` lie in the folder `$1`.
 
-    A path in the script may hold bytes that are no UTF-8, as surrogate escapes.
+    What it prints goes to `write`, if there is one, instead of into the answer. A path in the
+    script may hold bytes that are no UTF-8, as surrogate escapes.
     """
     folder = box.new_folder()
     identity = secrets.token_hex(8)
@@ -55,6 +57,6 @@ def run_script(
         files={**(files or {}), _SCRIPT: text, _ERRORS: b""},
         collect=(_ERRORS,),
     )
-    finished = box.run(process, printed.append, stop or NoStop())
+    finished = box.run(process, write or printed.append, stop or NoStop())
     complaint = " ".join(finished.files.get(_ERRORS, b"").decode(errors="replace").split())
     return Ended(finished.exit_code, b"".join(printed), complaint, finished.reason)

@@ -7,11 +7,14 @@ from typing import Any
 
 from runner.engines.box import BoxFacts
 from runner.events import Result
+from runner.execute.frame import Frame
 from runner.execute.task import JobTask
 from runner.expressions import CaseSensitive, Functions, to_string
 from runner.parse.targets import remote
 
 EVENT_FILE = "event.json"
+#: What the steps of an action do not see.
+_OF_THE_PIPELINE = {"secrets", "needs", "vars"}
 #: `github.*` keys that are no variables of their own.
 _NO_VARIABLES = {"event", "token", "action_status", "repositoryUrl", "secret_source"}
 
@@ -20,27 +23,31 @@ _NO_VARIABLES = {"event", "token", "action_status", "repositoryUrl", "secret_sou
 class JobState:
     """What changes while a job runs."""
 
-    status: Result = "success"
+    #: the steps of the job itself
+    frame: Frame
     #: variables from GITHUB_ENV
     env: dict[str, str] = field(default_factory=dict)
     #: folders from GITHUB_PATH, first one first in PATH
     path: list[str] = field(default_factory=list)
-    #: the `steps` context
-    steps: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: the environment of the pipeline and the job, evaluated
     job_env: dict[str, str] = field(default_factory=dict)
 
-    def fail(self) -> None:
-        """A step failed; a job that was cancelled stays so."""
-        if self.status == "success":
-            self.status = "failure"
+    @property
+    def status(self) -> Result:
+        """How the job went until now."""
+        return self.frame.status
 
 
 def job_contexts(task: JobTask, facts: BoxFacts, state: JobState) -> dict[str, Any]:
-    """All contexts of a step, except its own `env`."""
-    return {
+    """All contexts at the end of the job."""
+    return step_contexts(task, facts, state, state.frame)
+
+
+def step_contexts(task: JobTask, facts: BoxFacts, state: JobState, frame: Frame) -> dict[str, Any]:
+    """All contexts of a step in that frame, except its own `env`."""
+    contexts = {
         **task.contexts,
-        "github": {**task.contexts["github"], **_github(task, facts)},
+        "github": {**task.contexts["github"], **_github(task, facts), **frame.github},
         "secrets": dict(task.secrets),
         "job": {
             "status": state.status,
@@ -49,9 +56,14 @@ def job_contexts(task: JobTask, facts: BoxFacts, state: JobState) -> dict[str, A
             "services": {},
         },
         "runner": runner_context(task, facts),
-        "steps": state.steps,
-        "env": CaseSensitive({**task.policy.env, **state.job_env, **state.env}),
+        "steps": dict(frame.steps),
+        "env": CaseSensitive({**task.policy.env, **state.job_env, **state.env, **frame.env}),
     }
+    if frame.inputs is None:
+        return contexts
+    known = {name: value for name, value in contexts.items() if name not in _OF_THE_PIPELINE}
+    github = {**contexts["github"], "action_status": frame.status}
+    return {**known, "github": github, "inputs": dict(frame.inputs)}
 
 
 def runner_context(task: JobTask, facts: BoxFacts) -> dict[str, str]:

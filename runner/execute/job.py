@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from runner.engines.box import ARCHITECTURES, BOX_LOST, Box, BoxSpec, Engine, EngineError
+from runner.engines.box import ARCHITECTURES, Box, BoxSpec, Engine, EngineError
 from runner.errors import EXIT_ENVIRONMENT, InvalidInputError, PipeError
 from runner.events import (
     Annotation,
@@ -21,6 +21,9 @@ from runner.events import (
 from runner.execute.around import Surroundings
 from runner.execute.contexts import EVENT_FILE, JobState, job_contexts
 from runner.execute.evaluation import seconds, text, text_map
+from runner.execute.frame import Frame
+from runner.execute.job_actions import JobActions
+from runner.execute.job_steps import JobSteps, work_of
 from runner.execute.log import StepLog
 from runner.execute.place import choose
 from runner.execute.step import StepRun
@@ -32,6 +35,8 @@ from runner.storage import LogWriter
 
 #: GitHub's limit for a job that names none, in seconds.
 TIMEOUT = 360 * 60.0
+#: Actions that need no folder of their own: what they do is built in.
+NATIVES = frozenset({"actions/checkout"})
 SET_UP = 0
 COMPLETE = -1
 
@@ -68,7 +73,9 @@ class _Attempt:
         self._log = log
         self._masker = masker
         self._clock = JobClock(request, time.monotonic() + TIMEOUT)
-        self._state = JobState()
+        defaults = (task.job.defaults, task.pipeline.defaults)
+        self._state = JobState(Frame(task.locate, defaults=defaults))
+        self._actions = JobActions(task.actions, NATIVES)
 
     def run(self) -> JobEnd:
         try:
@@ -82,7 +89,7 @@ class _Attempt:
         try:
             return self._run_in(box)
         except PipeError as error:
-            self._state.fail()
+            self._state.frame.fail()
             return self._refuse(error)
         finally:
             box.close(self._state.status)
@@ -107,6 +114,7 @@ class _Attempt:
     def _open(self, place: Place) -> Box:
         task = self._task
         self._emit(StepStarted(**self._task.where(), step=SET_UP, id="", name="Set up job"))
+        mounts = self._actions.prepare(task.job.steps)
         spec = BoxSpec(
             run=task.run,
             job=task.planned.key,
@@ -118,10 +126,13 @@ class _Attempt:
             volumes=place.volumes,
             ports=place.ports,
             options=place.options,
+            mounts=mounts,
             files={EVENT_FILE: json.dumps(task.contexts["github"].get("event", {})).encode()},
             keep=task.policy.keep_failed,
         )
         box = self._engines["host" if place.host else "docker"].open(spec, self._pulling)
+        for note in self._actions.notes:
+            self._say(SET_UP, note)
         self._say(SET_UP, f"image {place.image.name}" if place.image.name else "this machine")
         self._set_up_ended("success")
         return box
@@ -135,25 +146,24 @@ class _Attempt:
 
     def _run_in(self, box: Box) -> JobEnd:
         around = Surroundings(
-            self._task, box, self._emit, self._log, self._masker, self._clock, self._state
+            self._task,
+            box,
+            self._emit,
+            self._log,
+            self._masker,
+            self._clock,
+            self._state,
+            self._actions,
+            work_of,
         )
-        last: StepRun | None = None
-        for number, step in enumerate(self._task.job.steps, start=1):
-            if self._clock.ending():
-                self._state.status = "cancelled"
-            if self._clock.immediately():
-                break
-            run = StepRun(around, step, number)
-            end = run.run()
-            if end.outcome == "cancelled":
-                self._state.status = "cancelled"
-            if end.reason == BOX_LOST:
-                self._state.fail()
-                return JobEnd("failure", reason="lost")
-            if end.conclusion == "failure" and last is None:
-                last = run
-        if last is not None and self._task.policy.shell_on_failure:
-            self._offer_shell(box, last)
+        steps = JobSteps(around)
+        steps.run()
+        if steps.failed is not None and self._task.policy.shell_on_failure:
+            self._offer_shell(box, steps.failed)
+        steps.finish()
+        if steps.lost:
+            self._state.frame.fail()
+            return JobEnd("failure", reason="lost")
         return self._end(box)
 
     def _job_env(self) -> dict[str, str]:
@@ -192,7 +202,7 @@ class _Attempt:
                 found = text(value, contexts)
             except InvalidInputError as error:
                 self._annotate(f"output `{name}`: {error.message}")
-                self._state.fail()
+                self._state.frame.fail()
                 continue
             if self._masker.holds_secret(found):
                 self._annotate(f"output `{name}` holds a secret and is left out", level="warning")

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
+from runner.errors import InvalidInputError
 from runner.events import Annotation, Emit, Level
 from runner.execute.command_files import check_environment
 from runner.execute.commands import COMMANDS, Command
+from runner.execute.matchers import Issue, Matchers, level_of, owners_in, place_of
 from runner.execute.task import JobTask
 from runner.secrets import Masker
 
@@ -19,6 +21,11 @@ class CommandState:
 
     stopped_by: str = ""
     echo: bool = False
+    matchers: Matchers = field(default_factory=Matchers)
+
+    def apart(self) -> "CommandState":
+        """For a step that runs beside others, whose output is not theirs."""
+        return CommandState(echo=self.echo, matchers=self.matchers)
 
 
 @dataclass(slots=True)
@@ -31,6 +38,9 @@ class Reporter:
     masker: Masker
     state: CommandState
     env: Mapping[str, str]
+    #: Reads a file of the box, relative to the workspace; raises InvalidInputError.
+    read: Callable[[str], bytes]
+    workspace: str
     outputs: dict[str, str] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
@@ -77,6 +87,12 @@ class Reporter:
         if shown is None and echoes:
             return command.raw
         return shown
+
+    def report(self, issue: Issue) -> None:
+        """Report what a problem matcher found."""
+        level = level_of(issue)
+        if level:
+            self.annotate(level, issue["message"], place_of(issue, self.workspace))
 
     def add_variables(self, pairs: Mapping[str, str]) -> None:
         """Variables for later steps; those that may not be set are reported and left out."""
@@ -169,8 +185,22 @@ def _unsecure_commands_allowed(reporter: Reporter, command: Command) -> bool:
     return False
 
 
-def _matcher(reporter: Reporter, command: Command) -> None:
-    reporter.annotate("warning", f"`{command.name}`: problem matchers are not supported yet")
+def _add_matcher(reporter: Reporter, command: Command) -> None:
+    try:
+        reporter.state.matchers.add(reporter.read(command.data), command.data)
+    except InvalidInputError as error:
+        reporter.annotate("warning", f"`add-matcher`: {error.message}")
+
+
+def _remove_matcher(reporter: Reporter, command: Command) -> None:
+    owner = command.properties.get("owner")
+    try:
+        owners = [owner] if owner else owners_in(reporter.read(command.data), command.data)
+    except InvalidInputError as error:
+        reporter.annotate("warning", f"`remove-matcher`: {error.message}")
+        return
+    for each in owners:
+        reporter.state.matchers.remove(each)
 
 
 _Handler = Callable[[Reporter, Command], bytes | None]
@@ -189,6 +219,6 @@ _HANDLERS: Mapping[str, _Handler] = {
     "save-state": _save_state,
     "set-env": _set_env,
     "add-path": _add_path,
-    "add-matcher": _matcher,
-    "remove-matcher": _matcher,
+    "add-matcher": _add_matcher,
+    "remove-matcher": _remove_matcher,
 }

@@ -5,8 +5,9 @@ from typing import Any
 
 from runner.engines.hash_files import hash_files
 from runner.execute.around import Surroundings
-from runner.execute.contexts import job_contexts, status_functions
+from runner.execute.contexts import status_functions, step_contexts
 from runner.execute.evaluation import seconds, text, text_map
+from runner.execute.frame import Frame
 from runner.expressions import (
     CaseSensitive,
     Functions,
@@ -21,15 +22,22 @@ from runner.model import Step
 class Scope:
     """Every method raises InvalidInputError when an expression cannot be evaluated."""
 
-    def __init__(self, around: Surroundings, step: Step) -> None:
+    def __init__(self, around: Surroundings, step: Step, frame: Frame) -> None:
         self._around = around
         self._step = step
+        self._frame = frame
         self._functions: Functions = {"hashfiles": self._hash_files}
-        contexts = job_contexts(around.task, around.box.facts, around.state)
+        contexts = step_contexts(around.task, around.box.facts, around.state, frame)
         contexts["github"]["action"] = step.id
         own = text_map(step.env, contexts, self._functions)
         contexts["env"] = CaseSensitive({**contexts["env"], **own})
+        #: the step's own variables
+        self.own_env = own
         self.contexts: Mapping[str, Any] = contexts
+
+    def tell_whose(self, repository: str, ref: str) -> None:
+        """From now on `github` names the action that the step uses."""
+        self.contexts["github"].update(action_repository=repository, action_ref=ref)
 
     def value(self, written: Any) -> Any:
         """The value, of whatever type."""
@@ -45,7 +53,7 @@ class Scope:
 
     def holds(self, *, cancelled: bool) -> bool:
         """Whether the step's condition lets it run."""
-        status = status_functions(self._around.state.status, cancelled=cancelled)
+        status = status_functions(self._frame.status, cancelled=cancelled)
         condition = parse_condition(self._step.condition)
         return truthy(condition.evaluate(self.contexts, {**self._functions, **status}))
 

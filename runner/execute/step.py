@@ -1,59 +1,119 @@
 """One step: whether it runs, how often it is tried, how it ends, and what later steps see of it."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from runner.engines.box import BOX_LOST, EngineError, Process
-from runner.errors import InvalidInputError, PipeError
+from runner.errors import EnvironmentMissingError, InvalidInputError, PipeError
 from runner.events import StepFinished, StepStarted
 from runner.execute.around import StepEnd, Surroundings
-from runner.execute.reporting import Reporter
+from runner.execute.frame import Frame
+from runner.execute.reporting import CommandState
 from runner.execute.retry import backoff, is_due
-from runner.execute.run_step import run_script
 from runner.execute.scope import Scope
-from runner.execute.uses_step import use
+from runner.execute.trying import Try, Work
 from runner.expressions import truthy
 from runner.model import Retry, Step
+
+SKIPPED = StepEnd("skipped", "skipped")
 
 
 @dataclass(slots=True)
 class StepRun:
-    """One step being run; `number` counts from 1."""
+    """One step being run: `begin`, then `carry_on` if it says so, then `settle`.
+
+    `number` counts the job's steps from 1; a step of an action has that of the one that uses it.
+    `carry_on` may happen in another thread than the rest.
+    """
 
     around: Surroundings
     step: Step
     number: int
+    frame: Frame
+    #: how it is done; by its kind, unless somebody knows better
+    work: Work | None = None
+    #: what workflow commands leave for later ones; the job's, unless the step runs beside others
+    commands: CommandState | None = None
+    unwanted: Callable[[], bool] = lambda: False
+    #: it belongs to an action, and shows in the log of the step that uses it
+    nested: bool = False
     #: the last process that ran, for a shell in its place
     process: Process | None = None
+    end: StepEnd = SKIPPED
+    _name: str = ""
+    _scope: Scope | None = None
+    _outputs: Mapping[str, str] = field(default_factory=dict)
+    _variables: dict[str, str] = field(default_factory=dict)
+    _path: list[str] = field(default_factory=list)
 
     def run(self) -> StepEnd:
-        """Run the step, or skip it, and record what it did in the job's state."""
-        name = self._written_name()
+        """Run the step, or skip it, and record what it did."""
+        if self.begin():
+            self.carry_on()
+        return self.settle()
+
+    # -- in the order of the job
+
+    def begin(self) -> bool:
+        """Decide whether the step runs; False when it has ended by that."""
+        self._name = self._written_name()
         try:
-            scope = Scope(self.around, self.step)
-            goes = scope.holds(cancelled=self.around.state.status == "cancelled")
+            self._scope = Scope(self.around, self.step, self.frame)
+            goes = self._scope.holds(cancelled=self.around.state.status == "cancelled")
         except InvalidInputError as error:
-            self._start(name)
-            return self._fail(error, name)
-        name = self._name(scope)
-        if not goes:
-            return self._end(StepEnd("skipped", "skipped"), name, {})
-        self._start(name)
+            self._start()
+            self._finish(self._failed(error, "expression"))
+            return False
+        self._name = self._shown_name(self._scope)
+        if goes:
+            self._start()
+        else:
+            self._finish(self.end)
+        return goes
+
+    def carry_on(self) -> None:
+        """Try it until it succeeds or nothing more is due."""
+        assert self._scope is not None
         try:
-            end, outputs = self._tries(scope)
-            concluded = self._conclude(end, scope)
+            end = self._conclude(self._tries(self._scope), self._scope)
         except InvalidInputError as error:
-            return self._fail(error, name)
-        return self._end(concluded, name, outputs)
+            # What surrounds the step cannot be evaluated: no `continue-on-error` covers that.
+            end = self._failed(error, "expression")
+        self._finish(end)
+
+    def settle(self, *, fails: bool = True) -> StepEnd:
+        """Let later steps see what it did; with `fails`, also that it failed."""
+        state, end = self.around.state, self.end
+        state.env.update(self._variables)
+        for folder in self._path:
+            state.path = [folder, *(each for each in state.path if each != folder)]
+        if self.step.named:
+            self.frame.steps[self.step.id] = {
+                "outputs": _ignoring_case(self._outputs),
+                "outcome": end.outcome,
+                "conclusion": end.conclusion,
+            }
+        if fails and end.conclusion == "failure":
+            self.frame.fail()
+        return end
+
+    # -- names
 
     def _written_name(self) -> str:
-        if self.step.name is not None:
-            return self.step.name
-        first, _, _ = (self.step.run or self.step.uses or "").strip().partition("\n")
+        step = self.step
+        if step.name is not None:
+            return step.name
+        if step.wait is not None:
+            return f"Wait for {', '.join(step.wait) or 'all background steps'}"
+        if step.cancel is not None:
+            return f"Cancel {step.cancel}"
+        if step.parallel:
+            return f"Run {len(step.parallel)} steps in parallel"
+        first, _, _ = (step.run or step.uses or "").strip().partition("\n")
         return f"Run {first}"
 
-    def _name(self, scope: Scope) -> str:
+    def _shown_name(self, scope: Scope) -> str:
         try:
             return scope.text(self._written_name())
         except InvalidInputError:
@@ -61,56 +121,54 @@ class StepRun:
 
     # -- trying
 
-    def _tries(self, scope: Scope) -> tuple[StepEnd, dict[str, str]]:
+    def _tries(self, scope: Scope) -> StepEnd:
         retry = self.step.retry or Retry(attempts=1)
         attempt = 1
         while True:
-            end, outputs = self._try(scope)
+            end = self._try(scope)
             hopeless = end.reason in ("expression", BOX_LOST)
             due = end.outcome == "failure" and not hopeless and is_due(retry, end.reason)
-            if not due or attempt >= retry.attempts or self.around.clock.ending():
-                return end, outputs
+            if not due or attempt >= retry.attempts or self._is_over():
+                return end
             delay = backoff(retry, attempt)
             attempt += 1
             next_try = f"next try ({attempt} of {retry.attempts}) in {delay:.1f} s"
             self.around.say(self.number, f"##[warning]{next_try}")
             self._pause(delay)
 
+    def _is_over(self) -> bool:
+        return bool(self.around.clock.ending()) or self.unwanted()
+
     def _pause(self, seconds: float) -> None:
         until = time.monotonic() + seconds
-        while time.monotonic() < until and not self.around.clock.ending():
+        while time.monotonic() < until and not self._is_over():
             time.sleep(min(0.1, max(0.0, until - time.monotonic())))
 
-    def _try(self, scope: Scope) -> tuple[StepEnd, dict[str, str]]:
+    def _try(self, scope: Scope) -> StepEnd:
         around = self.around
-        env = scope.contexts["env"]
-        reporter = Reporter(
-            around.task, self.number, around.emit, around.masker, around.commands, env
-        )
+        reporter = around.reporter(self.number, scope.contexts["env"], self.commands)
+        trying = Try(around, self.frame, self.step, self.number, scope, reporter, self.unwanted)
+        work = self.work or around.work(self.step)
         try:
-            if self.step.run is not None:
-                end, self.process = run_script(around, self.step, scope, reporter)
-            else:
-                end = use(around, self.step, scope, reporter)
+            end = work(trying)
         except InvalidInputError as error:
             end = self._failed(error, "expression")
         except EngineError as error:
             end = self._failed(error, error.reason)
-        self._keep(reporter)
-        return end, reporter.outputs
+        except EnvironmentMissingError as error:
+            end = self._failed(error, "environment")
+        self.process = trying.process or self.process
+        self._outputs = reporter.outputs
+        self._variables.update(reporter.variables)
+        self._path += reporter.path
+        return end
 
     def _failed(self, error: PipeError, reason: str) -> StepEnd:
         """A setting of the step is wrong, or the engine could not do its part."""
+        place = f"{error.position}: " if error.position else ""
         hint = f" ({error.hint})" if error.hint else ""
-        self.around.complain(self.number, f"{error.message}{hint}")
+        self.around.complain(self.number, f"{place}{error.message}{hint}")
         return StepEnd("failure", "failure", reason=reason)
-
-    def _keep(self, reporter: Reporter) -> None:
-        """What later steps see of this one; also after a failure."""
-        state = self.around.state
-        state.env.update(reporter.variables)
-        for folder in reporter.path:
-            state.path = [folder, *(each for each in state.path if each != folder)]
 
     # -- ending
 
@@ -120,44 +178,35 @@ class StepRun:
         goes_on = truthy(scope.value(self.step.continue_on_error))
         return replace(end, conclusion="success" if goes_on else "failure")
 
-    def _fail(self, error: PipeError, name: str) -> StepEnd:
-        """What surrounds the step cannot be evaluated: no `continue-on-error` covers that."""
-        return self._end(self._failed(error, "expression"), name, {})
-
-    def _end(self, end: StepEnd, name: str, outputs: Mapping[str, str]) -> StepEnd:
-        around = self.around
-        if self.step.named:
-            around.state.steps[self.step.id] = {
-                "outputs": _ignoring_case(outputs),
-                "outcome": end.outcome,
-                "conclusion": end.conclusion,
-            }
-        if end.conclusion == "failure":
-            around.state.fail()
-        around.emit(
+    def _finish(self, end: StepEnd) -> None:
+        self.end = end
+        if self.nested:
+            return
+        self.around.emit(
             StepFinished(
-                **around.task.where(),
+                **self.around.task.where(),
                 step=self.number,
                 id=self.step.id,
-                name=name,
+                name=self._name,
                 outcome=end.outcome,
                 conclusion=end.conclusion,
                 exit_code=end.exit_code,
                 reason=end.reason,
-                position=around.task.locate(self.step.path),
+                position=self.frame.locate(self.step.path),
             )
         )
-        return end
 
-    def _start(self, name: str) -> None:
-        around = self.around
-        around.emit(
+    def _start(self) -> None:
+        if self.nested:
+            self.around.say(self.number, f"##[group]{self._name}\n##[endgroup]")
+            return
+        self.around.emit(
             StepStarted(
-                **around.task.where(),
+                **self.around.task.where(),
                 step=self.number,
                 id=self.step.id,
-                name=name,
-                position=around.task.locate(self.step.path),
+                name=self._name,
+                position=self.frame.locate(self.step.path),
             )
         )
 

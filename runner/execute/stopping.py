@@ -39,11 +39,12 @@ class JobClock:
 @dataclass(slots=True)
 class StepStop:
     """One step's reasons to end. When the job should end, the step's condition is asked once more:
-    one that still holds (`always()`) lets the step go on."""
+    one that still holds (`always()`) lets the step go on. `unwanted` asks for this step alone."""
 
     clock: JobClock
     holds_when_ending: Callable[[], bool]
     deadline: float = float("inf")
+    unwanted: Callable[[], bool] = lambda: False
     #: Why it ended, for the one who looks afterwards: `step`, `job` or nothing.
     timed_out: Literal["", "step", "job"] = ""
     _goes_on: bool | None = None
@@ -52,6 +53,8 @@ class StepStop:
         if time.monotonic() >= self.deadline:
             self.timed_out = "step"
             return "timeout"
+        if self.unwanted():
+            return "cancelled"
         ending = self.clock.ending()
         if not ending or (self._asked() and not self.clock.immediately()):
             return ""

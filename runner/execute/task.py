@@ -3,8 +3,10 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path as File
 from typing import Any, Protocol
 
+from runner.actions.fetch import ActionStore
 from runner.engines.box import Image, Workspace
 from runner.errors import Position
 from runner.events import Result
@@ -44,6 +46,7 @@ class JobTask:
     policy: Policy
     locate: Callable[[Path], Position]
     steps: Mapping[str, PluginStep] = field(default_factory=dict)
+    actions: ActionStore = field(default_factory=lambda: ActionStore(File()))
 
     def where(self) -> dict[str, Any]:
         """What every event of this attempt begins with."""

@@ -1,54 +1,75 @@
-"""A `uses:` step: the checkout of this repository, or a step that a plugin brings."""
+"""A `uses:` step: an action of any kind, or a step that a plugin brings."""
 
 from runner.actions.checkout import checkout, is_checkout
+from runner.actions.definition import Composite
 from runner.errors import PipeError
 from runner.events import Result
-from runner.execute.around import StepEnd, Surroundings
-from runner.execute.reporting import Reporter
-from runner.execute.run_step import stop_for
-from runner.execute.scope import Scope
+from runner.execute.action_inputs import complain_of_inputs
+from runner.execute.action_stages import pre_stage, run_main
+from runner.execute.around import StepEnd
+from runner.execute.composite import run_composite
+from runner.execute.job_actions import Loaded
 from runner.execute.step_call import BoxStepCall, StepStoppedError
-from runner.model import Step
+from runner.execute.trying import Try
 from runner.plugin import PluginStep, StepFailedError
 
 
-def use(around: Surroundings, step: Step, scope: Scope, reporter: Reporter) -> StepEnd:
+def use(trying: Try) -> StepEnd:
     """Do once what the step uses. Raises InvalidInputError for inputs that cannot be met."""
-    if is_checkout(step.uses or ""):
-        around.say(reporter.number, checkout(scope.value(step.with_), scope.contexts["github"]))
+    uses, around = trying.step.uses or "", trying.around
+    plugin = around.task.steps.get(uses)
+    if plugin is not None:
+        return _plugin(plugin, trying)
+    if is_checkout(uses):
+        scope = trying.scope
+        trying.say(checkout(scope.value(trying.step.with_), scope.contexts["github"]))
         return StepEnd("success", "success")
-    stop = stop_for(around, step, scope)
+    loaded = around.actions.load(uses, around.box)
+    complain_of_inputs(trying, loaded.action)
+    _complain_of_pre(trying, loaded)
+    if isinstance(loaded.action.runs, Composite):
+        return run_composite(trying, loaded)
+    return run_main(trying, loaded)
+
+
+def _complain_of_pre(trying: Try, loaded: Loaded) -> None:
+    """The folder of a local action may come into being only while the job runs."""
+    if pre_stage(loaded) and not trying.around.actions.is_remote(loaded.uses):
+        why = "the `pre` of a local action does not run, as on GitHub"
+        trying.reporter.annotate("warning", why)
+
+
+def _plugin(plugin: PluginStep, trying: Try) -> StepEnd:
+    around, stop = trying.around, trying.stop()
     call = BoxStepCall(
         box=around.box,
-        with_=scope.value(step.with_),
-        env=scope.contexts["env"],
+        with_=trying.scope.value(trying.step.with_),
+        env=trying.scope.contexts["env"],
         workspace=around.box.facts.workspace,
         stop=stop,
-        write=lambda data: around.log.write(reporter.number, around.masker.mask(data)),
-        reporter=reporter,
+        write=lambda data: around.log.write(trying.number, around.masker.mask(data)),
+        reporter=trying.reporter,
     )
     try:
-        return _call(around.task.steps[step.uses or ""], call, around, reporter)
+        return _call(plugin, call, trying)
     except StepStoppedError as error:
-        around.complain(reporter.number, f"{error}")
+        trying.complain(f"{error}")
         ended: Result = "failure" if stop.timed_out == "step" else "cancelled"
         return StepEnd(ended, ended, reason=error.reason)
 
 
-def _call(
-    plugin: PluginStep, call: BoxStepCall, around: Surroundings, reporter: Reporter
-) -> StepEnd:
+def _call(plugin: PluginStep, call: BoxStepCall, trying: Try) -> StepEnd:
     try:
         plugin.run(call)
     except StepStoppedError:
         raise
     except StepFailedError as error:
-        around.complain(reporter.number, f"{error}")
+        trying.complain(f"{error}")
         return StepEnd("failure", "failure")
     except PipeError:
         raise
     except Exception as error:
         # A plugin is somebody else's code: whatever it raises is the step's failure, not ours.
-        around.complain(reporter.number, f"the step `{plugin.name}` crashed: {error!r}")
+        trying.complain(f"the step `{plugin.name}` crashed: {error!r}")
         return StepEnd("failure", "failure", reason="plugin")
-    return StepEnd("failure" if reporter.failure else "success", "success")
+    return StepEnd("failure" if trying.reporter.failure else "success", "success")

@@ -1,47 +1,68 @@
 """What a schema cannot say about a pipeline: every finding, with its place in the file."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 from runner.errors import Problem
 from runner.lint import (
+    action_inputs,
+    background,
     calls,
+    checkouts,
+    commands,
     concurrency,
     conditions,
+    environment,
     events,
+    exposure,
     filters,
     injection,
     inputs,
     matrix,
     needs,
+    permissions,
+    pins,
     references,
     schedule,
     shells,
     steps,
+    unused,
     uses,
 )
 from runner.lint.calls import Called
 from runner.lint.findings import NULL_AT_RUN_TIME, by_position
+from runner.lint.known_actions import ActionInputs, Actions, known_inputs
+from runner.lint.rules import FILE_RULES, RULES, Rule
 from runner.lint.steps import StepSchemas
 from runner.model import Pipeline
 from runner.parse import Gaps, Refused, examine
 from runner.source import Document
 
 __all__ = [
+    "FILE_RULES",
     "MOST_FINDINGS",
     "NULL_AT_RUN_TIME",
+    "RULES",
+    "ActionInputs",
+    "Actions",
     "Report",
+    "Rule",
     "StepSchemas",
+    "known_inputs",
     "lint",
     "review",
     "review_all",
 ]
 
 #: Checks of what the pipeline is made of.
-_PARTS = (needs, matrix, shells, schedule, filters, inputs, concurrency)
+_PARTS = (
+    *(needs, matrix, shells, schedule, filters),
+    *(inputs, concurrency, background, permissions, pins),
+)
 #: Checks of the expressions in it.
-_EXPRESSIONS = (conditions, injection)
+_EXPRESSIONS = (injection, exposure, commands, environment, checkouts)
 _NO_STEPS: StepSchemas = {}
 _NO_GAPS = Gaps()
 _NO_CALLS: Called = {}
@@ -57,31 +78,42 @@ class Report:
     problems: tuple[Problem, ...]
 
 
-def review(document: Document, schemas: StepSchemas = _NO_STEPS) -> Report:
+def review(
+    document: Document,
+    schemas: StepSchemas = _NO_STEPS,
+    actions: Actions = known_inputs,
+    *,
+    strict: bool = False,
+) -> Report:
     """Everything that the schema and the checks have against a document, at once.
 
-    Where the schema refuses something, the checks go on with what is sound. `schemas` are as for
-    `lint`.
+    Where the schema refuses something, the checks go on with what is sound. `schemas`, `actions`
+    and `strict` are as for `lint`.
     """
-    return review_all({"": document}, schemas)[""]
+    return review_all({"": document}, schemas, actions, strict=strict)[""]
 
 
 def review_all(
-    documents: Mapping[str, Document], schemas: StepSchemas = _NO_STEPS
+    documents: Mapping[str, Document],
+    schemas: StepSchemas = _NO_STEPS,
+    actions: Actions = known_inputs,
+    *,
+    strict: bool = False,
 ) -> dict[str, Report]:
     """As `review`, of documents that call each other by these names; what nobody calls is ""."""
     examined = {name: examine(document) for name, document in documents.items()}
     called = {n: each for n, each in examined.items() if n and isinstance(each, Pipeline)}
-    return {name: _report(examined[name], documents[name], schemas, called) for name in documents}
+    check = partial(lint, schemas=schemas, called=called, actions=actions, strict=strict)
+    return {name: _report(examined[name], documents[name], check) for name in documents}
 
 
 def _report(
-    examined: Pipeline | Refused, document: Document, schemas: StepSchemas, called: Called
+    examined: Pipeline | Refused, document: Document, check: Callable[..., list[Problem]]
 ) -> Report:
     if isinstance(examined, Pipeline):
-        return Report(examined, tuple(lint(examined, document, schemas, _NO_GAPS, called)))
+        return Report(examined, tuple(check(examined, document)))
     sound = examined.sound
-    more = lint(sound.pipeline, sound.document, schemas, sound.gaps, called) if sound else []
+    more = check(sound.pipeline, sound.document, gaps=sound.gaps) if sound else []
     return Report(None, _merged(examined.problems, more))
 
 
@@ -91,26 +123,39 @@ def lint(
     schemas: StepSchemas = _NO_STEPS,
     gaps: Gaps = _NO_GAPS,
     called: Called = _NO_CALLS,
+    *,
+    actions: Actions = known_inputs,
+    strict: bool = False,
 ) -> list[Problem]:
     """Every error and warning about a pipeline that was made from `document`, by position.
 
     `schemas` maps the name of each step that plugins bring to the JSON schema of its `with`.
     `gaps` are places in the document of which nothing is known, `called` the pipelines that are
-    known of those that it calls. A check stops after MOST_FINDINGS.
+    known of those that it calls. `actions` tells the inputs of an action, as far as it knows them.
+    `strict` adds what is only advised. A check stops after MOST_FINDINGS.
     """
     found, problems = uses.read(document)
     parts = [
         steps.check(pipeline, document, schemas, gaps),
         events.check(document, gaps),
         *(part.check(pipeline, document) for part in _PARTS),
+        action_inputs.check(pipeline, document, actions, gaps),
         calls.check(pipeline, document, called, gaps),
         references.check(pipeline, document, found, gaps, called),
+        conditions.check(pipeline, document, found, gaps),
+        unused.check(pipeline, document, found, gaps),
         *(each.check(pipeline, document, found) for each in _EXPRESSIONS),
     ]
     for part in parts:
         problems += islice(part, MOST_FINDINGS)
+    wanted = (each for each in problems if strict or not _is_advice(each.code))
     # what an alias repeats is found once at every place, but stands in one
-    return sorted(dict.fromkeys(problems), key=by_position)
+    return sorted(dict.fromkeys(wanted), key=by_position)
+
+
+def _is_advice(code: str) -> bool:
+    # The schemas of plugins find what the schema of pipelines finds, under its codes.
+    return code in RULES and RULES[code].strict
 
 
 def _merged(first: Iterable[Problem], more: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 
 from runner.errors import Position, Problem
-from runner.expressions import to_string
-from runner.expressions.tree import And, Call, Context, Index, Items, Literal, Node, Or
+from runner.expressions import Expression, Reference
 from runner.lint.findings import finding
+from runner.lint.nodes import Name, carried, lower
 from runner.lint.uses import Use
 from runner.model import Path, Pipeline
 from runner.source import Document
@@ -39,27 +39,19 @@ _UNTRUSTED_NAMES = """
     event.workflow_run.display_title
 """
 _UNTRUSTED = tuple(("github", *name.split(".")) for name in _UNTRUSTED_NAMES.split())
-#: Functions whose result holds the text of their arguments.
-_PASSING_ON = ("format", "join", "tojson", "fromjson", "case")
-
-#: A reference in lower case; None is an index that only the run knows, and ends it.
-Name = tuple[str | None, ...]
 
 
 def check(pipeline: Pipeline, document: Document, uses: Iterable[Use]) -> Iterator[Problem]:
     """Every script into which untrusted text goes as it is."""
     for use in uses:
-        if not _is_script(use.scalar.path, pipeline):
-            continue
-        carried = set(_carried(use.expression.root))
-        for reference in use.expression.references:
-            name = _lower(reference.path)
-            if name in carried and _is_untrusted(name, "tojson" in use.expression.calls):
+        if is_script(use.scalar.path, pipeline):
+            for reference in untrusted(use.expression):
                 position = use.position(document, reference.offset, reference.length)
                 yield _problem(".".join(part or "*" for part in reference.path), position)
 
 
-def _is_script(path: Path, pipeline: Pipeline) -> bool:
+def is_script(path: Path, pipeline: Pipeline) -> bool:
+    """Whether the text at `path` is run as a program."""
     match path:
         case ("jobs", _, "steps", int(), "run"):
             return True
@@ -69,35 +61,13 @@ def _is_script(path: Path, pipeline: Pipeline) -> bool:
     return False
 
 
-def _carried(node: Node) -> Iterator[Name]:
-    """The references whose text the value of `node` may hold."""
-    if isinstance(node, And | Or):
-        parts = node.operands
-    elif isinstance(node, Call) and node.function.name.lower() in _PASSING_ON:
-        parts = node.arguments
-    else:
-        yield from filter(None, [_name(node)])
-        return
-    for part in parts:
-        yield from _carried(part)
-
-
-def _name(node: Node) -> Name:
-    if isinstance(node, Context):
-        return (node.name,)
-    if not isinstance(node, Index | Items) or not (target := _name(node.target)):
-        return ()
-    return target if target[-1] is None else (*target, _key(node))
-
-
-def _key(node: Index | Items) -> str | None:
-    if isinstance(node, Index) and isinstance(node.key, Literal):
-        return to_string(node.key.value).lower()
-    return None
-
-
-def _lower(name: Name) -> Name:
-    return tuple(part and part.lower() for part in name)
+def untrusted(expression: Expression) -> Iterator[Reference]:
+    """The references to what a stranger chose, as far as the expression's value holds their text."""
+    held = set(carried(expression.root))
+    for reference in expression.references:
+        name = lower(reference.path)
+        if name in held and _is_untrusted(name, "tojson" in expression.calls):
+            yield reference
 
 
 def _is_untrusted(name: Name, whole_objects: bool) -> bool:

@@ -1,5 +1,6 @@
-"""Matrices that are written out in the file: whether they make jobs, and which keys they have."""
+"""Matrices that are written out in the file: the jobs that they make, and the keys they have."""
 
+import json
 from collections.abc import Iterator
 
 from runner.errors import Problem
@@ -11,7 +12,7 @@ from runner.source import Document
 
 
 def check(pipeline: Pipeline, document: Document) -> Iterator[Problem]:
-    """Every matrix without expressions that cannot be expanded."""
+    """Every matrix without expressions that cannot be expanded, or makes the same leg twice."""
     for job in pipeline.jobs.values():
         strategy = job.strategy
         if not isinstance(strategy, Strategy) or strategy.matrix is None:
@@ -23,6 +24,21 @@ def check(pipeline: Pipeline, document: Document) -> Iterator[Problem]:
         except MatrixError as error:
             position = document.locate((*strategy.path, "matrix", *error.path), key=True)
             yield finding("invalid-matrix", error.message, position, error.hint)
+        else:
+            yield from _repeated(strategy, document)
+
+
+def _repeated(strategy: Strategy, document: Document) -> Iterator[Problem]:
+    for name, values in strategy.matrix.items():
+        if name in ("include", "exclude") or not isinstance(values, list):
+            continue
+        seen: set[str] = set()
+        for index, value in enumerate(values):
+            if (shown := json.dumps(value)) in seen:
+                position = document.locate((*strategy.path, "matrix", name, index))
+                message = f"`{name}` has this value twice, so the same leg runs twice"
+                yield finding("duplicate-value", message, position, "take it away")
+            seen.add(shown)
 
 
 def is_static(value: Templated) -> bool:

@@ -1,11 +1,10 @@
 """A `Document` to a `Pipeline`: checked against the schema, or every problem at once."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from runner.errors import InvalidInputError, Problem
 from runner.model import Pipeline
-from runner.parse.build import ACTIONS, build
+from runner.parse.build import build
 from runner.parse.durations import parse_duration
 from runner.parse.ids import duplicate_step_ids
 from runner.parse.problems import MAX_PROBLEMS
@@ -14,7 +13,6 @@ from runner.parse.sound import Gaps, Sound, sound_part
 from runner.source import Document
 
 __all__ = [
-    "ACTIONS",
     "Gaps",
     "Refused",
     "Sound",
@@ -37,13 +35,12 @@ class Refused:
     sound: Sound | None
 
 
-def parse(document: Document, actions: Collection[str] = ACTIONS) -> Pipeline:
+def parse(document: Document) -> Pipeline:
     """The pipeline that `document` describes, exactly as written.
 
-    `actions` are the actions (`owner/name`, lower case) that can run here; steps that use others
-    are valid, but listed in `Job.unsupported`. Raises InvalidInputError with every problem.
+    Raises InvalidInputError with every problem.
     """
-    examined = examine(document, actions)
+    examined = examine(document)
     if isinstance(examined, Pipeline):
         return examined
     first = examined.problems[0]
@@ -52,13 +49,13 @@ def parse(document: Document, actions: Collection[str] = ACTIONS) -> Pipeline:
     )
 
 
-def examine(document: Document, actions: Collection[str] = ACTIONS) -> Pipeline | Refused:
+def examine(document: Document) -> Pipeline | Refused:
     """The pipeline, as by `parse`, or why there is none."""
     errors = pipeline_errors(document)
     # what an alias repeats is found at every place, but stands in one
     problems = dict.fromkeys([*pipeline_problems(errors, document), *duplicate_step_ids(document)])
     if not problems:
-        return build(document, actions)
+        return build(document)
     ordered = sorted(problems, key=lambda problem: (problem.position is None, problem.position))
     sound = sound_part(document, errors) if len(errors) <= MAX_PROBLEMS else None
     return Refused(tuple(ordered), sound)

@@ -1,7 +1,7 @@
 """Data that passed the schema, as the frozen values of the model."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runner.expressions import to_string
@@ -25,9 +25,6 @@ from runner.source import Document
 
 _Data = Mapping[str, Any]
 
-#: The actions that run here; the names that `actions` of `parse` replaces.
-ACTIONS = frozenset({"actions/checkout"})
-
 _UNSUPPORTED_IN_PIPELINE = ("concurrency", "priority", "queue", "timeouts")
 _UNSUPPORTED_IN_JOB = (
     "cancel-timeout-minutes",
@@ -37,29 +34,17 @@ _UNSUPPORTED_IN_JOB = (
     "snapshot",
     "sources",
 )
-_UNSUPPORTED_IN_STEP = (
-    "background",
-    "cancel",
-    "deploy",
-    "parallel",
-    "rollback",
-    "snapshot",
-    "verify",
-    "wait",
-    "wait-all",
-)
+_WAITING = frozenset({"wait", "wait-all", "cancel"})
+_UNSUPPORTED_IN_STEP = ("deploy", "rollback", "snapshot", "verify")
 
 
-def build(document: Document, actions: Collection[str]) -> Pipeline:
+def build(document: Document) -> Pipeline:
     """The pipeline in a document that passed every check; see `parse`."""
     data: _Data = document.data
     on = _events(data.get("on"))
     return Pipeline(
         file=document.file,
-        jobs={
-            job_id: _job(job_id, job, actions, document.file)
-            for job_id, job in data["jobs"].items()
-        },
+        jobs={job_id: _job(job_id, job, document.file) for job_id, job in data["jobs"].items()},
         on=on,
         name=_text(data.get("name")),
         run_name=_text(data.get("run-name")),
@@ -111,12 +96,12 @@ def _declared(on: Mapping[str, Templated], event: str) -> Iterator[Input]:
         )
 
 
-def _job(job_id: str, data: _Data, actions: Collection[str], file: str) -> Job:
+def _job(job_id: str, data: _Data, file: str) -> Job:
     path: Path = ("jobs", job_id)
     return Job(
         id=job_id,
         path=path,
-        steps=_steps(data.get("steps", ()), path),
+        steps=build_steps(data.get("steps", ()), path),
         name=_text(data.get("name")),
         needs=tuple(to_string(need) for need in _list(data.get("needs"))),
         condition=data.get("if"),
@@ -130,7 +115,7 @@ def _job(job_id: str, data: _Data, actions: Collection[str], file: str) -> Job:
         container=data.get("container"),
         retry=_retry(data.get("retry")),
         call=_call(data, file),
-        unsupported=tuple(_unsupported_in_job(data, path, actions)),
+        unsupported=tuple(_unsupported_in_job(data, path)),
     )
 
 
@@ -146,10 +131,11 @@ def _call(data: _Data, file: str) -> Call | None:
     )
 
 
-def _steps(steps: Any, job_path: Path) -> tuple[Step, ...]:
+def build_steps(steps: Any, parent: Path, key: str = "steps") -> tuple[Step, ...]:
+    """The steps in a list that passed every check; it stands at `key` of what is at `parent`."""
     identified = zip(steps, step_ids(steps), strict=True)
     return tuple(
-        _step(data, (*job_path, "steps", index), step_id)
+        _step(data, (*parent, key, index), step_id)
         for index, (data, step_id) in enumerate(identified)
     )
 
@@ -160,7 +146,8 @@ def _step(data: _Data, path: Path, step_id: str) -> Step:
         id=step_id,
         path=path,
         name=_text(get("name")),
-        condition=get("if"),
+        # What waits for other steps or ends them is never left out.
+        condition="always()" if _WAITING.intersection(data) else get("if"),
         run=_text(get("run")),
         uses=get("uses"),
         with_=_with(get("uses"), get("with")),
@@ -171,8 +158,18 @@ def _step(data: _Data, path: Path, step_id: str) -> Step:
         timeout_minutes=get("timeout-minutes"),
         retry=_retry(get("retry")),
         image=_text(get("image")),
+        background=get("background", False),
+        wait=_wait(data),
+        cancel=_text(get("cancel")),
+        parallel=build_steps(get("parallel", ()), path, "parallel"),
         named="id" in data,
     )
+
+
+def _wait(data: _Data) -> tuple[str, ...] | None:
+    if "wait-all" in data:
+        return ()
+    return tuple(to_string(id_) for id_ in _list(data["wait"])) if "wait" in data else None
 
 
 def _strategy(data: _Data | str | None, job_path: Path) -> Strategy | str | None:
@@ -210,19 +207,18 @@ def _retry(data: Any) -> Retry | None:
 # -- what cannot run yet --
 
 
-def _unsupported_in_job(data: _Data, path: Path, actions: Collection[str]) -> Iterator[Path]:
+def _unsupported_in_job(data: _Data, path: Path) -> Iterator[Path]:
     yield from ((*path, key) for key in _UNSUPPORTED_IN_JOB if key in data)
     if isinstance(data.get("container"), dict) and "build" in data["container"]:
         yield (*path, "container", "build")
     for index, step in enumerate(data.get("steps", ())):
-        yield from _unsupported_in_step(step, (*path, "steps", index), actions)
+        yield from _unsupported_in_step(step, (*path, "steps", index))
 
 
-def _unsupported_in_step(data: _Data, path: Path, actions: Collection[str]) -> Iterator[Path]:
+def _unsupported_in_step(data: _Data, path: Path) -> Iterator[Path]:
     yield from ((*path, key) for key in _UNSUPPORTED_IN_STEP if data.get(key, False) is not False)
-    uses = data.get("uses")
-    if uses and _is_action(uses) and uses.split("@")[0].lower() not in actions:
-        yield (*path, "uses")
+    for index, step in enumerate(data.get("parallel", ())):
+        yield from _unsupported_in_step(step, (*path, "parallel", index))
 
 
 def _is_action(uses: str) -> bool:

@@ -134,7 +134,7 @@ def _tangles(name: str, calls: Mapping[str, tuple[_Call, ...]]) -> Iterator[Prob
         call = max(calls[here], key=lambda call: depth(call.target))
         if level == MOST_LEVELS:
             message = f"calls go {MOST_LEVELS} levels deep at most, and this is one more"
-            yield Problem("too-deep", message, call.position, "call it from further up")
+            yield Problem("calls-too-deep", message, call.position, "call it from further up")
             return
         level, here = level + 1, call.target
 

@@ -14,12 +14,13 @@ def duplicate_step_ids(document: Document) -> Iterator[Problem]:
     """A problem for each step id that an earlier step of the job has; case is ignored."""
     jobs = document.data.get("jobs") if isinstance(document.data, dict) else None
     for job_id, job in jobs.items() if isinstance(jobs, dict) else ():
-        yield from _duplicates(job, ("jobs", job_id), document)
+        yield from duplicate_ids(document, job, ("jobs", job_id))
 
 
-def _duplicates(job: Any, path: Path, document: Document) -> Iterator[Problem]:
+def duplicate_ids(document: Document, parent: Any, path: Path) -> Iterator[Problem]:
+    """As `duplicate_step_ids`, for the `steps` of one map, which stands at `path`."""
     seen: dict[str, Path] = {}
-    for step_path, step_id in _written_ids(job, "steps", path):
+    for step_path, step_id in _written_ids(parent, "steps", path):
         first = seen.setdefault(step_id.lower(), step_path)
         if first is not step_path:
             line = document.locate((*first, "id")).line

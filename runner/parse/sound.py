@@ -7,7 +7,7 @@ from typing import Any
 
 from runner.errors import nearest
 from runner.model import Path, Pipeline
-from runner.parse.build import ACTIONS, build
+from runner.parse.build import build
 from runner.parse.problems import MAX_PROBLEMS, known_keys, unknown_keys
 from runner.source import Document
 
@@ -47,7 +47,7 @@ def sound_part(document: Document, errors: Iterable[_Error]) -> Sound:
     data = _without(document.data, (), refused, above)
     sound = replace(document, data={"jobs": {}, **(data or {})})
     gaps = Gaps(frozenset(path for error in found for path in _gaps(error)))
-    return Sound(sound, build(sound, ACTIONS), gaps)
+    return Sound(sound, build(sound), gaps)
 
 
 def _refused(error: _Error) -> Iterator[Path]:

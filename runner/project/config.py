@@ -18,10 +18,14 @@ _LATER = frozenset({"environments", "notifications", "storage"})
 
 @dataclass(frozen=True, slots=True)
 class ProjectConfig:
-    """`pipe.yaml`: label -> image, and the `vars` context."""
+    """`pipe.yaml`: label -> image, the `vars` context, the server that actions come from (empty for
+    GitHub's), and the folders that stand for repositories of actions, by `owner/name`.
+    """
 
     images: Mapping[str, str] = field(default_factory=dict)
     vars: Mapping[str, str] = field(default_factory=dict)
+    actions_server: str = ""
+    action_sources: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,19 @@ def read_project_config(file: Path) -> ProjectConfig:
 
     Raises InvalidInputError with every problem of the file.
     """
-    values = _read(file, file.name, {"images": _texts, "vars": _variables}, _LATER)
-    return ProjectConfig(values.get("images", {}), values.get("vars", {}))
+    checks = {
+        "images": _texts,
+        "vars": _variables,
+        "actions-server": _word,
+        "action-sources": _texts,
+    }
+    values = _read(file, file.name, checks, _LATER)
+    return ProjectConfig(
+        values.get("images", {}),
+        values.get("vars", {}),
+        values.get("actions-server", ""),
+        values.get("action-sources", {}),
+    )
 
 
 def read_user_config(file: Path | None = None) -> UserConfig:
@@ -162,6 +177,11 @@ def _texts(place: _Place) -> _Checked[dict[str, str]]:
         if not isinstance(item.value, str) or not item.value
     ]
     return ({}, wrong) if wrong else (place.value, [])
+
+
+def _word(place: _Place) -> _Checked[str]:
+    is_word = isinstance(place.value, str) and place.value
+    return (place.value, []) if is_word else ("", [place.wrong("a text that is not empty")])
 
 
 def _variables(place: _Place) -> _Checked[dict[str, str]]:

@@ -1,11 +1,15 @@
 """What a run looks like in a terminal: live, as plain lines, as JSON, or hardly at all."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal, Self, TextIO
 
 from runner.errors import EnvironmentMissingError
-from runner.events import Emit
+from runner.events import Emit, Event
+from runner.terminal.files import Files, FilesView
+from runner.terminal.github import is_inside
+from runner.terminal.inside_github import GitHubView
 from runner.terminal.live import LiveView
 from runner.terminal.outlet import Outlet, can_redraw, wants_colour
 from runner.terminal.plain import PlainView
@@ -15,7 +19,7 @@ from runner.terminal.report import Rerun
 from runner.terminal.transcript import Read
 from runner.terminal.words import Paint
 
-__all__ = ["Mode", "Read", "Rerun", "View", "open_view"]
+__all__ = ["Files", "Mode", "Read", "Rerun", "View", "open_files", "open_view", "together"]
 
 Mode = Literal["auto", "live", "plain", "json", "quiet"]
 
@@ -44,14 +48,16 @@ def open_view(
 ) -> View:
     """A view of one run on `stream`, which needs a `buffer` for bytes, as `sys.stdout` has.
 
-    `auto` is live on a terminal and plain elsewhere, in CI, and where TERM is dumb. `read` gives
+    `auto` is live on a terminal and plain elsewhere, in CI, and where TERM is dumb; inside a job of
+    GitHub, plain means groups and annotations in its own form. `read` gives
     the bytes of any part of the ranges that `OutputWritten` named, with secrets masked; it is
     called with such an event for that part. `rerun` gives the command that runs the run again, or
     an empty text.
     Raises EnvironmentMissingError when a live view is asked for and the stream is no terminal.
     """
-    outlet, paint = Outlet(stream), Paint(wants_colour(stream, environ))
-    view: LiveView | PlainView | JsonView | QuietView
+    inside = is_inside(environ)
+    outlet, paint = Outlet(stream, tame=inside), Paint(wants_colour(stream, environ))
+    view: LiveView | PlainView | JsonView | QuietView | GitHubView
     match _chosen(mode, stream, environ):
         case "live":
             view = LiveView(outlet, read, rerun, paint)
@@ -59,9 +65,40 @@ def open_view(
             view = JsonView(outlet, read)
         case "quiet":
             view = QuietView(outlet, paint)
+        case _ if inside:
+            view = GitHubView(outlet, read, rerun, paint)
         case _:
             view = PlainView(outlet, read, rerun, paint)
     return View(view.emit, view.close)
+
+
+def open_files(files: Files, *, read: Read, environ: Mapping[str, str]) -> View:
+    """A view that writes `files` when it is closed, and to the summary of GitHub's job around us.
+
+    Raises InvalidInputError for a file that could not be written then.
+    """
+    files.check()
+    summary = environ.get("GITHUB_STEP_SUMMARY")
+    if summary and is_inside(environ):
+        files = replace(files, summary=Path(summary))
+    view = FilesView(files, read)
+    return View(view.emit, view.close)
+
+
+def together(first: View, second: View) -> View:
+    """Both views as one."""
+
+    def emit(event: Event) -> None:
+        first.emit(event)
+        second.emit(event)
+
+    def close() -> None:
+        try:
+            first.close()
+        finally:
+            second.close()
+
+    return View(emit, close)
 
 
 def _chosen(mode: Mode, stream: TextIO, environ: Mapping[str, str]) -> Mode:

@@ -5,6 +5,8 @@ import os
 from collections.abc import Mapping
 from typing import BinaryIO, TextIO
 
+from runner.terminal.github import harmless
+
 _READER_IS_GONE = (errno.EPIPE, errno.ECONNRESET, errno.EIO)
 _UNKNOWN_SIZE = os.terminal_size((80, 24))
 
@@ -12,9 +14,11 @@ _UNKNOWN_SIZE = os.terminal_size((80, 24))
 class Outlet:
     """A stream as a place for bytes; when its reader goes away, the run goes on unseen."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, tame: bool = False) -> None:
+        """A `tame` one writes text of ours so that GitHub's runner finds no command in it."""
         stream.flush()
         self._stream = stream
+        self._tame = tame
         self._bytes: BinaryIO = stream.buffer
 
     def write(self, *parts: bytes | memoryview) -> None:
@@ -36,7 +40,9 @@ class Outlet:
 
     def text(self, text: str) -> bytes:
         """Text of ours in the encoding of the stream."""
-        return text.encode(self._stream.encoding or "utf-8", "replace")
+        return (harmless(text) if self._tame else text).encode(
+            self._stream.encoding or "utf-8", "replace"
+        )
 
     def say(self, *lines: str) -> None:
         """Writes whole lines of text."""

@@ -6,6 +6,7 @@ import threading
 from dataclasses import replace
 
 from runner.events import Event, OutputWritten, StepFinished, to_json
+from runner.terminal.github import harmless_json
 from runner.terminal.outlet import Outlet
 from runner.terminal.transcript import Read, ranges
 
@@ -58,7 +59,8 @@ class JsonView:
         self._last.pop(source, None)
 
     def _print(self, event: Event, **more: str) -> None:
-        self._outlet.write(json.dumps({**to_json(event), **more}).encode() + b"\n")
+        text = harmless_json(json.dumps({**to_json(event), **more}))
+        self._outlet.write(text.encode() + b"\n")
 
 
 def _source(event: OutputWritten | StepFinished) -> _Source:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from runner.engines.control import LIMIT, RefusedFile
+from runner.engines.tar import BlockReader
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -67,27 +68,3 @@ class ArchiveFolder:
 
     def close(self) -> None:
         return
-
-
-class BlockReader(io.RawIOBase):
-    """Blocks of bytes as a file to read from."""
-
-    def __init__(self, blocks: Iterable[bytes]) -> None:
-        self._blocks = iter(blocks)
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        parts, have = [self._rest], len(self._rest)
-        while size < 0 or have < size:
-            block = next(self._blocks, None)
-            if block is None:
-                break
-            parts.append(block)
-            have += len(block)
-        data = b"".join(parts)
-        cut = len(data) if size < 0 else size
-        self._rest = data[cut:]
-        return data[:cut]

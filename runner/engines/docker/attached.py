@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from runner.engines.docker.link import Link
+from runner.engines.turns import Turns
 
 #: Seconds that the supervisor may take to answer.
 PATIENCE = 10.0
@@ -22,7 +23,7 @@ class Execution:
 
 
 class Attached:
-    """The supervisor's line, shared by all that runs in the box."""
+    """The supervisor's line, shared by all that runs in the box; threads may share it too."""
 
     def __init__(self, link: Link) -> None:
         self.link = link
@@ -30,6 +31,8 @@ class Attached:
         self.selector.register(link, selectors.EVENT_READ)
         self._executions: dict[str, Execution] = {}
         self._memory_kills = 0
+        #: Who listens to what is registered in `selector`.
+        self.turns = Turns()
 
     def launch(self, folder: str) -> Execution:
         """Have a launcher wait in `folder` for its start file."""
@@ -53,8 +56,9 @@ class Attached:
 
     def check_line(self) -> None:
         """As `listen`, without waiting. Raises BoxGoneError when the box has ended."""
-        while self.selector.select(0):
-            self.listen()
+        with self.turns.alone():
+            while self.selector.select(0):
+                self.listen()
 
     def check(self, execution: Execution) -> None:
         """Ask whether the launcher is still there; without a group it never was."""
@@ -96,6 +100,10 @@ class Attached:
         self.link.close()
 
     def _ask(self, verb: str) -> list[str]:
+        with self.turns.alone():
+            return self._answer(verb)
+
+    def _answer(self, verb: str) -> list[str]:
         token = secrets.token_hex(8)
         self.link.send(verb, token)
         deadline = time.monotonic() + PATIENCE

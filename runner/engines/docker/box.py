@@ -1,8 +1,9 @@
 """One container per attempt of a job, with a supervisor in it."""
 
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Protocol
 
 from runner.engines.box import (
     BoxFacts,
@@ -17,10 +18,12 @@ from runner.engines.box import (
 from runner.engines.control import Folder, explained, read_back
 from runner.engines.docker import launch
 from runner.engines.docker.attached import Attached
-from runner.engines.docker.client import explain
+from runner.engines.docker.context import packed_context
 from runner.engines.docker.framed import FramedRunner
+from runner.engines.docker.once import ImageRun
 from runner.engines.docker.piped import PipedRunner
 from runner.engines.docker.shell import interact
+from runner.engines.docker.trees import Trees, path_of
 from runner.events import Result
 
 if TYPE_CHECKING:
@@ -29,26 +32,50 @@ if TYPE_CHECKING:
 Runner = PipedRunner | FramedRunner
 
 
+class BesideBox(Protocol):
+    """What else runs over the workspace and network of a box."""
+
+    def open(self, image: Image, progress: Progress) -> "DockerBox": ...
+
+    def prepare(
+        self, image: Image, process: Process, entrypoint: str, progress: Progress
+    ) -> ImageRun: ...
+
+    def build(
+        self,
+        context: Iterable[bytes],
+        dockerfile: str,
+        write: Write,
+        build_args: Mapping[str, str],
+        target: str,
+    ) -> Image: ...
+
+    def program(self, image: Image, program: str, progress: Progress) -> Path: ...
+
+    def close(self, result: Result) -> None: ...
+
+
 class DockerBox:
     """A container with a supervisor in it, and the boxes opened beside it."""
 
     def __init__(
         self,
         facts: BoxFacts,
+        api: "APIClient",
         attached: Attached,
         runner: Runner,
-        api: "APIClient",
+        trees: Trees,
+        beside: BesideBox,
         memory_limit: int,
-        open_beside: Callable[[Image, Progress], "DockerBox"],
     ) -> None:
         self.facts = facts
+        self._api = api
         self._attached = attached
         self._runner = runner
-        self._api = api
+        self._trees = trees
+        self._beside = beside
         self._memory_limit = memory_limit
-        self._open_beside = open_beside
         self._folders: dict[str, Folder] = {}
-        self._beside: dict[str, DockerBox] = {}
         self._closers: list[Callable[[Result], None]] = []
 
     def new_folder(self) -> str:
@@ -82,21 +109,60 @@ class DockerBox:
         return ""
 
     def beside(self, image: Image, progress: Progress) -> "DockerBox":
-        if image.name not in self._beside:
-            self._beside[image.name] = self._open_beside(image, progress)
-        return self._beside[image.name]
+        return self._beside.open(image, progress)
+
+    def run_image(
+        self,
+        image: Image,
+        process: Process,
+        write: Write,
+        stop: Stop,
+        *,
+        entrypoint: str = "",
+        progress: Progress,
+        end: End | None = None,
+    ) -> Finished:
+        folder = self._folders.pop(process.folder)
+        try:
+            with explained():
+                folder.put(process.files)
+                once = self._beside.prepare(image, process, entrypoint, progress)
+                code, reason = once.run(write, stop, end)
+                files, refused = read_back(folder, process.collect)
+        finally:
+            folder.close()
+        return Finished(code, files, refused, reason, self._explain(reason))
+
+    def build_image(
+        self,
+        context: Path | str,
+        dockerfile: str,
+        write: Write,
+        *,
+        build_args: Mapping[str, str] | None = None,
+        target: str = "",
+    ) -> Image:
+        blocks = packed_context(self, context, dockerfile)
+        return self._beside.build(blocks, dockerfile, write, build_args or {}, target)
+
+    def bring(self, name: str, folder: Path) -> str:
+        return self._trees.bring(name, folder)
+
+    def bring_program(self, image: Image, program: str, progress: Progress) -> str:
+        folder = self._beside.program(image, program, progress)
+        return f"{self.bring(f'programs/{folder.name}', folder)}/{PurePosixPath(program).name}"
+
+    def path_of(self, name: str) -> str:
+        return path_of(name)
 
     def read_tree(self, path: str) -> Iterator[bytes]:
-        from docker.errors import APIError, NotFound
-        from requests.exceptions import RequestException
+        return self._trees.read(path)
 
-        try:
-            blocks, _ = self._api.get_archive(self.facts.id, path)
-        except NotFound as error:
-            raise FileNotFoundError(path) from error
-        except (APIError, RequestException) as error:
-            raise explain(error) from error
-        return cast(Iterator[bytes], blocks)
+    def write_tree(self, path: str, blocks: Iterable[bytes]) -> None:
+        self._trees.write(self, path, blocks)
+
+    def pack(self, cwd: str, paths: Sequence[str]) -> Iterator[bytes]:
+        return self._trees.pack(self, cwd, paths)
 
     def shell(self, process: Process) -> int:
         folder = self._folders.pop(process.folder)
@@ -115,5 +181,4 @@ class DockerBox:
             for closer in self._closers:
                 closing.callback(closer, result)
             closing.callback(self._runner.close)
-            for box in self._beside.values():
-                closing.callback(box.close, result)
+            closing.callback(self._beside.close, result)

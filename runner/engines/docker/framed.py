@@ -36,7 +36,7 @@ class FramedRunner:
         self._api = api
         self._container = container
         self.folder = folder
-        self._outputs: list[ExecOutput] = []
+        self._outputs: list[FramedOutput] = []
 
     def run(
         self, process: Process, folder: Folder, write: Write, stop: Stop, end: End | None
@@ -50,7 +50,8 @@ class FramedRunner:
         try:
             mark = {"PIPE_STEP": process.id}
             execution = self._api.exec_create(self._container, command, environment=mark)["Id"]
-            output = ExecOutput(self._api, execution, write, end)
+            response = start_exec(self._api, execution, tty=False)
+            output = FramedOutput(response, write, end)
             self._outputs.append(output)
             ending = Ending(stop)
             while not output.ended(TICK) and self._running(execution) and not ending.hopeless():
@@ -80,11 +81,10 @@ class FramedRunner:
                 closing.callback(output.close)
 
 
-class ExecOutput:
-    """Reads an exec's frames in a thread of its own, for as long as anything holds them open."""
+class FramedOutput:
+    """Reads a response's frames in a thread of its own, for as long as anything holds them open."""
 
-    def __init__(self, api: "APIClient", execution: str, write: Write, end: End | None) -> None:
-        response = start_exec(api, execution, tty=False)
+    def __init__(self, response: Any, write: Write, end: End | None) -> None:
         self._write = write
         self._end = end
         self._passing_on = threading.Lock()

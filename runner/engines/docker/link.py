@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import threading
 from typing import TYPE_CHECKING
 
 from runner.engines.box import BOX_LOST, EngineError
@@ -30,6 +31,7 @@ class Link:
         self._socket, early = connection(self._response)
         self._frames = FrameParser()
         self._text = b"".join(self._frames.feed(early))
+        self._sending = threading.Lock()
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -37,7 +39,8 @@ class Link:
     def send(self, *words: str) -> None:
         """Send one command. Raises BoxGoneError when nobody listens any more."""
         try:
-            self._socket.sendall(" ".join(words).encode() + b"\n")
+            with self._sending:
+                self._socket.sendall(" ".join(words).encode() + b"\n")
         except OSError as error:
             raise BoxGoneError from error
 

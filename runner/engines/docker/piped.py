@@ -5,6 +5,7 @@ of a session nor that of a shell; it goes on when a byte arrives in its pipe.
 """
 
 import os
+import threading
 import time
 
 from runner.engines.box import End, Process, Stop, Write
@@ -67,16 +68,18 @@ class Berth:
 
 
 class PipedRunner:
-    """Runs the processes of one box, one after the other."""
+    """Runs the processes of one box, in as many threads as there are at once."""
 
     def __init__(self, attached: Attached, control: HostControl) -> None:
         self._attached = attached
         self._control = control
         self._pipes = Pipes(attached.selector)
+        self._lock = threading.Lock()
         self._next: Berth | None = self._berth()
 
     def folder(self) -> Berth:
-        berth, self._next = self._next, None
+        with self._lock:
+            berth, self._next = self._next, None
         if berth is not None and not berth.is_whole():
             berth.close()
             berth = None
@@ -91,11 +94,11 @@ class PipedRunner:
         folder.put({**process.files, launch.START: script})
         pipe = folder.go()
         self._pipes.watch(pipe, write, end)
-        if self._next is None:
-            self._next = self._berth()
+        self._prepare_next()
         ending = Ending(stop)
         self._follow(folder, process.id, ending)
-        self._pipes.drain(pipe)
+        with self._attached.turns.alone():
+            self._pipes.drain(pipe)
         code = folder.execution.exit_code
         return (137, ending.reason or "lost") if code is None else (code, ending.reason)
 
@@ -105,13 +108,18 @@ class PipedRunner:
         if self._next is not None:
             self._next.close()
 
+    def _prepare_next(self) -> None:
+        with self._lock:
+            if self._next is None:
+                self._next = self._berth()
+
     def _berth(self) -> Berth:
         return Berth(self._control.folder(), self._attached)
 
     def _follow(self, berth: Berth, process: str, ending: Ending) -> None:
         execution, checked, relaunches = berth.execution, time.monotonic(), 0
         while execution.exit_code is None and not ending.hopeless():
-            self._wait()
+            self._attached.turns.wait(self._listen, TICK)
             for signal in ending.due():
                 self._attached.signal(execution, process, signal)
             if time.monotonic() - checked > PULSE:
@@ -124,7 +132,7 @@ class PipedRunner:
         if execution.group and (ending.reason or execution.gone):
             self._attached.kill_rest(process, execution.group)
 
-    def _wait(self) -> None:
+    def _listen(self) -> None:
         for key, _ in self._attached.selector.select(TICK):
             if key.fileobj is self._attached.link:
                 self._attached.listen()

@@ -52,6 +52,10 @@ class Reaper:
         with contextlib.suppress(APIError, RequestException):
             self._api.remove_container(container, force=True, v=True)
 
+    def discard_soon(self, container: str) -> None:
+        """As `discard`, on the side."""
+        self._later(lambda: self.discard(container))
+
     def clean(self, kept: bool = False) -> list[str]:
         """Remove what earlier runners left behind; gives the names of the boxes."""
         cleaned = []

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 HEADER = struct.Struct(">BxxxI")
 BLOCK = 1 << 20
+ERRORS = 2
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
 
 
@@ -39,9 +40,9 @@ def start_exec(api: Any, execution: str, *, tty: bool) -> Any:
     return response
 
 
-def attach(api: Any, container: str) -> Any:
+def attach(api: Any, container: str, *, stdin: bool = True) -> Any:
     """Attach to a container's main process; gives the response whose `body` is its stream."""
-    params = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+    params = {"stdin": int(stdin), "stdout": 1, "stderr": 1, "stream": 1}
     url = api._url("/containers/{0}/attach", container)
     response = api._post(url, headers=UPGRADE, params=params, stream=True)
     api._raise_for_status(response)
@@ -75,12 +76,18 @@ def payloads(response: Any) -> Iterator[bytes]:
 
     The response is held meanwhile: it closes its reader when nobody does.
     """
+    for _, part in frames(response):
+        yield part
+
+
+def frames(response: Any) -> Iterator[tuple[int, bytes]]:
+    """As `payloads`, each with the number of its stream."""
     reader = body(response)
     while len(header := reader.read(HEADER.size)) == HEADER.size:
-        _, left = HEADER.unpack(header)
+        number, left = HEADER.unpack(header)
         while left:
             part = reader.read1(min(left, BLOCK))
             if not part:
                 return
             left -= len(part)
-            yield part
+            yield number, part

@@ -4,7 +4,7 @@ import contextlib
 import os
 import selectors
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from runner.engines.box import (
@@ -21,9 +21,12 @@ from runner.engines.box import (
 from runner.engines.control import HostControl, HostFolder, explained, read_back
 from runner.engines.ending import Ending
 from runner.engines.host.running import NotStartedError, Running
-from runner.engines.host.tar import tar_stream
+from runner.engines.host.trees import HostTrees
 from runner.engines.pipes import Pipes
 from runner.engines.processes import BOX, STEP, end_marked
+from runner.engines.tar import tar_stream
+from runner.engines.trees import pack, unpack
+from runner.engines.turns import Turns
 from runner.events import Result
 
 #: Seconds between looks at a process whose output is held open by others.
@@ -31,23 +34,26 @@ TICK = 0.02
 
 
 class HostBox:
-    """Processes run one at a time; those in the background live on until it closes."""
+    """Threads may share it; processes in the background live on until it closes."""
 
     def __init__(
         self,
         facts: BoxFacts,
         label: str,
         control: HostControl,
+        trees: HostTrees,
         let_go: Callable[[Result], None],
     ) -> None:
         """`label` is the mark of its processes; `let_go` is called last, when none of them is left."""
         self.facts = facts
         self._label = label
         self._control = control
+        self._trees = trees
         self._let_go = let_go
         self._folders: dict[str, HostFolder] = {}
         self._selector = selectors.DefaultSelector()
         self._pipes = Pipes(self._selector)
+        self._turns = Turns()
 
     def new_folder(self) -> str:
         with explained():
@@ -83,7 +89,8 @@ class HostBox:
         self._follow(running, reading, ending)
         if ending.reason:
             end_marked(STEP, process.id)
-        self._pipes.drain(reading)
+        with self._turns.alone():
+            self._pipes.drain(reading)
         code = running.exit_code()
         return 137 if code is None else code, ending.reason
 
@@ -91,10 +98,13 @@ class HostBox:
         while running.exit_code() is None and not ending.hopeless():
             if output not in self._pipes:
                 running.wait(TICK)
-            for key, _ in self._selector.select(TICK if output in self._pipes else 0):
-                self._pipes.pump(key.fd)
+            self._turns.wait(self._listen, TICK)
             for signal in ending.due():
                 running.signal(signal)
+
+    def _listen(self) -> None:
+        for key, _ in self._selector.select(TICK if self._selector.get_map() else 0):
+            self._pipes.pump(key.fd)
 
     def _environment(self, process: Process) -> dict[str, str]:
         return {**self.facts.env, **process.env, STEP: process.id, BOX: self._label}
@@ -111,11 +121,63 @@ class HostBox:
             hint="remove the step's `image`, or `runs-on: self-hosted` from its job",
         )
 
+    def run_image(
+        self,
+        image: Image,  # noqa: ARG002 - the contract's shape
+        process: Process,  # noqa: ARG002 - the contract's shape
+        write: Write,  # noqa: ARG002 - the contract's shape
+        stop: Stop,  # noqa: ARG002 - the contract's shape
+        *,
+        entrypoint: str = "",  # noqa: ARG002 - the contract's shape
+        progress: Progress,  # noqa: ARG002 - the contract's shape
+        end: End | None = None,  # noqa: ARG002 - the contract's shape
+    ) -> Finished:
+        """Raises EngineError: there are no images here."""
+        raise _needs_container("an action that runs in an image")
+
+    def build_image(
+        self,
+        context: Path | str,  # noqa: ARG002 - the contract's shape
+        dockerfile: str,  # noqa: ARG002 - the contract's shape
+        write: Write,  # noqa: ARG002 - the contract's shape
+        *,
+        build_args: Mapping[str, str] | None = None,  # noqa: ARG002 - the contract's shape
+        target: str = "",  # noqa: ARG002 - the contract's shape
+    ) -> Image:
+        """Raises EngineError: there are no images here."""
+        raise _needs_container("an action that builds its image")
+
+    def bring(self, name: str, folder: Path) -> str:
+        with explained():
+            return self._trees.bring(name, folder)
+
+    def bring_program(
+        self,
+        image: Image,  # noqa: ARG002 - the contract's shape
+        program: str,
+        progress: Progress,  # noqa: ARG002 - the contract's shape
+    ) -> str:
+        """Raises EngineError: there are no images here."""
+        name = Path(program).name
+        raise EngineError("host", f"`{name}` is not on this machine", hint=f"install `{name}`")
+
+    def path_of(self, name: str) -> str:
+        return self._trees.path_of(name)
+
     def read_tree(self, path: str) -> Iterator[bytes]:
         place = Path("/", path)
         if not os.path.lexists(place):
             raise FileNotFoundError(path)
         return tar_stream(place)
+
+    def write_tree(self, path: str, blocks: Iterable[bytes]) -> None:
+        with explained(), contextlib.closing(self._control.folder()) as folder:
+            unpack(self, folder, path, blocks)
+
+    def pack(self, cwd: str, paths: Sequence[str]) -> Iterator[bytes]:
+        with explained():
+            folder = self._control.folder()
+        return pack(self, folder, cwd, paths, "listing")
 
     def shell(self, process: Process) -> int:
         folder = self._folders.pop(process.folder)
@@ -138,3 +200,11 @@ class HostBox:
                 closing.callback(folder.close)
             closing.callback(self._selector.close)
             closing.callback(self._pipes.close)
+
+
+def _needs_container(what: str) -> EngineError:
+    return EngineError(
+        "host",
+        f"{what} needs a container",
+        hint="remove the step, or `runs-on: self-hosted` from its job",
+    )

@@ -14,6 +14,7 @@ from runner.engines.control import HostControl
 from runner.engines.folders import BoxFolder, leftovers
 from runner.engines.host.box import HostBox
 from runner.engines.host.environment import without_ours
+from runner.engines.host.trees import HostTrees
 from runner.engines.host.workspace import put_workspace
 from runner.engines.processes import BOX, end_marked, start_guard
 from runner.errors import EnvironmentMissingError
@@ -72,6 +73,9 @@ class HostEngine:
             for name, data in spec.files.items():
                 control.put(name, data)
             workspace = put_workspace(spec.workspace, folder.path / "workspace")
+            trees = HostTrees(folder.path / "given")
+            for name, given in spec.mounts.items():
+                trees.bring(name, given)
             facts = self._facts(spec, workspace, inside)
             guard = start_guard(BOX, folder.label)
             undo.pop_all()
@@ -84,7 +88,7 @@ class HostEngine:
             else:
                 self._remove_soon(folder)
 
-        return HostBox(facts, folder.label, control, let_go)
+        return HostBox(facts, folder.label, control, trees, let_go)
 
     def _facts(self, spec: BoxSpec, workspace: Path, control: Path) -> BoxFacts:
         tools = os.environ.get("RUNNER_TOOL_CACHE") or str(self._home / "tools")

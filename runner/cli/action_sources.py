@@ -1,0 +1,36 @@
+"""Where a run's actions come from: a server, and folders that stand for some of its repositories."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from runner.actions.fetch import SERVER, ActionStore
+from runner.cli.typed import Options
+from runner.errors import InvalidInputError
+from runner.project import Project
+
+#: Names another server than `actions-server` in pipe.yaml does, or the folder of a mirror.
+VARIABLE = "PIPE_ACTIONS_SERVER"
+
+
+def action_store(project: Project, options: Options, home: Path) -> ActionStore:
+    """The store for a run. Raises InvalidInputError for a folder that is none."""
+    configured = _folders(project.config.action_sources, project.folder, "pipe.yaml")
+    typed = _folders(options.action_sources, Path.cwd(), "--action-source")
+    server = os.environ.get(VARIABLE) or project.config.actions_server or SERVER
+    return ActionStore(home, server, {**configured, **typed}, options.offline)
+
+
+def _folders(sources: Mapping[str, str], base: Path, where: str) -> dict[str, Path]:
+    found = {}
+    for repository, folder in sources.items():
+        place = (base / Path(folder).expanduser()).resolve()
+        if not place.is_dir():
+            raise InvalidInputError(f"{where}: there is no folder {folder} for `{repository}`")
+        owner, slash, name = repository.partition("/")
+        if not owner or not slash or not name or "/" in name:
+            raise InvalidInputError(
+                f"{where}: `{repository}` is no repository", hint="write OWNER/NAME=FOLDER"
+            )
+        found[repository.lower()] = place
+    return found
