@@ -7,9 +7,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from runner.cli import group
-from runner.cli.called import NoSources, Reader
+from runner.cli.called import Reader
 from runner.cli.loading import load_pipeline
 from runner.errors import InvalidInputError
+from runner.parse.targets import Remote
 from tests.conftest import RunPipe
 from tests.test_cli_run import ended
 
@@ -167,24 +168,35 @@ class Elsewhere:
     """Other repositories: one file each time it is asked, and what was asked."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, ...]] = []
+        self.asked: list[str] = []
 
-    def read(self, *asked: str) -> tuple[str, str]:
-        self.asked.append(asked)
+    def read(self, wanted: Remote) -> tuple[str, str]:
+        self.asked.append(str(wanted))
         return "on: workflow_call", "c0ffee"
 
 
 def test_all_files_of_another_repository_are_of_one_commit() -> None:
     sources = Elsewhere()
     read = Reader(Path(), sources)
-    assert read("owner/name/x.yml@v1").file == "owner/name/x.yml@v1"
-    read("owner/name/a/y.yml@v1")
-    read("owner/name/x.yml@v2")
-    assert sources.asked == [
-        ("owner", "name", "x.yml", "v1"),
-        ("owner", "name", "a/y.yml", "c0ffee"),
-        ("owner", "name", "x.yml", "v2"),
+    documents = [
+        read(name)
+        for name in ("owner/name/x.yml@v1", "owner/name/a/y.yml@v1", "owner/name/x.yml@v2")
     ]
+    assert sources.asked == [
+        "owner/name/x.yml@v1",
+        "owner/name/a/y.yml@c0ffee",
+        "owner/name/x.yml@v2",
+    ]
+    assert [document.file for document in documents if document] == [
+        "owner/name/x.yml@v1",
+        "owner/name/a/y.yml@v1",
+        "owner/name/x.yml@v2",
+    ]
+
+
+def test_of_another_repository_nothing_is_known_where_nothing_is_fetched() -> None:
+    write("pipelines/far.yaml", "on: push\njobs: {a: {uses: owner/name/x.yml@v1, with: {b: c}}}\n")
+    assert pipe("validate", "far").stdout == "pipelines/far.yaml: valid, 1 job\n"
 
 
 def test_a_link_out_of_the_project_is_not_followed(tmp_path: Path) -> None:
@@ -192,7 +204,7 @@ def test_a_link_out_of_the_project_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "project").mkdir()
     (tmp_path / "project" / "x.yaml").symlink_to("../secret.yaml")
     with pytest.raises(InvalidInputError, match="leads out of the project"):
-        Reader(tmp_path / "project", NoSources())("x.yaml")
+        Reader(tmp_path / "project", None)("x.yaml")
 
 
 # -- running again --

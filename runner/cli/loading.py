@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +14,7 @@ from runner.project import Project, find_pipeline, find_project, home_folder
 from runner.source import Document, read
 
 if TYPE_CHECKING:
+    from runner.cli.called import Sources
     from runner.parse.gather import Gathered
     from runner.plugins import Plugins
 
@@ -37,12 +38,15 @@ class Loaded:
         return self.called.get(pipeline.file, self.document)
 
 
-def load_pipeline(name: str, folder: Path) -> Loaded:
+def load_pipeline(
+    name: str, folder: Path, sources: "Callable[[Project, Path], Sources] | None" = None
+) -> Loaded:
     """Find, read and check the pipeline `name`, and all that it calls.
 
-    Raises InvalidInputError with every error in them.
+    `sources` makes what files of other repositories come from, for a project and a home. Raises
+    InvalidInputError with every error in the files.
     """
-    from runner.cli.called import NoSources, Reader
+    from runner.cli.called import Reader
     from runner.parse.gather import gather
     from runner.plugins import load_plugins
 
@@ -51,7 +55,8 @@ def load_pipeline(name: str, folder: Path) -> Loaded:
     home = home_folder()
     plugins = load_plugins(project.folder / "plugins", home / "cache")
     document = read(path, shown_name(path, project))
-    gathered = gather(document, document.file, Reader(project.root, NoSources()))
+    reader = Reader(project.root, sources(project, home) if sources else None)
+    gathered = gather(document, document.file, reader)
     pipeline, warnings = _checked(document, gathered, plugins, home)
     return Loaded(project, document, pipeline, plugins, warnings, gathered.documents)
 

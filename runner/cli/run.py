@@ -105,12 +105,16 @@ def command(
         _show_pipelines()
         return
     from runner.cli import missing_secrets, preparing, upcoming
+    from runner.cli.action_sources import action_store
+    from runner.cli.called import Repositories
     from runner.cli.loading import load_pipeline
     from runner.cli.problems import show
     from runner.cli.typed import Options
 
     options = Options(file=file, **typed)
-    loaded = load_pipeline(file, Path())
+    loaded = load_pipeline(
+        file, Path(), lambda project, home: Repositories(action_store(project, options, home))
+    )
     show(loaded.warnings)
     prepared = preparing.prepare(loaded, options)
     show(missing_secrets.warnings(loaded, prepared, required=options.require_secrets))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from runner.cli.called import NoSources, Reader
+from runner.cli.called import Reader
 from runner.cli.loading import shown_name
 from runner.cli.problems import read_source
 from runner.errors import InvalidInputError, Problem
@@ -93,7 +93,7 @@ def _gathered(document: Document, path: Path) -> Gathered:
     if not has_calls(document):
         return Gathered()
     project = find_project(path)
-    reader = Reader(project.root, NoSources(), lambda file: os.path.relpath(project.root / file))
+    reader = Reader(project.root, None, lambda file: os.path.relpath(project.root / file))
     return gather(document, shown_name(path, project), reader)
 
 

@@ -14,8 +14,9 @@ from runner.source import Document
 MOST_LEVELS = 10
 MOST_PIPELINES = 50
 
-#: Reads the file that a target means. Raises InvalidInputError when there is none.
-Read = Callable[[str], Document]
+#: Reads the file that a target means; None when nothing is known of it here. Raises
+#: InvalidInputError when there is no such file.
+Read = Callable[[str], Document | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +87,14 @@ class _Search:
 
     def _open(self, call: _Call) -> None:
         try:
-            document = self.documents[call.target] = self._read(call.target)
+            document = self._read(call.target)
         except InvalidInputError as error:
             self._failed[call.target] = error.problems
             self._refuse(call)
-        else:
-            self.calls[call.target] = tuple(_calls(document))
+            return
+        self.calls[call.target] = tuple(_calls(document)) if document else ()
+        if document:
+            self.documents[call.target] = document
             self._ahead += self.calls[call.target]
 
     def _refuse(self, call: _Call) -> None:
