@@ -1,18 +1,27 @@
 """The pipelines that are measured, as text."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from benchmarks.sandbox import BUSYBOX
+from benchmarks.sandbox import BUSYBOX, DEBIAN
 
 
-def one_job(scripts: Sequence[str], image: str = BUSYBOX, legs: int = 0) -> str:
-    """One job with a step for each script; `legs` is how often a matrix repeats it."""
+def one_job(steps: Sequence[str | Mapping[str, Any]], image: str = BUSYBOX, legs: int = 0) -> str:
+    """One job with these steps, of which some are just scripts; a matrix repeats it `legs` times."""
     lines = ["on: workflow_dispatch", "jobs:", "  one:", "    runs-on: ubuntu-latest"]
     lines += [f"    container: {image}"]
     if legs:
         lines += [f"    strategy: {{matrix: {{leg: {list(range(legs))}}}}}"]
-    lines += ["    steps:", *(f"      - run: {json.dumps(script)}" for script in scripts)]
+    written = [{"run": step} if isinstance(step, str) else step for step in steps]
+    lines += ["    steps:", *(f"      - {json.dumps(step)}" for step in written)]
+    return "\n".join(lines) + "\n"
+
+
+def of_steps(steps: Sequence[str], image: str = DEBIAN) -> str:
+    """One job with these steps, each an item of a list in YAML's short form."""
+    head = ["on: workflow_dispatch", "jobs:", "  one:", "    runs-on: ubuntu-latest"]
+    lines = [*head, f"    container: {image}", "    steps:", *(f"      {step}" for step in steps)]
     return "\n".join(lines) + "\n"
 
 

@@ -14,6 +14,7 @@ from typing import IO
 
 BUSYBOX = "pipe-test/busybox:1"
 DEBIAN = "pipe-test/debian:12"
+NODE = "pipe-test/node:24"
 PIPE = str(Path(sys.executable).with_name("pipe"))
 
 #: Seconds after which a command is killed.

@@ -21,7 +21,9 @@ NAMES = (
     "plan",
     "first-output",
     "workspace",
+    "artifacts",
     "startup",
+    "actions",
 )
 
 

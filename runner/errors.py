@@ -102,3 +102,15 @@ def quoted(text: str) -> str:
     """The text as messages show it: its first line in backticks, shortened when it is long."""
     line = text.partition("\n")[0]
     return f"`{line if len(line) <= _LONGEST_QUOTE else line[: _LONGEST_QUOTE - 3] + '...'}`"
+
+
+def told(error: PipeError) -> list[str]:
+    """All that is wrong, a line each, with its place and what to do about it."""
+    problems = error.problems if isinstance(error, InvalidInputError) else ()
+    return [_told(each) for each in problems or (error,)]
+
+
+def _told(problem: Problem | PipeError) -> str:
+    place = f"{problem.position}: " if problem.position else ""
+    hint = f" ({problem.hint})" if problem.hint else ""
+    return f"{place}{problem.message}{hint}"

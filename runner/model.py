@@ -31,6 +31,15 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Concurrency:
+    """`concurrency`: the group of which only one run or job goes on at a time."""
+
+    group: Templated
+    cancel_in_progress: Templated = False
+    queue: str = "single"
+
+
+@dataclass(frozen=True, slots=True)
 class Input:
     """An input of `on.workflow_dispatch` (or `on.workflow_call`)."""
 
@@ -124,6 +133,7 @@ class Job:
     continue_on_error: Templated = False
     timeout_minutes: Templated = None
     container: Templated = None
+    concurrency: Concurrency | None = None
     retry: Retry | None = None
     #: What the job is instead of steps.
     call: Call | None = None
@@ -146,6 +156,7 @@ class Pipeline:
     interface: Interface | None = None
     env: Templated = field(default_factory=dict)
     defaults: Defaults = Defaults()
+    concurrency: Concurrency | None = None
     retry: Retry | None = None
     unsupported: tuple[Path, ...] = ()
     #: The pipelines that this one calls, and those that they call, by `Call.target`.

@@ -4,28 +4,36 @@ A decision is made on a copy of the run and written only if the run has not chan
 otherwise it is made again. So expressions are evaluated without holding up other writers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
-from runner.errors import PipeError
+from runner.concurrency import ChangedMeanwhileError, Lines, evaluated
+from runner.errors import InvalidInputError, PipeError, Problem
 from runner.events import Event, JobFinished, JobQueued, Result, RunFinished
-from runner.model import Pipeline
+from runner.model import Concurrency, Job, Pipeline
 from runner.parse.build import build
 from runner.plan import (
+    Contexts,
     Decision,
     JobState,
     Plan,
     PlannedJob,
+    called_by,
     callers_of,
     expanded,
+    explained,
+    inside,
+    job_contexts,
     ready,
     unfolded,
 )
 from runner.source import load
-from runner.store import Store, hot
+from runner.store import Store, hot, lines
+from runner.store.lines import Wait
 from runner.store.process import is_alive, is_visible, process_identity
-from runner.store.rows import StoredJob, StoredRun, Submission, blocked, job_state
+from runner.store.rows import RunEdit, StoredJob, StoredRun, Submission, blocked, job_state
 
 __all__ = [
     "LEASE_SECONDS",
@@ -33,6 +41,7 @@ __all__ = [
     "Lease",
     "LeaseLostError",
     "Submission",
+    "Wait",
     "cancel",
     "cancel_requests",
     "cancelled",
@@ -43,8 +52,11 @@ __all__ = [
     "load_pipeline",
     "next_due",
     "process_identity",
+    "reason",
     "renew",
     "rescue",
+    "stay",
+    "waits",
 ]
 
 #: How long a lease holds without being renewed.
@@ -107,14 +119,17 @@ def enqueue(
     Once this returns, the run survives a loss of power. `github.run_id`, `run_number` and
     `run_attempt` are added to its contexts. `reused` has the outcomes of jobs that do not run, by
     key; each counts from when its needs have ended and its condition holds.
+
+    A run with `concurrency` joins the line of its group; InvalidInputError if that has no value.
     """
     _refuse_secrets(submission)
     while True:
         numbers = hot.next_numbers(store.notes, submission.project, submission.file)
-        change = _Change(_new_run(submission, plan, numbers, now), now, reused)
-        change.settle()
-        if hot.insert_run(store.promises, change.run, change.events):
-            return change.run.id
+        together = _Together(store, now)
+        with suppress(ChangedMeanwhileError):
+            run = together.enter(_new_run(submission, plan, numbers, now), reused)
+            if together.is_written():
+                return run
 
 
 def lease(
@@ -158,6 +173,11 @@ def cancelled(store: Store, run: int) -> bool:
     return hot.is_cancelled(store.notes, run)
 
 
+def reason(store: Store, run: int) -> str:
+    """Why the run ended as it did, or is to end; empty when that needs no reason."""
+    return hot.reason(store.notes, run)
+
+
 def cancel_requests(store: Store, worker: str) -> list[tuple[int, str]]:
     """The runs and keys of jobs that this worker should stop: cancelled, or by `fail-fast`."""
     return hot.jobs_to_cancel(store.notes, worker)
@@ -168,13 +188,26 @@ def next_due(store: Store, run: int) -> float | None:
     return hot.next_due(store.notes, run)
 
 
-def rescue(store: Store, now: float) -> list[Event]:
+def waits(store: Store, run: int) -> list[Wait]:
+    """For which groups the run and its jobs wait, and who holds them."""
+    return lines.waits(store.notes, run)
+
+
+def stay(store: Store, run: int, now: float) -> None:
+    """Says that the run goes on waiting, for those who cannot see the process that it belongs to."""
+    hot.stay(store.notes, run, now + LEASE_SECONDS)
+
+
+def rescue(store: Store, now: float, runs: Collection[int] | None = None) -> list[Event]:
     """Ends the runs whose process is gone as failures; returns the events recorded for them.
 
-    A process in another container is gone when it has not renewed a lease for long.
+    With `runs` it looks at these alone. A process in another container is gone when it has not
+    renewed a lease for long.
     """
     events: list[Event] = []
     for run, owner, held_until in hot.owned_runs(store.notes):
+        if runs is not None and run not in runs:
+            continue
         is_silent = now > held_until + LEASE_SECONDS
         if not is_alive(owner) or (is_silent and not is_visible(owner)):
             events += _change(store, run, now, lambda change: change.lose())
@@ -198,21 +231,99 @@ def _built(file: str, text: str) -> Pipeline:
     return build(load(text, file))
 
 
+class _Together:
+    """The runs that change at once: one, those that it sends away, and those that it frees."""
+
+    def __init__(self, store: Store, now: float) -> None:
+        self.lines = Lines(partial(lines.read, store.notes))
+        self._store = store
+        self._now = now
+        self._changes: dict[int, _Change] = {}
+        self._befores: dict[int, StoredRun | None] = {}
+        #: Those about which more may follow now; the values mean nothing.
+        self._open: dict[int, None] = {}
+
+    def enter(self, run: StoredRun, reused: Mapping[str, JobOutcome]) -> int:
+        """A new run, and what follows; returns its number."""
+        change = self._changes[run.id] = _Change(run, self._now, self, reused)
+        self._befores[run.id] = None
+        self.lines.know(run.id, run.submission.project, {})
+        change.join()
+        self.settle(run.id)
+        return run.id
+
+    def of(self, run: int) -> "_Change":
+        """The run on its way; read when it is asked for first."""
+        if run not in self._changes:
+            before = self._befores[run] = hot.load_run(self._store.notes, run)
+            self.lines.know(run, before.submission.project, before.groups)
+            self._changes[run] = _Change(before, self._now, self)
+        return self._changes[run]
+
+    def settle(self, run: int) -> None:
+        """Does what follows in the run, and in all others that are concerned."""
+        self._open[run] = None
+        while self._open:
+            each, _ = self._open.popitem()
+            self.of(each).settle()
+
+    def send_away(self, run: int, job: str, reason: str) -> None:
+        self.of(run).send_away(job, reason)
+        self._open[run] = None
+
+    def free(self, run: int, job: str = "") -> None:
+        """It has ended: who comes next in its line, if it stood in one, may go on."""
+        following = self.lines.leave(run, job)
+        if following is not None:
+            self._open[following] = None
+
+    def is_written(self) -> bool:
+        """Whether nothing had to be written or it could be; False when others were faster."""
+        runs = [
+            RunEdit(self._befores[id_], change.run, change.events)
+            for id_, change in self._changes.items()
+        ]
+        groups = list(self.lines.edits())
+        is_same = all(edit.before == edit.after for edit in runs)
+        if is_same and all(edit.before == edit.after for edit in groups):
+            return True
+        return hot.save(self._store.promises, runs, groups)
+
+
 class _Change:
     """A run on its way to its next state, and the events that tell how it got there."""
 
     def __init__(
-        self, run: StoredRun, now: float, reused: Mapping[str, JobOutcome] = _NOTHING
+        self,
+        run: StoredRun,
+        now: float,
+        together: _Together,
+        reused: Mapping[str, JobOutcome] = _NOTHING,
     ) -> None:
         self.run = run
         self.events: list[Event] = []
         self._now = now
+        self._together = together
         self._reused = reused
+
+    def join(self) -> None:
+        """A new run joins the line of its group, if it names one. Raises InvalidInputError."""
+        submission = self.run.submission
+        concurrency = self._pipeline().concurrency
+        if concurrency:
+            try:
+                self._join("", concurrency, submission.contexts)
+            except InvalidInputError as error:
+                raise _located(error, submission) from error
 
     def settle(self) -> None:
         """Does what follows until nothing does: a job that is skipped may free another."""
+        lines = self._together.lines
+        if lines.has(self.run.id) and not lines.holds(self.run.id):
+            self._wait()
+            return
         submission = self.run.submission
-        pipeline = load_pipeline(submission.file, submission.text, submission.called)
+        pipeline = self._pipeline()
         before = None
         while self.run != before and self.run.state != "finished":
             before = self.run
@@ -240,8 +351,10 @@ class _Change:
             finished_order=order,
         )
         # The end of a call is told by those of its jobs, unless it failed by itself.
-        is_told = outcome.reason not in ("", LOST) or not _was_entered(self.run.jobs[key])
+        failed_itself = outcome.result == "failure" and outcome.reason not in ("", LOST)
+        is_told = failed_itself or not _was_entered(self.run.jobs[key])
         self._put(job)
+        self._together.free(self.run.id, key)
         if is_told:
             self._tell_end(job, outcome, final=True)
 
@@ -255,6 +368,13 @@ class _Change:
         """Somebody asked the run to stop."""
         if self.run.state != "finished":
             self.run = replace(self.run, cancel_requested=True)
+
+    def send_away(self, job: str, reason: str) -> None:
+        """A newcomer in the line of its group wants the run, or that job of it, to stop."""
+        if job:
+            self._stop(replace(self.run.jobs[job], reason=reason), reason)
+        elif not self.run.cancel_requested:
+            self.run = replace(self.run, cancel_requested=True, reason=reason)
 
     def lose(self) -> None:
         """The process that ran it is gone: what it had begun failed, the rest never came."""
@@ -273,15 +393,64 @@ class _Change:
         for key, message in decision.fail.items():
             self.end(key, JobOutcome("failure", reason=message))
         for key, reason in decision.cancel.items():
-            self._stop(self.run.jobs[key], reason)
+            self._stop(self.run.jobs[key], self.run.reason or reason)
         for key, ended in decision.finish.items():
             self.end(key, JobOutcome(ended.result, ended.outputs, ended.reason))
         self._take_over()
         for key in decision.start:
-            if self.run.jobs[key].state == "blocked":
+            if self.run.jobs[key].state == "blocked" and self._has_its_group(key):
                 self._queue(self.run.jobs[key], 0.0)
         if decision.result is not None:
-            self._finish(decision.result, "")
+            self._finish(decision.result, "" if decision.result == "success" else self.run.reason)
+
+    def _wait(self) -> None:
+        """Nothing starts before the run holds its group; one that is cancelled has nothing to end."""
+        if self.run.cancel_requested:
+            for job in self.run.jobs.values():
+                if job.state != "finished":
+                    reason = self.run.reason or "the run was cancelled"
+                    self.end(job.key, JobOutcome("cancelled", reason=reason))
+            self._finish("cancelled", self.run.reason)
+
+    def _has_its_group(self, key: str) -> bool:
+        """Whether the job may start as far as `concurrency` goes; if not yet, it stands in line."""
+        lines = self._together.lines
+        concurrency = self._job(key).concurrency
+        if concurrency is None:
+            return True
+        if not lines.has(self.run.id, key):
+            try:
+                self._join(key, concurrency, self._contexts(key))
+            except InvalidInputError as error:
+                self.end(key, JobOutcome("failure", reason=f"concurrency: {explained(error)}"))
+                return False
+        return lines.holds(self.run.id, key)
+
+    def _join(self, key: str, concurrency: Concurrency, contexts: Contexts) -> None:
+        claim = evaluated(concurrency, contexts)
+        lines, project = self._together.lines, self.run.submission.project
+        job = f" (job `{key}`)" if key else ""
+        reason = f"run {self.run.id}{job} came for group `{claim.name}`"
+        for place in lines.join(self.run.id, key, project, claim):
+            self._together.send_away(place.run, place.job, reason)
+
+    def _job(self, key: str) -> Job:
+        """The job as written, in the pipeline that its callers call."""
+        pipeline = self._pipeline()
+        for caller in callers_of(key):
+            pipeline = called_by(pipeline, self.run.jobs[caller].job)
+        return pipeline.jobs[self.run.jobs[key].job]
+
+    def _contexts(self, key: str) -> Contexts:
+        planned = {planned.key: planned for planned in self.run.plan.jobs}
+        pipeline, contexts = self._pipeline(), self.run.submission.contexts
+        for caller in callers_of(key):
+            pipeline, contexts = inside(pipeline, contexts, planned[caller])
+        return job_contexts(planned[key], _states(self.run), contexts)
+
+    def _pipeline(self) -> Pipeline:
+        submission = self.run.submission
+        return load_pipeline(submission.file, submission.text, submission.called)
 
     def _expand(self, decision: Decision) -> None:
         changed = decision.expand.keys() | decision.enter.keys()
@@ -328,13 +497,14 @@ class _Change:
         """A running job is told through its row, and ends when its worker says so."""
         if job.state == "running":
             self._put(replace(job, cancel_requested=True))
-        else:
+        elif job.state != "finished":
             self.end(job.key, JobOutcome("cancelled", reason=reason))
 
     def _finish(self, result: Result, reason: str) -> None:
         self.run = replace(
             self.run, state="finished", result=result, reason=reason, finished_at=self._now
         )
+        self._together.free(self.run.id)
         self.events.append(
             RunFinished(run=self.run.id, time=self._now, result=result, reason=reason)
         )
@@ -361,14 +531,13 @@ class _Change:
 
 def _change(store: Store, run: int, now: float, act: Callable[[_Change], None]) -> list[Event]:
     while True:
-        before = hot.load_run(store.notes, run)
-        change = _Change(before, now)
-        act(change)
-        change.settle()
-        if change.run == before:
-            return []
-        if hot.save_run(store.promises, before, change.run, change.events):
-            return change.events
+        together = _Together(store, now)
+        with suppress(ChangedMeanwhileError):
+            change = together.of(run)
+            act(change)
+            together.settle(run)
+            if together.is_written():
+                return change.events
 
 
 def _end_attempt(change: _Change, lease: Lease, outcome: JobOutcome) -> None:
@@ -378,6 +547,8 @@ def _end_attempt(change: _Change, lease: Lease, outcome: JobOutcome) -> None:
             f"attempt {lease.attempt} of `{lease.key}` in run {lease.run} is not ours any more"
         )
     stopping = change.run.cancel_requested or job.cancel_requested
+    if outcome.result == "cancelled" and not outcome.reason:
+        outcome = replace(outcome, reason=job.reason)
     if outcome.retry_after is None or stopping:
         change.end(lease.key, outcome)
     else:
@@ -420,6 +591,13 @@ def _lease(run: StoredRun, key: str, deadline: float, events: tuple[Event, ...])
 def _was_entered(job: StoredJob) -> bool:
     """Whether the job is a call that goes on: it runs, and no worker has it."""
     return job.state == "running" and not job.worker
+
+
+def _located(error: InvalidInputError, submission: Submission) -> InvalidInputError:
+    """What is wrong with the run's own `concurrency`, with where it is written."""
+    position = load(submission.text, submission.file).locate(("concurrency",), key=True)
+    problem = Problem("concurrency", error.message, position, error.hint)
+    return InvalidInputError(error.message, hint=error.hint, position=position, problems=(problem,))
 
 
 def _states(run: StoredRun) -> dict[str, JobState]:

@@ -26,6 +26,8 @@ from runner.store import Store
 
 #: Seconds between looks at what other processes wrote: leases to renew, wishes to stop.
 HEARTBEAT = 0.5
+#: As long as something waits for a group, which another process may free.
+IN_LINE = 0.1
 _QUEUE_EVENTS = (RunStarted, RunFinished, JobQueued, JobFinished)
 
 
@@ -85,6 +87,8 @@ class Worker:
         self._stop_now = False
         self._crash: BaseException | None = None
         self._renewed = float("-inf")
+        self._rescued = float("-inf")
+        self._explained: set[str] = set()
         self._gave_up = False
 
     def cancel(self) -> None:
@@ -124,7 +128,21 @@ class Worker:
             return HEARTBEAT
         due = queue.next_due(self._store, run)
         until_due = max(0.01, due - time.time()) if due else HEARTBEAT
-        return min(HEARTBEAT, until_due)
+        return min(IN_LINE if self._is_in_line(run) else HEARTBEAT, until_due)
+
+    def _is_in_line(self, run: int) -> bool:
+        """Whether something waits for a group; tells for which, and sees to it that the holder lives."""
+        waits = queue.waits(self._store, run)
+        for wait in waits:
+            if wait.job not in self._explained:
+                self._explained.add(wait.job)
+                note = Note(run=run, time=time.time(), job=wait.job, message=str(wait))
+                self._emit(note)
+        if waits and time.monotonic() - self._rescued >= HEARTBEAT:
+            self._rescued = time.monotonic()
+            queue.stay(self._store, run, time.time())
+            queue.rescue(self._store, time.time(), {wait.holder for wait in waits})
+        return bool(waits)
 
     def _start(self, run: int) -> None:
         free = self._slots - len(self._running)
@@ -156,8 +174,9 @@ class Worker:
             self._renewed = time.monotonic()
         if queue.cancelled(self._store, run) and not self._cancel_wanted:
             self._cancel_wanted = True
-            note = Note(run=run, time=time.time(), message="cancelled from another process")
-            self._emit(note)
+            reason = queue.reason(self._store, run)
+            message = f"cancelled: {reason}" if reason else "cancelled from another process"
+            self._emit(Note(run=run, time=time.time(), message=message))
 
     def _finished(self, run: int) -> RunFinished | None:
         with self._lock:
@@ -233,6 +252,7 @@ class Worker:
             workspace=means.workspace,
             policy=means.policy,
             locate=document.locate,
+            storage=self._storage,
             steps=means.steps,
             actions=means.actions,
         )

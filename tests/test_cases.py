@@ -27,6 +27,9 @@ images:
   nonroot: pipe-test/nonroot:1
   entrypoint: pipe-test/entrypoint:1
   noshell: pipe-test/noshell:1
+  node: pipe-test/node:24
+  node20: pipe-test/node:24
+  node24: pipe-test/node:24
 """
 
 

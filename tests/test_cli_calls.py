@@ -122,6 +122,17 @@ def test_what_cannot_run_in_a_called_pipeline_is_refused_there() -> None:
     assert [str(each.position) for each in caught.value.problems] == ["pipelines/x.yaml:20:5"]
 
 
+def test_calls_do_not_wait_for_groups_yet() -> None:
+    write("pipelines/main.yaml", MAIN + "    concurrency: one\n")
+    write("pipelines/x.yaml", "concurrency: two\n" + CALLED)
+    with pytest.raises(InvalidInputError) as caught:
+        pipe("run", "main", "--dry-run")
+    assert [str(each.position) for each in caught.value.problems] == [
+        "pipelines/main.yaml:16:5",
+        "pipelines/x.yaml:1:1",
+    ]
+
+
 def test_a_called_file_that_changes_is_checked_again() -> None:
     assert load_pipeline("main", Path()).warnings == ()
     assert load_pipeline("main", Path()).pipeline.called["pipelines/x.yaml"].interface

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from runner.execute.task import JobTask, Place, Policy
 from runner.model import Job, Pipeline
 from runner.plan import PlannedJob
 from runner.secrets import Masker
+from runner.storage import Storage
 
 # -- places
 
@@ -128,6 +130,7 @@ def task(**changes: Any) -> JobTask:
         "workspace": Workspace(),
         "policy": Policy(env={"A": "policy", "B": "policy", "C": "policy"}),
         "locate": lambda path: Position("ci.yaml", 1, 1),
+        "storage": Storage(Path("/nowhere")),
     }
     return JobTask(**{**values, **changes})
 

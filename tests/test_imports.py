@@ -32,6 +32,7 @@ ROOMS = {
     "actions": "",
     "delivery": "",
     "execute": "regex",
+    "concurrency": "",
     "queue": "",
     "worker": "",
     "triggers": "watchfiles",

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import InvalidInputError, Position, Problem
-from runner.model import Defaults, Input, Job, Pipeline, Retry, Step, Strategy
+from runner.model import Concurrency, Defaults, Input, Job, Pipeline, Retry, Step, Strategy
 from runner.parse import check_schema, parse, parse_duration, schema
 from runner.source import load
 
@@ -90,6 +90,24 @@ def test_a_pipeline_as_written() -> None:
     assert written.retry == Retry(attempts=2)
     assert list(written.jobs) == ["build"]
     assert written.unsupported == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("7", Concurrency("7")),
+        ("'${{ github.ref }}'", Concurrency("${{ github.ref }}")),
+        ("{group: a, queue: max}", Concurrency("a", queue="max")),
+        (
+            "{group: a, cancel-in-progress: '${{ inputs.now }}'}",
+            Concurrency("a", cancel_in_progress="${{ inputs.now }}"),
+        ),
+        ("{group: a, cancel-in-progress: true}", Concurrency("a", cancel_in_progress=True)),
+    ],
+)
+def test_concurrency(text: str, expected: Concurrency) -> None:
+    assert pipeline(f"concurrency: {text}\n{JOB}").concurrency == expected
+    assert job(f"concurrency: {text}").concurrency == expected
 
 
 @pytest.mark.parametrize(
@@ -307,22 +325,15 @@ def test_not_durations(text: str) -> None:
 
 def test_unsupported_keys_are_listed() -> None:
     everything = pipeline((CASES / "everything.yaml").read_text(encoding="utf-8"))
-    assert everything.unsupported == (("concurrency",), ("priority",), ("queue",), ("timeouts",))
+    assert everything.unsupported == (("priority",), ("queue",), ("timeouts",))
     build = [path[2:] for path in everything.jobs["build"].unsupported]
     assert build == [
         ("cancel-timeout-minutes",),
-        ("concurrency",),
         ("environment",),
         ("services",),
         ("snapshot",),
         ("sources",),
         ("container", "build"),
-        ("steps", 0, "background"),
-        ("steps", 3, "wait"),
-        ("steps", 4, "wait"),
-        ("steps", 5, "wait-all"),
-        ("steps", 6, "cancel"),
-        ("steps", 7, "parallel"),
         ("steps", 8, "deploy"),
         ("steps", 9, "verify"),
         ("steps", 10, "snapshot"),

@@ -39,11 +39,16 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def submit(store: Store, text: str = MAIN, **reused: JobOutcome) -> int:
+CALLED = {"x.yaml": json.dumps(INNER)}
+
+
+def submit(
+    store: Store, text: str = MAIN, called: Mapping[str, str] = CALLED, **reused: JobOutcome
+) -> int:
     submission = Submission(
         file="ci.yaml",
         text=text,
-        called={"x.yaml": json.dumps(INNER)},
+        called=called,
         project="/project",
         name="CI",
         contexts=CONTEXTS,
@@ -149,3 +154,21 @@ def test_another_attempt_of_a_job_in_a_call(store: Store) -> None:
     assert (again.key, again.attempt) == ("call / one", 2)
     queue.finish(store, again, SUCCESS, 6.0)
     assert states(store)["call / two"] == "queued"
+
+
+def test_a_job_in_a_call_waits_for_its_group_as_the_inputs_name_it(store: Store) -> None:
+    inner = json.loads(json.dumps(INNER))
+    inner["jobs"]["one"]["concurrency"] = "x-${{ inputs.level }}"
+    called = {"x.yaml": json.dumps(inner)}
+    text = calling(
+        a={"uses": "./x.yaml", "with": {"level": "same"}},
+        b={"uses": "./x.yaml", "with": {"level": "same"}},
+        c={"uses": "./x.yaml", "with": {"level": "other"}},
+    )
+    submit(store, text, called)
+    assert states(store)["a / one"] == "queued"
+    assert states(store)["b / one"] == "blocked"
+    assert states(store)["c / one"] == "queued"
+    assert [(wait.job, wait.group) for wait in queue.waits(store, 1)] == [("b / one", "x-same")]
+    finish(store)
+    assert states(store)["b / one"] == "queued"

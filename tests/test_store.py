@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -25,10 +26,10 @@ from sqlalchemy import create_engine
 from runner import events as happened
 from runner.errors import EnvironmentMissingError, InvalidInputError, PipeError, Position
 from runner.plan import Plan, PlannedJob
-from runner.store import Store, hot, process, projection, reads, schema, tables
+from runner.store import Store, hot, lines, process, projection, reads, schema, tables
 from runner.store.connection import Connection
 from runner.store.migrations import dump
-from runner.store.rows import StoredJob, StoredRun, Submission, blocked
+from runner.store.rows import RunEdit, StoredJob, StoredRun, Submission, blocked
 
 SUBMISSION = Submission(file="ci.yaml", text="jobs: {}", project="/project", name="CI")
 PLAN = Plan((PlannedJob("build", "build", "Build"), PlannedJob("test", "test", "Test")))
@@ -56,7 +57,7 @@ def insert(store: Store, submission: Submission = SUBMISSION) -> int:
         jobs={job.key: blocked(job, at, submission) for at, job in enumerate(PLAN.jobs)},
         created_at=1.0,
     )
-    assert hot.insert_run(store.promises, new, ())
+    assert hot.save(store.promises, [RunEdit(None, new, ())])
     return number
 
 
@@ -116,6 +117,22 @@ def normal(sql: str) -> str:
     return re.sub(r"[\s\"]+", " ", sql).replace("( ", "(").strip()
 
 
+def test_an_older_database_gets_what_it_lacks_and_keeps_what_it_has(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    engine = create_engine(f"sqlite:///{tmp_path / 'old' / 'pipe.db'}")
+    with engine.begin() as connection:
+        config = script_location()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql("PRAGMA user_version = 1")
+        connection.exec_driver_sql("INSERT INTO pipeline VALUES ('/project', 'ci.yaml', 7)")
+    engine.dispose()
+    with Store.open(tmp_path / "old") as old, Store.open(tmp_path / "new") as new:
+        assert contents(old.home / "pipe.db") == contents(new.home / "pipe.db")
+        assert hot.next_numbers(old.notes, "/project", "ci.yaml") == (1, 8)
+
+
 def test_the_version_of_the_tables_is_the_newest_migration() -> None:
     scripts = ScriptDirectory.from_config(script_location())
     assert [int(head) for head in scripts.get_heads()] == [schema.SCHEMA_VERSION]
@@ -138,6 +155,7 @@ def test_jobs_have_the_columns_of_their_table() -> None:
         (hot._INSERT_RUN, tables.RunRow),
         (hot._INSERT_SUBMISSION, tables.SubmissionRow),
         (hot._COUNT_RUN, tables.PipelineRow),
+        (lines._JOIN.replace("(", "(id, ", 1), tables.PlaceRow),
     ],
 )
 def test_plain_sql_fills_every_column(statement: str, table: type) -> None:
@@ -152,8 +170,8 @@ def columns(table: type) -> set[str]:
 
 HOT = {
     name: sql
-    for name, sql in vars(hot).items()
-    if isinstance(sql, str) and re.match(r"\s*(SELECT|INSERT|UPDATE) ", sql)
+    for name, sql in {**vars(hot), **vars(lines)}.items()
+    if isinstance(sql, str) and re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE) ", sql)
 }
 
 
@@ -181,6 +199,9 @@ def test_the_index_delivers_the_order_of_leasing(store: Store) -> None:
         (hot._TO_CANCEL, "job_leased"),
         (hot._OWNED_RUNS, "run_open"),
         (hot._EVENTS, "event_of_run"),
+        (lines._SELECT_LINE, "place_in_line"),
+        (lines._OF_RUN, "sqlite_autoindex_place_1"),
+        (lines._WAITS, "place_in_line"),
     ],
 )
 def test_questions_that_are_asked_often_use_an_index(
@@ -724,9 +745,9 @@ def test_a_run_is_read_as_it_was_written(store: Store) -> None:
 def test_a_run_that_changed_meanwhile_is_not_overwritten(store: Store, run: int) -> None:
     before = hot.load_run(store.notes, run)
     lease_build(store, run)
-    assert not hot.save_run(store.promises, before, before, ())
+    assert not hot.save(store.promises, [RunEdit(before, before, ())])
     now = hot.load_run(store.notes, run)
-    assert hot.save_run(store.promises, now, now, ())
+    assert hot.save(store.promises, [RunEdit(now, now, ())])
     assert hot.load_run(store.notes, run).version == now.version + 1
 
 

@@ -168,7 +168,7 @@ class MemoryBox:
     def write_tree(self, path: str, blocks: Iterable[bytes]) -> None:
         raise EngineError("tree", f"nothing can be written to `{path}`")
 
-    def pack(self, cwd: str, paths: Sequence[str]) -> Iterator[bytes]:
+    def pack(self, cwd: str, paths: Sequence[str], *, follow: bool = False) -> Iterator[bytes]:
         raise EngineError("tree", f"nothing can be read in `{cwd}`")
 
     def shell(self, process: Process) -> int:

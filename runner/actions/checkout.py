@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from runner.actions.native import ActionInput, NativeAction, NativeCall
 from runner.errors import InvalidInputError
 from runner.expressions import to_string
 
@@ -15,25 +16,24 @@ _WITHOUT_EFFECT = frozenset(
         *("ssh-user", "submodules", "token", "github-server-url"),
     )
 )
+#: Those that choose another tree.
+_CHOOSING = ("repository", "ref", "path", "sparse-checkout", "sparse-checkout-cone-mode")
 
 
-def is_checkout(uses: str) -> bool:
-    """Whether a `uses:` names the checkout, at any version."""
-    return uses.partition("@")[0].lower() == NAME
-
-
-def checkout(with_: Mapping[str, Any], github: Mapping[str, Any]) -> str:
-    """What to tell the user. Raises InvalidInputError for a tree that is not the one here."""
-    for name, value in with_.items():
-        if name in _WITHOUT_EFFECT or to_string(value) in _present(name, github):
+def checkout(call: NativeCall) -> None:
+    """Say what is there. Raises InvalidInputError for a tree that is not the one here."""
+    for name, value in call.inputs.items():
+        if name in _WITHOUT_EFFECT or value in _present(name, call.github):
             continue
         raise InvalidInputError(
-            f"`{NAME}` with `{name}: {to_string(value)}` is not supported yet: "
+            f"`{NAME}` with `{name}: {value}` is not supported yet: "
             "only this repository, as it is on this machine, can be checked out",
             hint="leave the step's `with` out to work on the source as it is here",
         )
-    commit = to_string(github.get("sha"))[:12] or "no commit yet"
-    return f"the workspace is this repository as it is here ({commit}, changes included)"
+    commit = to_string(call.github.get("sha"))[:12] or "no commit yet"
+    call.log(f"the workspace is this repository as it is here ({commit}, changes included)")
+    call.set_output("ref", to_string(call.github.get("ref")))
+    call.set_output("commit", to_string(call.github.get("sha")))
 
 
 def _present(name: str, github: Mapping[str, Any]) -> frozenset[str]:
@@ -45,3 +45,11 @@ def _present(name: str, github: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(
         {"", *("." if name == "path" else ""), *(to_string(github.get(k)) for k in known)}
     )
+
+
+CHECKOUT = NativeAction(
+    name=NAME,
+    inputs={name: ActionInput() for name in (*sorted(_WITHOUT_EFFECT), *_CHOOSING)},
+    outputs=("ref", "commit"),
+    main=checkout,
+)

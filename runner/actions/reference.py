@@ -66,8 +66,10 @@ def _remote(uses: str) -> RemoteAction:
     place, at, ref = uses.partition("@")
     owner, _, rest = place.partition("/")
     name, _, path = rest.partition("/")
-    names = [owner, name, *path.split("/")] if path else [owner, name]
-    known = all(_NAME.fullmatch(each) and each not in (".", "..") for each in names)
+    names = place.split("/")
+    known = len(names) > 1 and all(
+        _NAME.fullmatch(each) and each not in (".", "..") for each in names
+    )
     if not at or not known or not _is_ref(ref):
         raise InvalidInputError(
             f"`uses: {uses}` names no action",

@@ -26,6 +26,7 @@ COMMANDS = {
     "runs": "List runs.",
     "show": "Show one run: its jobs, steps, annotations and outputs.",
     "logs": "Print what the steps of a run printed.",
+    "artifacts": "List the artifacts of a run, or unpack one.",
     "cancel": "Ask a run to stop.",
     "doctor": "Check engine, versions, disk and leftovers.",
     "plugins": "List plugins and what they bring.",

@@ -15,6 +15,7 @@ import click
 
 from runner.errors import EXIT_ENVIRONMENT, EnvironmentMissingError
 from runner.project import home_folder
+from runner.terminal.words import size
 
 #: Less free disk than this is worth a warning, in bytes.
 LITTLE_DISK = 2 << 30
@@ -37,7 +38,7 @@ class Finding:
 def command(context: click.Context, /, clean: bool, as_json: bool) -> None:
     """Check what runs need on this machine. Exits with 4 when something essential is missing."""
     home = home_folder()
-    findings = [*_versions(), _git(), _disk(home), *_engine(home, clean), _store(home)]
+    findings = [*_versions(), _git(), _disk(home), *_engine(home, clean), _store(home), _kept(home)]
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -117,3 +118,13 @@ def _store(home: Path) -> Finding:
             return Finding("store", "ok", str(home / "pipe.db"))
     except EnvironmentMissingError as error:
         return Finding("store", "error", error.message, error.hint)
+
+
+def _kept(home: Path) -> Finding:
+    from runner.storage import Storage
+
+    storage = Storage(home)
+    storage.tidy()
+    sizes = storage.sizes()
+    text = f"{size(sizes.logs)} of logs, {size(sizes.stored)} of artifacts and caches"
+    return Finding("kept", "ok", text)

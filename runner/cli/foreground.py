@@ -138,6 +138,8 @@ class ForegroundRun:
         with self._view(storage) as view:
             submission = self._submission(snapshot)
             number = queue.enqueue(store, submission, prepared.plan, time.time(), prepared.reused)
+            if self._options.from_failed is not None:
+                storage.artifacts.adopt(self._options.from_failed, number, prepared.reused)
             emit = _to_all(view.emit, plugins.emit)
             name = f"{os.uname().nodename}:{os.getpid()}"
             worker = Worker(store, storage, means, emit, name, self._slots())

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from runner.project import home_folder
-from runner.store import Store
+from runner.store import Store, lines
 from runner.terminal.words import duration, visible
 
 
@@ -18,6 +18,11 @@ def open_store() -> Iterator[Store]:
     with Store.open(home_folder()) as store:
         queue.rescue(store, time.time())
         yield store
+
+
+def waiting(store: Store, run: int | None = None) -> dict[tuple[int, str], str]:
+    """Why those wait that wait for a group: by run and job, which is "" for the run itself."""
+    return {(wait.run, wait.job): str(wait) for wait in lines.waits(store.notes, run)}
 
 
 def took(start: float | None, end: float | None) -> str:

@@ -1,11 +1,12 @@
 """`pipe runs`: what ran here and what runs now."""
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.history import moment, open_store, table, took, verdict
+from runner.cli.history import moment, open_store, table, took, verdict, waiting
 from runner.terminal.words import visible
 
 if TYPE_CHECKING:
@@ -29,20 +30,25 @@ def command(file: str, limit: int, as_json: bool) -> None:
 
     with open_store() as store:
         found = reads.runs(store, file=file, limit=limit)
+        reasons = {run: reason for (run, job), reason in waiting(store).items() if not job}
     if as_json:
         hidden = {"owner", "version"}
-        click.echo(json.dumps([run.model_dump(exclude=hidden) for run in found], indent=2))
+        shown = [
+            {**run.model_dump(exclude=hidden), "reason": run.reason or reasons.get(run.id, "")}
+            for run in found
+        ]
+        click.echo(json.dumps(shown, indent=2))
     elif not found:
         click.echo("nothing has run yet; `pipe run` shows the pipelines here")
     else:
         head = ("RUN", "RESULT", "STARTED", "TOOK", "PIPELINE")
-        click.echo(table([head, *(_row(run) for run in found)]))
+        click.echo(table([head, *(_row(run, reasons) for run in found)]))
 
 
-def _row(run: "RunRow") -> tuple[str, ...]:
+def _row(run: "RunRow", reasons: Mapping[int, str]) -> tuple[str, ...]:
     return (
         str(run.id),
-        verdict(run.state, run.result, run.reason),
+        verdict(run.state, run.result, run.reason or reasons.get(run.id, "")),
         moment(run.started_at or run.created_at),
         took(run.started_at, run.finished_at),
         visible(f"{run.name} ({run.file})"),

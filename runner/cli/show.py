@@ -1,11 +1,12 @@
 """`pipe show RUN`: one run with its jobs, steps, annotations and outputs."""
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli.history import moment, open_store, took, verdict
+from runner.cli.history import moment, open_store, took, verdict, waiting
 from runner.cli.run_number import RUN_NUMBER
 from runner.terminal.words import visible
 
@@ -23,27 +24,31 @@ def command(run: int, as_json: bool) -> None:
 
     with open_store() as store:
         detail = reads.run(store, run)
-    click.echo(json.dumps(_as_json(detail), indent=2) if as_json else "\n".join(_as_text(detail)))
+        reasons = {job: reason for (_, job), reason in waiting(store, run).items()}
+    lines = (
+        [json.dumps(_as_json(detail, reasons), indent=2)] if as_json else _as_text(detail, reasons)
+    )
+    click.echo("\n".join(lines))
 
 
-def _as_text(detail: "RunDetail") -> list[str]:
+def _as_text(detail: "RunDetail", reasons: Mapping[str, str]) -> list[str]:
     run = detail.run
     name = visible(f"{run.name} ({run.file})")
     lines = [
-        f"run {run.id}: {name}, {verdict(run.state, run.result, run.reason)}",
+        f"run {run.id}: {name}, {verdict(run.state, run.result, run.reason or reasons.get('', ''))}",
         f"{visible(run.event)}, started {moment(run.started_at)}, "
         f"took {took(run.started_at, run.finished_at)}",
     ]
     for job in detail.jobs:
-        lines += ["", *_job(job, detail)]
+        lines += ["", *_job(job, detail, reasons.get(job.key, ""))]
     if detail.annotations:
         lines += ["", *(_annotation(each) for each in detail.annotations)]
     return lines
 
 
-def _job(job: "JobRow", detail: "RunDetail") -> list[str]:
+def _job(job: "JobRow", detail: "RunDetail", waits: str) -> list[str]:
     attempts = [each for each in detail.attempts if each.job == job.key]
-    lines = [f"{visible(job.name)}: {verdict(job.state, job.result, job.reason)}"]
+    lines = [f"{visible(job.name)}: {verdict(job.state, job.result, job.reason or waits)}"]
     for attempt in attempts:
         if len(attempts) > 1:
             state = verdict("running", attempt.result, attempt.reason)
@@ -72,9 +77,11 @@ def _annotation(each: "AnnotationRow") -> str:
     return f"{each.level}: {visible(place + each.message)}"
 
 
-def _as_json(detail: "RunDetail") -> dict[str, Any]:
+def _as_json(detail: "RunDetail", reasons: Mapping[str, str]) -> dict[str, Any]:
     run = detail.run.model_dump()
+    run["reason"] = run["reason"] or reasons.get("", "")
     for job in (jobs := [each.model_dump() for each in detail.jobs]):
+        job["reason"] = job["reason"] or reasons.get(job["key"], "")
         job["outputs"] = json.loads(job["outputs"])
         del job["token"]
     return {

@@ -283,9 +283,11 @@ class Box(Protocol):
         """
         ...
 
-    def pack(self, cwd: str, paths: Sequence[str]) -> Iterator[bytes]:
+    def pack(self, cwd: str, paths: Sequence[str], *, follow: bool = False) -> Iterator[bytes]:
         """Files and folders below the folder `cwd` (inside) as a tar stream; `paths` are relative
         to it, and so are the names in the stream. Faster than `read_tree`.
+
+        With `follow` it holds what links lead to, unless there is no `tar` in the box.
 
         Raises EngineError, in the middle if need be, when something cannot be read.
         """

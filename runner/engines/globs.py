@@ -27,15 +27,20 @@ class Pattern:
         return self.regex.fullmatch(path) is not None
 
 
-def parse_patterns(lines: Iterable[str], workspace: str, home: str) -> tuple[Pattern, ...]:
+def parse_patterns(
+    lines: Iterable[str], workspace: str, home: str, *, below: bool = True
+) -> tuple[Pattern, ...]:
     """The patterns in `lines` (each may hold several lines), without blank lines and comments.
 
-    Relative ones start at `workspace`, `~` is `home`. Raises InvalidInputError for a pattern that
-    leaves the place where it starts.
+    Relative ones start at `workspace`, `~` is `home`. Without `below` they cover what they match
+    alone, and not what is in it. Raises InvalidInputError for a pattern that leaves the place where
+    it starts.
     """
     stripped = (line.strip() for text in lines for line in text.split("\n"))
     return tuple(
-        _parse(line, workspace, home) for line in stripped if line and not line.startswith("#")
+        _parse(line, workspace, home, below)
+        for line in stripped
+        if line and not line.startswith("#")
     )
 
 
@@ -48,10 +53,15 @@ def selects(patterns: Iterable[Pattern], path: str) -> bool:
     return selected
 
 
-def starts(patterns: Iterable[Pattern], workspace: str) -> list[str]:
-    """Where to search, in order: nothing twice, nothing that cannot be in the workspace."""
+def search_paths(patterns: Iterable[Pattern]) -> list[str]:
+    """Where to search, in order, and nothing twice."""
     wanted = list(dict.fromkeys(each.start for each in patterns if not each.negated))
-    highest = [path for path in wanted if not any(_is_in(path, other) for other in wanted)]
+    return [path for path in wanted if not any(_is_in(path, other) for other in wanted)]
+
+
+def starts(patterns: Iterable[Pattern], workspace: str) -> list[str]:
+    """As `search_paths`, but nothing that cannot be in the workspace."""
+    highest = search_paths(patterns)
     inside = (workspace if _is_in(workspace, path) else path for path in highest)
     return [path for path in inside if path == workspace or _is_in(path, workspace)]
 
@@ -65,7 +75,7 @@ def _is_in(path: str, folder: str) -> bool:
     return path != folder and path.startswith(folder.rstrip("/") + "/")
 
 
-def _parse(line: str, workspace: str, home: str) -> Pattern:
+def _parse(line: str, workspace: str, home: str, below: bool) -> Pattern:
     negated, pattern = False, line
     while pattern.startswith("!"):
         negated, pattern = not negated, pattern[1:].strip()
@@ -77,7 +87,7 @@ def _parse(line: str, workspace: str, home: str) -> Pattern:
             break
         literal.append(text)
     start = "/".join([base.rstrip("/"), *literal]) or "/"
-    return Pattern(negated, start, _regex(base, [regex for regex, _ in translated]))
+    return Pattern(negated, start, _regex(base, [regex for regex, _ in translated], below))
 
 
 def _resolve(pattern: str, line: str, workspace: str, home: str) -> tuple[str, list[str]]:
@@ -96,15 +106,14 @@ def _resolve(pattern: str, line: str, workspace: str, home: str) -> tuple[str, l
     return base, segments
 
 
-def _regex(base: str, segments: list[str]) -> re.Pattern[str]:
+def _regex(base: str, segments: list[str], below: bool) -> re.Pattern[str]:
     parts = [re.escape(base.rstrip("/"))]
     for number, segment in enumerate(segments):
         if segment != GLOBSTAR:
             parts.append(f"/{segment}")
         elif segments[number - 1 : number] != [GLOBSTAR]:
             parts.append("(?:/[^/]+)*")
-    # a pattern also stands for everything below what it matches
-    return re.compile("".join([*parts, "(?:/.*)?"]), re.DOTALL)
+    return re.compile("".join([*parts, "(?:/.*)?" if below else ""]), re.DOTALL)
 
 
 def _translate(segment: str) -> tuple[str, str | None]:

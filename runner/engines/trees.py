@@ -24,22 +24,24 @@ case $(tar --version 2>/dev/null) in
   *) echo plain ;;
 esac
 """
+#: Records of 64 kB: with those of 10 kB that are usual, it takes twice the time.
+LARGE_RECORDS = "-b 128 -B"
 #: The reader has to have the pipe before anything is written.
 _UNPACK = """\
 mkdir -p "$2" && cd "$2" || exit
 exec <"$3"
 echo ready
-exec tar -x -p -o -f -
+exec tar -x -p -o {records} -f -
 """
 #: A file that changes while it is read (GNU's 1) is what it was at some time.
 LISTED = """\
-tar -c -f - --null -T "$3"
+tar -c -b 512 {follow} -f - --null -T "$3"
 code=$?
 [ $code -gt 1 ] || code=0
 exit $code
 """
 #: A `tar` that takes no list gets arguments, in several calls if they are many.
-IN_TURNS = 'exec xargs -0 tar -c -f - -- <"$3"\n'
+IN_TURNS = 'exec xargs -0 tar -c {follow} -f - -- <"$3"\n'
 _ENTER = 'cd "$2" || exit\n'
 
 
@@ -48,9 +50,10 @@ def tar_of(box: RunsProcesses) -> str:
     return run_script(box, _KIND).output.decode().strip()
 
 
-def packing(kind: str) -> str:
+def packing(kind: str, *, follow: bool) -> str:
     """The script that packs into its output what `$3` lists, NUL-separated, in the folder `$2`."""
-    return _ENTER + (LISTED if kind == "listing" else IN_TURNS)
+    script = LISTED if kind == "listing" else IN_TURNS
+    return _ENTER + script.format(follow="-h" if follow else "")
 
 
 def listed(paths: Sequence[str]) -> bytes:
@@ -59,12 +62,15 @@ def listed(paths: Sequence[str]) -> bytes:
     return "\0".join([*named, ""]).encode(errors="surrogateescape")
 
 
-def unpack(box: RunsProcesses, folder: HostFolder, path: str, blocks: Iterable[bytes]) -> None:
+def unpack(
+    box: RunsProcesses, folder: HostFolder, path: str, blocks: Iterable[bytes], kind: str
+) -> None:
     """As `Box.write_tree`; `folder` is fresh, and stays the caller's."""
+    script = _UNPACK.format(records=LARGE_RECORDS if kind == "listing" else "")
     feeding = _Feeding(folder, blocks)
     try:
         pipe = f"{folder.inside}/{PIPE}"
-        ended = run_script(box, _UNPACK, [path, pipe], write=lambda _: feeding.begin())
+        ended = run_script(box, script, [path, pipe], write=lambda _: feeding.begin())
     finally:
         feeding.finish()
     if feeding.failure:
@@ -127,13 +133,19 @@ class _Feeding:
 
 
 def pack(
-    box: RunsProcesses, folder: HostFolder, cwd: str, paths: Sequence[str], kind: str
+    box: RunsProcesses,
+    folder: HostFolder,
+    cwd: str,
+    paths: Sequence[str],
+    kind: str,
+    *,
+    follow: bool,
 ) -> Iterator[bytes]:
     """The blocks of one archive (several, without a list); `folder` is fresh, and closed at the end."""
     pipe = folder.fifo(PIPE)
     widen(pipe)
     folder.put({PATHS: listed(paths)})
-    packed = _Packing(box, folder, cwd, kind)
+    packed = _Packing(box, folder, cwd, packing(kind, follow=follow))
     try:
         yield from _blocks(pipe, packed.over)
     finally:
@@ -146,12 +158,12 @@ def pack(
 class _Packing:
     """The box's part in it, in a thread of its own."""
 
-    def __init__(self, box: RunsProcesses, folder: HostFolder, cwd: str, kind: str) -> None:
+    def __init__(self, box: RunsProcesses, folder: HostFolder, cwd: str, packs: str) -> None:
         self._cwd = cwd
         self._ended: Ended | None = None
         self._failure: BaseException | None = None
         self.over = threading.Event()
-        script = f'exec >"$4"\n{packing(kind)}'
+        script = f'exec >"$4"\n{packs}'
         arguments = [cwd, f"{folder.inside}/{PATHS}", f"{folder.inside}/{PIPE}"]
         self.thread = threading.Thread(
             target=self._run, args=(box, script, arguments), name="pipe-packing", daemon=True

@@ -54,8 +54,8 @@ class RunStage:
     def __call__(self, trying: Try) -> StepEnd:
         around, loaded = trying.around, self.loaded
         key = (*trying.frame.key, trying.step.id)
-        trying.scope.tell_whose(loaded.repository, loaded.ref)
         inputs = action_inputs(trying, loaded.action)
+        trying.scope.tell_whose(loaded.repository, loaded.ref)
         kept = around.kept.get(key, {})
         env = {**as_variables(inputs), **{f"STATE_{name}": kept[name] for name in kept}}
         if isinstance(loaded.action.runs, Docker):

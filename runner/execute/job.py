@@ -6,8 +6,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
+from runner.actions.table import NATIVE_ACTIONS
 from runner.engines.box import ARCHITECTURES, Box, BoxSpec, Engine, EngineError
-from runner.errors import EXIT_ENVIRONMENT, InvalidInputError, PipeError
+from runner.errors import EXIT_ENVIRONMENT, InvalidInputError, PipeError, told
 from runner.events import (
     Annotation,
     Emit,
@@ -35,8 +36,6 @@ from runner.storage import LogWriter
 
 #: GitHub's limit for a job that names none, in seconds.
 TIMEOUT = 360 * 60.0
-#: Actions that need no folder of their own: what they do is built in.
-NATIVES = frozenset({"actions/checkout"})
 SET_UP = 0
 COMPLETE = -1
 
@@ -75,7 +74,7 @@ class _Attempt:
         self._clock = JobClock(request, time.monotonic() + TIMEOUT)
         defaults = (task.job.defaults, task.pipeline.defaults)
         self._state = JobState(Frame(task.locate, defaults=defaults))
-        self._actions = JobActions(task.actions, NATIVES)
+        self._actions = JobActions(task.actions, frozenset(NATIVE_ACTIONS))
 
     def run(self) -> JobEnd:
         try:
@@ -213,8 +212,8 @@ class _Attempt:
     def _refuse(self, error: PipeError) -> JobEnd:
         """The job could not run to its end; what kept it is told like a failed step."""
         reason = _reason(error)
-        hint = f"\n{error.hint}" if error.hint else ""
-        self._say(SET_UP, f"##[error]{error.message}{hint}")
+        for line in told(error):
+            self._say(SET_UP, f"##[error]{line}")
         self._annotate(error.message)
         self._set_up_ended("failure", reason)
         return JobEnd("failure", reason=reason)

@@ -6,7 +6,7 @@ from typing import Any
 
 from runner.execute.evaluation import text_map
 from runner.model import Pipeline
-from runner.plan import Contexts, JobState, PlannedJob, needs_context, strategy_context
+from runner.plan import Contexts, JobState, PlannedJob, inside, job_contexts
 from runner.plan.refusal import naming
 
 #: The secret that every job has, whatever its callers pass on.
@@ -25,29 +25,17 @@ class Sight:
     def of_job(self, leg: PlannedJob) -> dict[str, Any]:
         """The contexts that hold for all of a job."""
         github = {**self.contexts["github"], "token": self.secrets.get(TOKEN, "")}
-        return {
-            **self.contexts,
-            "github": github,
-            "needs": needs_context(leg, self.states),
-            "strategy": strategy_context(leg),
-            "matrix": leg.matrix,
-        }
+        return job_contexts(leg, self.states, {**self.contexts, "github": github})
 
     def inside(self, call: PlannedJob) -> "Sight":
         """What the jobs of a call see. Raises InvalidInputError for secrets that make no sense."""
-        written = self.pipeline.jobs[call.job].call
-        assert written is not None
-        called = self.pipeline.called[written.target]
-        return replace(
-            self,
-            pipeline=replace(called, called=self.pipeline.called),
-            contexts={**self.contexts, "inputs": call.inputs},
-            secrets=self._passed_on(call, written.secrets),
-        )
+        pipeline, contexts = inside(self.pipeline, self.contexts, call)
+        return replace(self, pipeline=pipeline, contexts=contexts, secrets=self._passed_on(call))
 
-    def _passed_on(self, call: PlannedJob, written: Any) -> Mapping[str, str]:
-        if written is None:
+    def _passed_on(self, call: PlannedJob) -> Mapping[str, str]:
+        written = self.pipeline.jobs[call.job].call
+        if written is None or written.secrets is None:
             return self.secrets
         with naming(f"secrets of `{call.key}`"):
-            passed = text_map(written, {**self.of_job(call), "secrets": dict(self.secrets)})
+            passed = text_map(written.secrets, {**self.of_job(call), "secrets": dict(self.secrets)})
         return passed | ({TOKEN: self.secrets[TOKEN]} if TOKEN in self.secrets else {})

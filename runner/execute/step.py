@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from runner.engines.box import BOX_LOST, EngineError, Process
-from runner.errors import EnvironmentMissingError, InvalidInputError, PipeError
+from runner.errors import EnvironmentMissingError, InvalidInputError, PipeError, told
 from runner.events import StepFinished, StepStarted
 from runner.execute.around import StepEnd, Surroundings
 from runner.execute.frame import Frame
@@ -165,9 +165,8 @@ class StepRun:
 
     def _failed(self, error: PipeError, reason: str) -> StepEnd:
         """A setting of the step is wrong, or the engine could not do its part."""
-        place = f"{error.position}: " if error.position else ""
-        hint = f" ({error.hint})" if error.hint else ""
-        self.around.complain(self.number, f"{place}{error.message}{hint}")
+        for text in told(error):
+            self.around.complain(self.number, text)
         return StepEnd("failure", "failure", reason=reason)
 
     # -- ending

@@ -13,6 +13,7 @@ from runner.events import Result
 from runner.model import Job, Path, Pipeline
 from runner.plan import PlannedJob
 from runner.plugin import PluginStep
+from runner.storage import Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class JobTask:
     workspace: Workspace
     policy: Policy
     locate: Callable[[Path], Position]
+    storage: Storage
     steps: Mapping[str, PluginStep] = field(default_factory=dict)
     actions: ActionStore = field(default_factory=lambda: ActionStore(File()))
 

@@ -1,7 +1,7 @@
 """A `uses:` step: an action of any kind, or a step that a plugin brings."""
 
-from runner.actions.checkout import checkout, is_checkout
 from runner.actions.definition import Composite
+from runner.actions.table import NATIVE_ACTIONS
 from runner.errors import PipeError
 from runner.events import Result
 from runner.execute.action_inputs import complain_of_inputs
@@ -9,6 +9,7 @@ from runner.execute.action_stages import pre_stage, run_main
 from runner.execute.around import StepEnd
 from runner.execute.composite import run_composite
 from runner.execute.job_actions import Loaded
+from runner.execute.native_step import run_native
 from runner.execute.step_call import BoxStepCall, StepStoppedError
 from runner.execute.trying import Try
 from runner.plugin import PluginStep, StepFailedError
@@ -20,10 +21,9 @@ def use(trying: Try) -> StepEnd:
     plugin = around.task.steps.get(uses)
     if plugin is not None:
         return _plugin(plugin, trying)
-    if is_checkout(uses):
-        scope = trying.scope
-        trying.say(checkout(scope.value(trying.step.with_), scope.contexts["github"]))
-        return StepEnd("success", "success")
+    native = around.actions.native(uses)
+    if native:
+        return run_native(trying, NATIVE_ACTIONS[native])
     loaded = around.actions.load(uses, around.box)
     complain_of_inputs(trying, loaded.action)
     _complain_of_pre(trying, loaded)

@@ -7,6 +7,7 @@ from typing import Any
 from runner.expressions import to_string
 from runner.model import (
     Call,
+    Concurrency,
     Defaults,
     Input,
     Interface,
@@ -25,10 +26,9 @@ from runner.source import Document
 
 _Data = Mapping[str, Any]
 
-_UNSUPPORTED_IN_PIPELINE = ("concurrency", "priority", "queue", "timeouts")
+_UNSUPPORTED_IN_PIPELINE = ("priority", "queue", "timeouts")
 _UNSUPPORTED_IN_JOB = (
     "cancel-timeout-minutes",
-    "concurrency",
     "environment",
     "services",
     "snapshot",
@@ -52,6 +52,7 @@ def build(document: Document) -> Pipeline:
         interface=_interface(on),
         env=_texts(data.get("env")),
         defaults=_defaults(data.get("defaults")),
+        concurrency=_concurrency(data.get("concurrency")),
         retry=_retry(data.get("retry")),
         unsupported=tuple((key,) for key in _UNSUPPORTED_IN_PIPELINE if key in data),
     )
@@ -113,6 +114,7 @@ def _job(job_id: str, data: _Data, file: str) -> Job:
         continue_on_error=data.get("continue-on-error", False),
         timeout_minutes=data.get("timeout-minutes"),
         container=data.get("container"),
+        concurrency=_concurrency(data.get("concurrency")),
         retry=_retry(data.get("retry")),
         call=_call(data, file),
         unsupported=tuple(_unsupported_in_job(data, path)),
@@ -188,6 +190,18 @@ def _defaults(data: _Data | None) -> Defaults:
     return Defaults(_text(run.get("shell")), _text(run.get("working-directory")))
 
 
+def _concurrency(data: Any) -> Concurrency | None:
+    if data is None:
+        return None
+    if not isinstance(data, dict):
+        return Concurrency(to_string(data))
+    return Concurrency(
+        group=to_string(data.get("group")),
+        cancel_in_progress=data.get("cancel-in-progress", False),
+        queue=data.get("queue", "single"),
+    )
+
+
 def _retry(data: Any) -> Retry | None:
     if data is None:
         return None
@@ -209,6 +223,8 @@ def _retry(data: Any) -> Retry | None:
 
 def _unsupported_in_job(data: _Data, path: Path) -> Iterator[Path]:
     yield from ((*path, key) for key in _UNSUPPORTED_IN_JOB if key in data)
+    if "uses" in data and "concurrency" in data:
+        yield (*path, "concurrency")
     if isinstance(data.get("container"), dict) and "build" in data["container"]:
         yield (*path, "container", "build")
     for index, step in enumerate(data.get("steps", ())):

@@ -3,10 +3,11 @@
 from collections.abc import Collection, Mapping
 
 from runner.model import Pipeline
+from runner.plan.calls import called_by, inside
 from runner.plan.graph import called_pipelines, select
 from runner.plan.legs import check_only, filter_legs, placeholders
 from runner.plan.refusal import explained
-from runner.plan.results import needs_context
+from runner.plan.results import job_contexts, needs_context
 from runner.plan.survey import MOST_JOBS_IN_CALLS
 from runner.plan.values import (
     CallEnd,
@@ -35,6 +36,7 @@ __all__ = [
     "Plan",
     "PlannedJob",
     "State",
+    "called_by",
     "called_pipelines",
     "caller_of",
     "callers_of",
@@ -42,6 +44,8 @@ __all__ = [
     "explained",
     "filter_legs",
     "from_json",
+    "inside",
+    "job_contexts",
     "needs_context",
     "plan",
     "ready",

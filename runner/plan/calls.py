@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from runner.errors import InvalidInputError, did_you_mean, quoted
@@ -10,7 +11,7 @@ from runner.expressions import resolve, to_string
 from runner.inputs import UNSET, misfit
 from runner.model import Call, Input, Interface, Pipeline
 from runner.plan.refusal import explained, naming
-from runner.plan.values import CallEnd, Contexts
+from runner.plan.values import CallEnd, Contexts, PlannedJob
 
 
 def call_inputs(call: Call, interface: Interface, contexts: Contexts) -> dict[str, Any]:
@@ -31,6 +32,18 @@ def call_inputs(call: Call, interface: Interface, contexts: Contexts) -> dict[st
                 default = resolve(each.default, {**known, "inputs": {**given, **values}})
                 values[each.name] = _typed(each, default)
     return values
+
+
+def called_by(pipeline: Pipeline, job: str) -> Pipeline:
+    """The pipeline that the job with this id calls."""
+    call = pipeline.jobs[job].call
+    assert call is not None
+    return replace(pipeline.called[call.target], called=pipeline.called)
+
+
+def inside(pipeline: Pipeline, contexts: Contexts, call: PlannedJob) -> tuple[Pipeline, Contexts]:
+    """The pipeline that a planned call is, and what holds in all of it."""
+    return called_by(pipeline, call.job), {**contexts, "inputs": call.inputs}
 
 
 def call_end(

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from runner.events import Result
-from runner.plan.values import JobState, PlannedJob, caller_of
+from runner.plan.values import Contexts, JobState, PlannedJob, caller_of, strategy_context
 
 
 def needs_context(leg: PlannedJob, states: Mapping[str, JobState]) -> dict[str, dict[str, Any]]:
@@ -19,6 +19,18 @@ def needs_context(leg: PlannedJob, states: Mapping[str, JobState]) -> dict[str, 
         if is_needed and state.state == "finished":
             finished[state.job].append(state)
     return {need: as_need(legs) for need, legs in finished.items()}
+
+
+def job_contexts(
+    leg: PlannedJob, states: Mapping[str, JobState], contexts: Contexts
+) -> dict[str, Any]:
+    """`contexts`, which hold in all of its pipeline, with those that are a planned job's own."""
+    return {
+        **contexts,
+        "needs": needs_context(leg, states),
+        "strategy": strategy_context(leg),
+        "matrix": leg.matrix,
+    }
 
 
 def as_need(legs: Sequence[JobState]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import lru_cache
 from typing import Any
 
@@ -11,9 +11,16 @@ from runner import plan as planning
 from runner.errors import InvalidInputError
 from runner.events import Event, RunStarted, from_json
 from runner.plan import Plan
-from runner.store import projection
+from runner.store import lines, projection
 from runner.store.connection import Connection
-from runner.store.rows import DEFAULT_QUEUE, StoredJob, StoredRun, Submission
+from runner.store.rows import (
+    DEFAULT_QUEUE,
+    LineEdit,
+    RunEdit,
+    StoredJob,
+    StoredRun,
+    Submission,
+)
 
 #: Set by leasing and renewing alone, so that deciding about a run never writes back an old deadline.
 _LEASE_COLUMNS = ("worker", "token", "lease_until")
@@ -45,7 +52,7 @@ SELECT * FROM run JOIN submission ON submission.run = run.id WHERE run.id = :run
 _UPDATE_RUN = """
 UPDATE run SET version = version + 1, state = :state, result = :result, reason = :reason,
                cancel_requested = :cancel_requested, finished_at = :finished_at
-WHERE id = :id AND version = :version
+WHERE id = :id
 """
 _WRITE_JOB = f"""
 INSERT INTO job (run, worker, token, {", ".join(_JOB_COLUMNS)})
@@ -79,6 +86,7 @@ _RENEW = """
 UPDATE job SET lease_until = :until
 WHERE run = :run AND key = :key AND token = :token AND state = 'running'
 """
+_STAY = "UPDATE job SET lease_until = :until WHERE run = :run AND state = 'blocked'"
 _NEXT_DUE = "SELECT min(due_at) AS due_at FROM job WHERE state = 'scheduled' AND run = :run"
 _TO_CANCEL = """
 SELECT run, key FROM job WHERE state = 'running' AND worker = :worker AND cancel_requested
@@ -101,20 +109,6 @@ def next_numbers(connection: Connection, project: str, file: str) -> tuple[int, 
         return _next_numbers(database, project, file)
 
 
-def insert_run(connection: Connection, run: StoredRun, events: Iterable[Event]) -> bool:
-    """Writes a new run; False when another one has taken its numbers meanwhile."""
-    row = _run_row(run)
-    with connection.writing() as database:
-        numbers = _next_numbers(database, run.submission.project, run.submission.file)
-        if numbers != (run.id, run.run_number):
-            return False
-        for statement in (_COUNT_RUN, _INSERT_RUN, _INSERT_SUBMISSION):
-            database.execute(statement, row)
-        _write_jobs(database, run.id, run.jobs.values())
-        projection.write(database, events)
-    return True
-
-
 def load_run(connection: Connection, run: int) -> StoredRun:
     """The run with its jobs in the order of the plan; raises InvalidInputError for no such run."""
     with connection.reading() as database:
@@ -122,29 +116,25 @@ def load_run(connection: Connection, run: int) -> StoredRun:
         jobs = database.execute(
             "SELECT * FROM job WHERE run = ? ORDER BY position, rowid", (run,)
         ).fetchall()
+        groups = lines.groups_of(database, run)
     if row is None:
         raise InvalidInputError(f"there is no run {run}", hint="`pipe runs` lists them")
-    return _run(row, {job["key"]: _job(job) for job in jobs})
+    return replace(_run(row, {job["key"]: _job(job) for job in jobs}), groups=groups)
 
 
-def save_run(
-    connection: Connection, before: StoredRun, after: StoredRun, events: Iterable[Event]
-) -> bool:
-    """Writes what differs; False when the run has changed since `before` was read."""
-    gone = before.jobs.keys() - after.jobs.keys()
-    changed = (job for key, job in after.jobs.items() if before.jobs.get(key) != job)
+def save(connection: Connection, runs: Sequence[RunEdit], groups: Sequence[LineEdit] = ()) -> bool:
+    """Writes what differs, all or nothing; False when anything of it has changed since it was read.
+
+    A new run has changed when another one has taken its numbers.
+    """
     with connection.writing() as database:
-        updated = database.execute(_UPDATE_RUN, {**_state_row(after), "version": before.version})
-        if updated.rowcount == 0:
+        if not all(_is_as_read(database, run) for run in runs):
             return False
-        if after.plan != before.plan:
-            plan = (_dump(planning.to_json(after.plan)), after.id)
-            database.execute('UPDATE submission SET "plan" = ? WHERE run = ?', plan)
-        database.executemany(
-            "DELETE FROM job WHERE run = ? AND key = ?", [(after.id, key) for key in gone]
-        )
-        _write_jobs(database, after.id, changed)
-        projection.write(database, events)
+        if not lines.are_as_read(database, groups):
+            return False
+        for run in runs:
+            _write_run(database, run)
+        lines.write(database, groups)
     return True
 
 
@@ -181,6 +171,12 @@ def renew(connection: Connection, run: int, key: str, token: str, until: float) 
         return database.execute(_RENEW, values).rowcount == 1
 
 
+def stay(connection: Connection, run: int, until: float) -> None:
+    """A sign of life of a run whose jobs wait: nobody holds a lease of them."""
+    with connection.writing() as database:
+        database.execute(_STAY, {"run": run, "until": until})
+
+
 def next_due(connection: Connection, run: int) -> float | None:
     """When the next scheduled job of the run becomes runnable, in seconds since the epoch."""
     with connection.reading() as database:
@@ -196,6 +192,13 @@ def is_cancelled(connection: Connection, run: int) -> bool:
     with connection.reading() as database:
         row = database.execute("SELECT cancel_requested FROM run WHERE id = ?", (run,)).fetchone()
     return row is not None and bool(row["cancel_requested"])
+
+
+def reason(connection: Connection, run: int) -> str:
+    """Why the run ended as it did, or is to end."""
+    with connection.reading() as database:
+        row = database.execute("SELECT reason FROM run WHERE id = ?", (run,)).fetchone()
+    return row["reason"] if row else ""
 
 
 def jobs_to_cancel(connection: Connection, worker: str) -> list[tuple[int, str]]:
@@ -234,6 +237,37 @@ def _next_numbers(database: sqlite3.Connection, project: str, file: str) -> tupl
         "SELECT runs FROM pipeline WHERE project = ? AND file = ?", (project, file)
     ).fetchone()
     return (last["seq"] if last else 0) + 1, (runs["runs"] if runs else 0) + 1
+
+
+def _is_as_read(database: sqlite3.Connection, edit: RunEdit) -> bool:
+    run = edit.after
+    if edit.before is None:
+        numbers = _next_numbers(database, run.submission.project, run.submission.file)
+        return numbers == (run.id, run.run_number)
+    row = database.execute("SELECT version FROM run WHERE id = ?", (run.id,)).fetchone()
+    return row is not None and bool(row["version"] == edit.before.version)
+
+
+def _write_run(database: sqlite3.Connection, edit: RunEdit) -> None:
+    before, after = edit.before, edit.after
+    if before is None:
+        for statement in (_COUNT_RUN, _INSERT_RUN, _INSERT_SUBMISSION):
+            database.execute(statement, _run_row(after))
+        _write_jobs(database, after.id, after.jobs.values())
+    else:
+        _update_run(database, before, after)
+    projection.write(database, edit.events)
+
+
+def _update_run(database: sqlite3.Connection, before: StoredRun, after: StoredRun) -> None:
+    database.execute(_UPDATE_RUN, _state_row(after))
+    if after.plan != before.plan:
+        plan = (_dump(planning.to_json(after.plan)), after.id)
+        database.execute('UPDATE submission SET "plan" = ? WHERE run = ?', plan)
+    gone = [(after.id, key) for key in before.jobs.keys() - after.jobs.keys()]
+    database.executemany("DELETE FROM job WHERE run = ? AND key = ?", gone)
+    changed = (job for key, job in after.jobs.items() if before.jobs.get(key) != job)
+    _write_jobs(database, after.id, changed)
 
 
 def _write_jobs(database: sqlite3.Connection, run: int, jobs: Iterable[StoredJob]) -> None:

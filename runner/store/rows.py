@@ -1,10 +1,10 @@
 """A run and its jobs as frozen values, as the queue reads and writes them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from runner.events import Result
+from runner.events import Event, Result
 from runner.plan import JobState, Plan, PlannedJob
 
 #: What a queued job waits in. A run that belongs to a process is leased by its number alone.
@@ -82,6 +82,48 @@ class StoredRun:
     cancel_requested: bool = False
     started_at: float | None = None
     finished_at: float | None = None
+    #: The groups that it stood in line for when it was read: job key (the run's own is "") -> name.
+    groups: Mapping[str, str] = field(default_factory=dict)
+
+
+#: A concurrency group: the project that it is of, and its name with the case folded.
+Group = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the line of a group: of a run (`job` is "") or of one of its jobs.
+
+    `id` grows in the order of arrival; it is 0 for one that is not written yet. `shown` is the
+    group's name as written there.
+    """
+
+    run: int
+    job: str
+    shown: str
+    id: int = 0
+
+
+#: Who stands in line for a group; the first one holds it.
+Line = tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunEdit:
+    """A run as it was read (None: it is new), as it shall be, and the events that tell how."""
+
+    before: StoredRun | None
+    after: StoredRun
+    events: Sequence[Event]
+
+
+@dataclass(frozen=True, slots=True)
+class LineEdit:
+    """The line of a group as it was read, and as it shall be."""
+
+    group: Group
+    before: Line
+    after: Line
 
 
 def blocked(planned: PlannedJob, position: int, submission: Submission) -> StoredJob:

@@ -143,6 +143,19 @@ CREATE TABLE event (
 
 CREATE INDEX event_of_run ON event (run, seq);
 
+CREATE TABLE place (
+    id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    project VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    shown VARCHAR NOT NULL,
+    run INTEGER NOT NULL,
+    job VARCHAR NOT NULL,
+    CONSTRAINT place_of UNIQUE (run, job),
+    FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
+);
+
+CREATE INDEX place_in_line ON place (project, name, id);
+
 INSERT INTO alembic_version (version_num) VALUES ('0003');
 
 PRAGMA user_version = 3;

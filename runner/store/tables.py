@@ -148,6 +148,27 @@ class StepRow(SQLModel, table=True):
     reason: str
 
 
+class PlaceRow(SQLModel, table=True):
+    """A place in the line of a concurrency group; whoever has the lowest `id` in it holds the group.
+
+    `name` is the group's with its case folded, `shown` as written. `job` is "" for the run itself.
+    """
+
+    __tablename__ = "place"
+    __table_args__ = (
+        UniqueConstraint("run", "job", name="place_of"),
+        Index("place_in_line", "project", "name", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int = Field(primary_key=True)
+    project: str
+    name: str
+    shown: str
+    run: int = Field(foreign_key="run.id", ondelete="CASCADE")
+    job: str
+
+
 class AnnotationRow(SQLModel, table=True):
     """A finding about a place in the user's files."""
 

@@ -161,8 +161,8 @@ class DockerBox:
     def write_tree(self, path: str, blocks: Iterable[bytes]) -> None:
         self._trees.write(self, path, blocks)
 
-    def pack(self, cwd: str, paths: Sequence[str]) -> Iterator[bytes]:
-        return self._trees.pack(self, cwd, paths)
+    def pack(self, cwd: str, paths: Sequence[str], *, follow: bool = False) -> Iterator[bytes]:
+        return self._trees.pack(self, cwd, paths, follow=follow)
 
     def shell(self, process: Process) -> int:
         folder = self._folders.pop(process.folder)

@@ -80,7 +80,7 @@ class Trees:
             self._put(box, path, blocks)
             return
         with explained(), contextlib.closing(self._control.folder()) as folder:
-            unpack(box, folder, path, blocks)
+            unpack(box, folder, path, blocks, self._tar(box))
 
     def _put(self, box: RunsProcesses, path: str, blocks: Iterable[bytes]) -> None:
         what = f"the files could not be written to `{path}`"
@@ -94,25 +94,27 @@ class Trees:
             except tarfile.TarError as error:
                 raise refused(what, str(error)) from error
 
-    def pack(self, box: RunsProcesses, cwd: str, paths: Sequence[str]) -> Iterator[bytes]:
+    def pack(
+        self, box: RunsProcesses, cwd: str, paths: Sequence[str], *, follow: bool
+    ) -> Iterator[bytes]:
         kind = self._tar(box)
         if not kind:
             return self._archives(cwd, paths)
         if self._control is None:
-            blocks = self._through_exec(cwd, paths, kind)
+            blocks = self._through_exec(cwd, paths, packing(kind, follow=follow))
         else:
             with explained():
                 folder = self._control.folder()
-            blocks = pack(box, folder, cwd, paths, kind)
+            blocks = pack(box, folder, cwd, paths, kind, follow=follow)
         return blocks if kind == "listing" else rewritten(blocks, several=True)
 
-    def _through_exec(self, cwd: str, paths: Sequence[str], kind: str) -> Iterator[bytes]:
+    def _through_exec(self, cwd: str, paths: Sequence[str], packs: str) -> Iterator[bytes]:
         with explained(), contextlib.closing(self._folder()) as folder:
             folder.put({PATHS: listed(paths)})
         command = [
             "/bin/sh",
             "-c",
-            packing(kind),
+            packs,
             "sh",
             folder.inside,
             cwd,

@@ -172,12 +172,12 @@ class HostBox:
 
     def write_tree(self, path: str, blocks: Iterable[bytes]) -> None:
         with explained(), contextlib.closing(self._control.folder()) as folder:
-            unpack(self, folder, path, blocks)
+            unpack(self, folder, path, blocks, "listing")
 
-    def pack(self, cwd: str, paths: Sequence[str]) -> Iterator[bytes]:
+    def pack(self, cwd: str, paths: Sequence[str], *, follow: bool = False) -> Iterator[bytes]:
         with explained():
             folder = self._control.folder()
-        return pack(self, folder, cwd, paths, "listing")
+        return pack(self, folder, cwd, paths, "listing", follow=follow)
 
     def shell(self, process: Process) -> int:
         folder = self._folders.pop(process.folder)

@@ -1,11 +1,10 @@
-"""Bytes that are too many for the database: the log of each attempt, in append-only files.
+"""The log of each attempt of a job, in append-only files.
 
 Beside a log stands its index of marks: where in the log output begins, whose it is and when it came.
 It reaches to the next mark; so both files change at their ends only, and can be read meanwhile.
 """
 
 import os
-import re
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -166,19 +165,6 @@ class AttemptLog:
         content = self.index_path.read_bytes() if self.index_path.exists() else b""
         # The last one may be incomplete: after a crash, or because it is being written.
         return _MARK.iter_unpack(content[: len(content) // _MARK.size * _MARK.size])
-
-
-class Storage:
-    """The files of one PIPE_HOME."""
-
-    def __init__(self, home: Path) -> None:
-        self._logs = home / "logs"
-
-    def log(self, run: int, job: str, attempt: int) -> AttemptLog:
-        """The log of an attempt of the job with this key, such as `build (1)`."""
-        # No job id holds a dot or @, so that no two keys share a file.
-        name = re.sub(r"[^A-Za-z0-9_-]+", ".", job).strip(".")
-        return AttemptLog(self._logs / str(run) / f"{name}@{attempt}.log")
 
 
 def _chunks(log: BinaryIO, found: LogRange) -> Iterator[LogChunk]:

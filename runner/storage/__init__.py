@@ -1,0 +1,87 @@
+"""Bytes that are too many for the database: logs, artifacts and caches, in files of one PIPE_HOME."""
+
+import re
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.storage.artifacts import Artifact, ArtifactStore, NameTakenError, Origin
+from runner.storage.blobs import BlobStore, CorruptBlobError
+from runner.storage.caches import Cache, CacheScope, CacheStore, CacheTooLargeError
+from runner.storage.logs import BLOCK, COALESCED_SECONDS, AttemptLog, LogChunk, LogRange, LogWriter
+
+__all__ = [
+    "BLOCK",
+    "COALESCED_SECONDS",
+    "Artifact",
+    "ArtifactStore",
+    "AttemptLog",
+    "BlobStore",
+    "Cache",
+    "CacheScope",
+    "CacheStore",
+    "CacheTooLargeError",
+    "CorruptBlobError",
+    "LogChunk",
+    "LogRange",
+    "LogWriter",
+    "NameTakenError",
+    "Origin",
+    "Sizes",
+    "Storage",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Bytes on the disk; `stored` are those of artifacts and caches."""
+
+    logs: int
+    stored: int
+
+
+class Storage:
+    """The files of one PIPE_HOME."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self.blobs = BlobStore(home / "blobs")
+        self.artifacts = ArtifactStore(home / "artifacts", self.blobs)
+        self.caches = CacheStore(home / "caches", self.blobs)
+
+    def log(self, run: int, job: str, attempt: int) -> AttemptLog:
+        """The log of an attempt of the job with this key, such as `build (1)`."""
+        # No job id holds a dot or @, so that no two keys share a file.
+        name = re.sub(r"[^A-Za-z0-9_-]+", ".", job).strip(".")
+        return AttemptLog(self._home / "logs" / str(run) / f"{name}@{attempt}.log")
+
+    def sweep(self, now: float) -> int:
+        """Remove expired artifacts, unused caches, and the blobs that nothing needs any more.
+
+        Returns how many bytes that freed.
+        """
+        with self.blobs.locked():
+            needed = self.artifacts.forget_expired(now) | self.caches.forget_unused(now)
+            return self.blobs.sweep(needed, now)
+
+    def tidy(self) -> None:
+        """A sweep, unless the last one was not long ago and nothing was evicted since."""
+        if self.blobs.is_sweep_due(now := time.time()):
+            self.sweep(now)
+
+    def sizes(self) -> Sizes:
+        """How much there is."""
+        return Sizes(_size(self._home / "logs"), _size(self._home / "blobs"))
+
+
+def _size(folder: Path) -> int:
+    return sum(_sizes(folder.rglob("*")))
+
+
+def _sizes(files: Iterable[Path]) -> Iterable[int]:
+    for file in files:
+        with suppress(FileNotFoundError):  # others tidy up meanwhile
+            if file.is_file():
+                yield file.stat().st_size

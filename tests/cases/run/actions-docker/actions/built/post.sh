@@ -1,0 +1,2 @@
+#!/bin/sh
+echo "post of $STATE_kept"

@@ -1,0 +1,1 @@
+console.log("fails now"); process.exit(7);

@@ -1,0 +1,1 @@
+console.log(`second: state [${process.env.STATE_began || ""}]`);
