@@ -17,7 +17,7 @@ from typing import TextIO
 import pytest
 
 from runner import queue
-from runner.engines.box import NO_STOP, BoxSpec, Progress, Stop, Write, nowhere, Workspace
+from runner.engines.box import NO_STOP, BoxSpec, Progress, Stop, Workspace, Write, nowhere
 from runner.events import Emit, Event, JobFinished, Result, RunFinished, RunStarted
 from runner.execute.task import Policy
 from runner.plan import plan
