@@ -41,6 +41,7 @@ from runner.events import (
 from runner.execute.task import Policy
 from runner.plan import plan
 from runner.queue import Submission
+from runner.queue.together import change
 from runner.storage import Storage
 from runner.store import Store
 from runner.worker import Means, Worker
@@ -483,4 +484,4 @@ def test_a_lease_that_was_lost_ends_its_job_and_records_nothing(bench: Bench) ->
 
 def lease_is_lost(store: Store, run: int) -> None:
     """What `rescue` does when it takes this process for dead."""
-    queue._change(store, run, time.time(), lambda change: change.lose())
+    change(store, run, time.time(), lambda it: it.lose())

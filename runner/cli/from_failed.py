@@ -25,15 +25,14 @@ def taken_over(
     from runner.queue import JobOutcome, load_pipeline
     from runner.reuse import Earlier, reusable
     from runner.store import hot
-    from runner.store.rows import job_state
+    from runner.store.rows import states_of
 
     with open_store() as store:
         run = hot.load_run(store.notes, number)
     _check(run, loaded)
-    states = {key: job_state(job) for key, job in run.jobs.items()}
     submission = run.submission
     stored = load_pipeline(submission.file, submission.text, submission.called)
-    found = reusable(pipeline, plan, contexts, Earlier(stored, run.plan, states))
+    found = reusable(pipeline, plan, contexts, Earlier(stored, run.plan, states_of(run)))
     reason = f"reused from run {number}"
     return {key: JobOutcome("success", outputs, reason) for key, outputs in found.items()}
 

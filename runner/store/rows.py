@@ -150,3 +150,8 @@ def job_state(job: StoredJob) -> JobState:
         job.failed_softly,
         job.finished_order,
     )
+
+
+def states_of(run: StoredRun) -> dict[str, JobState]:
+    """How far all jobs of a run are, by key."""
+    return {key: job_state(job) for key, job in run.jobs.items()}

@@ -1,0 +1,254 @@
+"""A run on its way to its next state, and what follows from each step of it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from runner.concurrency import Claim, Lines, evaluated
+from runner.errors import InvalidInputError
+from runner.events import Event, JobFinished, JobQueued, Result, RunFinished
+from runner.plan import (
+    Decision,
+    expanded,
+    explained,
+    ready,
+    unfolded,
+)
+from runner.queue.groups import claim_of_run, concurrency_of_job, contexts_of_job, pipeline_of
+from runner.queue.outcome import LOST, NOTHING_REUSED, JobOutcome
+from runner.store.rows import StoredJob, StoredRun, blocked, states_of
+
+
+class Others(Protocol):
+    """The runs that change with this one, as far as it has to do with them."""
+
+    @property
+    def lines(self) -> Lines:
+        """The lines of groups as they are in this decision."""
+
+    def send_away(self, run: int, job: str, reason: str) -> None:
+        """A newcomer in the line of its group wants that run, or that job of it, to stop."""
+
+    def free(self, run: int, job: str = "") -> None:
+        """It has ended: who comes next in its line, if it stood in one, may go on."""
+
+
+class Change:
+    """A run on its way to its next state, and the events that tell how it got there."""
+
+    def __init__(
+        self,
+        run: StoredRun,
+        now: float,
+        others: Others,
+        reused: Mapping[str, JobOutcome] = NOTHING_REUSED,
+    ) -> None:
+        self.run = run
+        self.events: list[Event] = []
+        self._now = now
+        self._others = others
+        self._reused = reused
+
+    def join(self) -> None:
+        """A new run joins the line of its group, if it names one. Raises InvalidInputError."""
+        claim = claim_of_run(self.run)
+        if claim:
+            self._join("", claim)
+
+    def settle(self) -> None:
+        """Does what follows until nothing does: a job that is skipped may free another."""
+        lines = self._others.lines
+        if lines.has(self.run.id) and not lines.holds(self.run.id):
+            self._wait()
+            return
+        submission = self.run.submission
+        pipeline = pipeline_of(self.run)
+        before = None
+        while self.run != before and self.run.state != "finished":
+            before = self.run
+            self._apply(
+                ready(
+                    pipeline,
+                    before.plan,
+                    states_of(before),
+                    submission.contexts,
+                    before.cancel_requested,
+                )
+            )
+
+    def end(self, key: str, outcome: JobOutcome) -> None:
+        """The job is finished for good."""
+        order = 1 + max(job.finished_order for job in self.run.jobs.values())
+        job = replace(
+            self.run.jobs[key],
+            state="finished",
+            result=outcome.result,
+            reason=outcome.reason,
+            outputs=outcome.outputs,
+            failed_softly=outcome.failed_softly,
+            finished_at=self._now,
+            finished_order=order,
+        )
+        # The end of a call is told by those of its jobs, unless it failed by itself.
+        failed_itself = outcome.result == "failure" and outcome.reason not in ("", LOST)
+        is_told = failed_itself or not _was_entered(self.run.jobs[key])
+        self._put(job)
+        self._others.free(self.run.id, key)
+        if is_told:
+            self._tell_end(job, outcome, final=True)
+
+    def retry(self, key: str, outcome: JobOutcome, delay: float) -> None:
+        """The attempt is finished, and another follows in `delay` seconds."""
+        job = self.run.jobs[key]
+        self._tell_end(job, outcome, final=False)
+        self._queue(replace(job, attempt=job.attempt + 1), delay)
+
+    def cancel(self) -> None:
+        """Somebody asked the run to stop."""
+        if self.run.state != "finished":
+            self.run = replace(self.run, cancel_requested=True)
+
+    def send_away(self, job: str, reason: str) -> None:
+        """A newcomer in the line of its group wants the run, or that job of it, to stop."""
+        if job:
+            self._stop(replace(self.run.jobs[job], reason=reason), reason)
+        elif not self.run.cancel_requested:
+            self.run = replace(self.run, cancel_requested=True, reason=reason)
+
+    def lose(self) -> None:
+        """The process that ran it is gone: what it had begun failed, the rest never came."""
+        if self.run.state == "finished":
+            return
+        for job in self.run.jobs.values():
+            if job.state != "finished":
+                result: Result = "skipped" if job.state == "blocked" else "failure"
+                self.end(job.key, JobOutcome(result, reason=LOST))
+        self._finish("failure", LOST)
+
+    def _apply(self, decision: Decision) -> None:
+        self._expand(decision)
+        for key in decision.skip:
+            self.end(key, JobOutcome("skipped"))
+        for key, message in decision.fail.items():
+            self.end(key, JobOutcome("failure", reason=message))
+        for key, reason in decision.cancel.items():
+            self._stop(self.run.jobs[key], self.run.reason or reason)
+        for key, ended in decision.finish.items():
+            self.end(key, JobOutcome(ended.result, ended.outputs, ended.reason))
+        self._take_over()
+        for key in decision.start:
+            if self.run.jobs[key].state == "blocked" and self._has_its_group(key):
+                self._queue(self.run.jobs[key], 0.0)
+        if decision.result is not None:
+            self._finish(decision.result, "" if decision.result == "success" else self.run.reason)
+
+    def _wait(self) -> None:
+        """Nothing starts before the run holds its group; one that is cancelled has nothing to end."""
+        if self.run.cancel_requested:
+            for job in self.run.jobs.values():
+                if job.state != "finished":
+                    reason = self.run.reason or "the run was cancelled"
+                    self.end(job.key, JobOutcome("cancelled", reason=reason))
+            self._finish("cancelled", self.run.reason)
+
+    def _has_its_group(self, key: str) -> bool:
+        """Whether the job may start as far as `concurrency` goes; if not yet, it stands in line."""
+        lines = self._others.lines
+        concurrency = concurrency_of_job(self.run, key)
+        if concurrency is None:
+            return True
+        if not lines.has(self.run.id, key):
+            try:
+                self._join(key, evaluated(concurrency, contexts_of_job(self.run, key)))
+            except InvalidInputError as error:
+                self.end(key, JobOutcome("failure", reason=f"concurrency: {explained(error)}"))
+                return False
+        return lines.holds(self.run.id, key)
+
+    def _join(self, key: str, claim: Claim) -> None:
+        lines, project = self._others.lines, self.run.submission.project
+        job = f" (job `{key}`)" if key else ""
+        reason = f"run {self.run.id}{job} came for group `{claim.name}`"
+        for place in lines.join(self.run.id, key, project, claim):
+            self._others.send_away(place.run, place.job, reason)
+
+    def _expand(self, decision: Decision) -> None:
+        changed = decision.expand.keys() | decision.enter.keys()
+        if not changed:
+            return
+        planned = {job.key: job for job in self.run.plan.jobs}
+        jobs: dict[str, StoredJob] = {}
+        for job in self.run.jobs.values():
+            if job.key not in changed:
+                jobs[job.key] = job
+                continue
+            for leg in unfolded(planned[job.key], decision):
+                jobs[leg.key] = blocked(leg, job.position, self.run.submission)
+        self.run = replace(self.run, plan=expanded(self.run.plan, decision), jobs=jobs)
+
+    def _take_over(self) -> None:
+        """What is reused has ended; but a placeholder with that key may yet be skipped."""
+        runnable = {job.key for job in self.run.plan.jobs if job.expanded}
+        for key, outcome in self._reused.items():
+            if key in runnable and self.run.jobs[key].state == "blocked":
+                self.end(key, outcome)
+
+    def _queue(self, job: StoredJob, delay: float) -> None:
+        self._put(
+            replace(
+                job,
+                state="scheduled" if delay > 0 else "queued",
+                due_at=self._now + delay,
+                queued_at=self._now,
+            )
+        )
+        self.events.append(
+            JobQueued(
+                run=self.run.id,
+                time=self._now,
+                job=job.key,
+                attempt=job.attempt,
+                name=job.name,
+                delay=delay,
+            )
+        )
+
+    def _stop(self, job: StoredJob, reason: str) -> None:
+        """A running job is told through its row, and ends when its worker says so."""
+        if job.state == "running":
+            self._put(replace(job, cancel_requested=True))
+        elif job.state != "finished":
+            self.end(job.key, JobOutcome("cancelled", reason=reason))
+
+    def _finish(self, result: Result, reason: str) -> None:
+        self.run = replace(
+            self.run, state="finished", result=result, reason=reason, finished_at=self._now
+        )
+        self._others.free(self.run.id)
+        self.events.append(
+            RunFinished(run=self.run.id, time=self._now, result=result, reason=reason)
+        )
+
+    def _put(self, job: StoredJob) -> None:
+        self.run = replace(self.run, jobs={**self.run.jobs, job.key: job})
+
+    def _tell_end(self, job: StoredJob, outcome: JobOutcome, *, final: bool) -> None:
+        self.events.append(
+            JobFinished(
+                run=self.run.id,
+                time=self._now,
+                job=job.key,
+                attempt=job.attempt,
+                name=job.name,
+                result=outcome.result,
+                reason=outcome.reason,
+                final=final,
+                softly=outcome.failed_softly,
+                outputs=outcome.outputs,
+            )
+        )
+
+
+def _was_entered(job: StoredJob) -> bool:
+    """Whether the job is a call that goes on: it runs, and no worker has it."""
+    return job.state == "running" and not job.worker

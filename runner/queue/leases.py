@@ -1,0 +1,107 @@
+"""The right to run one attempt of a job: taken, held, and given back with how it ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from runner.errors import PipeError
+from runner.events import Event
+from runner.plan import JobState, PlannedJob, callers_of
+from runner.queue.change import Change
+from runner.queue.outcome import JobOutcome
+from runner.queue.together import change
+from runner.store import Store, hot
+from runner.store.rows import StoredRun, Submission, states_of
+
+#: How long a lease holds without being renewed.
+LEASE_SECONDS = 30.0
+
+
+class LeaseLostError(PipeError):
+    """The job does not belong to this lease any more, so its result is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to run one attempt of a job until `deadline` (seconds since the epoch).
+
+    `states` is how far all jobs of the run were; `events` is what leasing it recorded.
+    """
+
+    run: int
+    key: str
+    job: str
+    attempt: int
+    token: str
+    deadline: float
+    submission: Submission
+    planned: PlannedJob
+    #: The calls that the job is in, the outermost first.
+    callers: tuple[PlannedJob, ...]
+    states: Mapping[str, JobState]
+    events: tuple[Event, ...] = ()
+
+
+def lease(
+    store: Store, worker: str, *, run: int | None = None, limit: int = 1, now: float
+) -> list[Lease]:
+    """Up to `limit` runnable jobs: of that run, or else of all runs that belong to the queue."""
+    claimed, events = hot.claim(store.notes, worker, run, limit, now, now + LEASE_SECONDS)
+    runs = {id_: hot.load_run(store.notes, id_) for id_ in dict.fromkeys(id_ for id_, _ in claimed)}
+    leases = []
+    for id_, key in claimed:
+        recorded = tuple(event for event in events if event.run == id_)
+        events = [event for event in events if event.run != id_]
+        leases.append(_lease(runs[id_], key, now + LEASE_SECONDS, recorded))
+    return leases
+
+
+def renew(store: Store, lease: Lease, now: float) -> bool:
+    """Holds the lease for another `LEASE_SECONDS`; False when it is lost."""
+    return hot.renew(store.notes, lease.run, lease.key, lease.token, now + LEASE_SECONDS)
+
+
+def stay(store: Store, run: int, now: float) -> None:
+    """Says that the run goes on waiting, for those who cannot see the process that it belongs to."""
+    hot.stay(store.notes, run, now + LEASE_SECONDS)
+
+
+def finish(store: Store, lease: Lease, outcome: JobOutcome, now: float) -> list[Event]:
+    """Ends an attempt and all that is decided by it; returns the events recorded with it.
+
+    Once this returns, the result survives a loss of power. Raises LeaseLostError when the lease is
+    not held any more.
+    """
+    return change(store, lease.run, now, lambda it: _end_attempt(it, lease, outcome))
+
+
+def _lease(run: StoredRun, key: str, deadline: float, events: tuple[Event, ...]) -> Lease:
+    job = run.jobs[key]
+    planned = {planned.key: planned for planned in run.plan.jobs}
+    return Lease(
+        run=run.id,
+        key=key,
+        job=job.job,
+        attempt=job.attempt,
+        token=job.token,
+        deadline=deadline,
+        submission=run.submission,
+        planned=planned[key],
+        callers=tuple(planned[caller] for caller in callers_of(key)),
+        states=states_of(run),
+        events=events,
+    )
+
+
+def _end_attempt(change: Change, lease: Lease, outcome: JobOutcome) -> None:
+    job = change.run.jobs.get(lease.key)
+    if job is None or job.state != "running" or job.token != lease.token:
+        raise LeaseLostError(
+            f"attempt {lease.attempt} of `{lease.key}` in run {lease.run} is not ours any more"
+        )
+    stopping = change.run.cancel_requested or job.cancel_requested
+    if outcome.result == "cancelled" and not outcome.reason:
+        outcome = replace(outcome, reason=job.reason)
+    if outcome.retry_after is None or stopping:
+        change.end(lease.key, outcome)
+    else:
+        change.retry(lease.key, outcome, outcome.retry_after)

@@ -1,0 +1,24 @@
+"""How an attempt of a job ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from runner.events import Result
+
+#: The reason of what ended because the process that did it is gone.
+LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class JobOutcome:
+    """How an attempt ended. `retry_after`: seconds until the next one; None when none follows."""
+
+    result: Result
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    reason: str = ""
+    failed_softly: bool = False
+    retry_after: float | None = None
+
+
+#: The jobs that a run takes over from an earlier one, by key: none.
+NOTHING_REUSED: Mapping[str, JobOutcome] = {}

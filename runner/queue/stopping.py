@@ -1,0 +1,33 @@
+"""Runs that end before all of their jobs have: somebody wants it, or their process is gone."""
+
+from collections.abc import Collection
+
+from runner.events import Event
+from runner.queue.leases import LEASE_SECONDS
+from runner.queue.together import change
+from runner.store import Store, hot
+from runner.store.process import is_alive, is_visible
+
+
+def cancel(store: Store, run: int, now: float) -> list[Event]:
+    """Asks a run to stop: what has not started is cancelled, workers are told to end the rest.
+
+    Jobs whose condition holds in a cancelled run go on. A finished run stays as it is.
+    """
+    return change(store, run, now, lambda it: it.cancel())
+
+
+def rescue(store: Store, now: float, runs: Collection[int] | None = None) -> list[Event]:
+    """Ends the runs whose process is gone as failures; returns the events recorded for them.
+
+    With `runs` it looks at these alone. A process in another container is gone when it has not
+    renewed a lease for long.
+    """
+    events: list[Event] = []
+    for run, owner, held_until in hot.owned_runs(store.notes):
+        if runs is not None and run not in runs:
+            continue
+        is_silent = now > held_until + LEASE_SECONDS
+        if not is_alive(owner) or (is_silent and not is_visible(owner)):
+            events += change(store, run, now, lambda it: it.lose())
+    return events

@@ -1,0 +1,83 @@
+"""Several runs that change at once, and are written in one transaction."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+
+from runner.concurrency import ChangedMeanwhileError, Lines
+from runner.events import Event
+from runner.queue.change import Change
+from runner.queue.outcome import JobOutcome
+from runner.store import Store, hot, lines
+from runner.store.rows import RunEdit, StoredRun
+
+
+class Together:
+    """The runs that change at once: one, those that it sends away, and those that it frees."""
+
+    def __init__(self, store: Store, now: float) -> None:
+        self.lines = Lines(partial(lines.read, store.notes))
+        self._store = store
+        self._now = now
+        self._changes: dict[int, Change] = {}
+        self._befores: dict[int, StoredRun | None] = {}
+        #: Those about which more may follow now; the values mean nothing.
+        self._open: dict[int, None] = {}
+
+    def enter(self, run: StoredRun, reused: Mapping[str, JobOutcome]) -> int:
+        """A new run, and what follows; returns its number."""
+        change = self._changes[run.id] = Change(run, self._now, self, reused)
+        self._befores[run.id] = None
+        self.lines.know(run.id, run.submission.project, {})
+        change.join()
+        self.settle(run.id)
+        return run.id
+
+    def of(self, run: int) -> Change:
+        """The run on its way; read when it is asked for first."""
+        if run not in self._changes:
+            before = self._befores[run] = hot.load_run(self._store.notes, run)
+            self.lines.know(run, before.submission.project, before.groups)
+            self._changes[run] = Change(before, self._now, self)
+        return self._changes[run]
+
+    def settle(self, run: int) -> None:
+        """Does what follows in the run, and in all others that are concerned."""
+        self._open[run] = None
+        while self._open:
+            each, _ = self._open.popitem()
+            self.of(each).settle()
+
+    def send_away(self, run: int, job: str, reason: str) -> None:
+        self.of(run).send_away(job, reason)
+        self._open[run] = None
+
+    def free(self, run: int, job: str = "") -> None:
+        """It has ended: who comes next in its line, if it stood in one, may go on."""
+        following = self.lines.leave(run, job)
+        if following is not None:
+            self._open[following] = None
+
+    def is_written(self) -> bool:
+        """Whether nothing had to be written or it could be; False when others were faster."""
+        runs = [
+            RunEdit(self._befores[id_], change.run, change.events)
+            for id_, change in self._changes.items()
+        ]
+        groups = list(self.lines.edits())
+        is_same = all(edit.before == edit.after for edit in runs)
+        if is_same and all(edit.before == edit.after for edit in groups):
+            return True
+        return hot.save(self._store.promises, runs, groups)
+
+
+def change(store: Store, run: int, now: float, act: Callable[[Change], None]) -> list[Event]:
+    """Does something to a run, and all that follows; returns the events recorded for that run."""
+    while True:
+        together = Together(store, now)
+        with suppress(ChangedMeanwhileError):
+            changing = together.of(run)
+            act(changing)
+            together.settle(run)
+            if together.is_written():
+                return changing.events
