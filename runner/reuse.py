@@ -36,13 +36,14 @@ def reusable(
     of its jobs are, and is not among those that are named here.
     """
     states: dict[str, JobState] = {}
-    while True:
-        decision = ready(pipeline, plan, states, contexts)
+    before = None
+    while (plan, states) != before:
+        before = plan, {**states}
+        # Whether a call gets its group has nothing to do with what is reused in it.
+        admitted = {leg.key for leg in plan.jobs}
+        decision = ready(pipeline, plan, states, contexts, admitted=admitted)
         plan = expanded(plan, decision)
-        found = _ended_alike(pipeline, plan, decision, states, earlier)
-        if not found:
-            break
-        states |= found
+        states |= _ended_alike(pipeline, plan, decision, states, earlier)
     called = {leg.key for leg in plan.jobs if leg.inputs is not None}
     succeeded = [
         state for state in states.values() if state.result == "success" and state.key not in called

@@ -88,7 +88,7 @@ class Worker:
         self._crash: BaseException | None = None
         self._renewed = float("-inf")
         self._rescued = float("-inf")
-        self._explained: set[str] = set()
+        self._explained: set[tuple[str, str]] = set()
         self._gave_up = False
 
     def cancel(self) -> None:
@@ -134,8 +134,8 @@ class Worker:
         """Whether something waits for a group; tells for which, and sees to it that the holder lives."""
         waits = queue.waits(self._store, run)
         for wait in waits:
-            if wait.job not in self._explained:
-                self._explained.add(wait.job)
+            if (wait.job, wait.group) not in self._explained:
+                self._explained.add((wait.job, wait.group))
                 note = Note(run=run, time=time.time(), job=wait.job, message=str(wait))
                 self._emit(note)
         if waits and time.monotonic() - self._rescued >= HEARTBEAT:

@@ -21,7 +21,7 @@ from runner.concurrency import Claim, evaluated
 from runner.errors import InvalidInputError
 from runner.events import Event, JobFinished, Note, RunFinished
 from runner.model import Concurrency
-from runner.plan import plan
+from runner.plan import asker_of, plan
 from runner.queue import JobOutcome, Lease, Submission
 from runner.store import Store, hot, lines
 from runner.store.rows import StoredRun
@@ -784,7 +784,7 @@ def check_lines(store: Store) -> None:
     first: dict[str, int] = {}
     for place in places:
         run = load(store, place["run"])
-        jobs = [run.jobs[place["job"]]] if place["job"] else list(run.jobs.values())
+        jobs = [run.jobs[asker_of(place["job"])]] if place["job"] else list(run.jobs.values())
         active = {each.state for each in jobs} & {"queued", "scheduled", "running"}
         assert run.state != "finished"
         assert first.setdefault(place["name"], place["id"]) == place["id"] or not active

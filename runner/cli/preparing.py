@@ -103,16 +103,14 @@ def _refuse_unsupported(pipeline: Pipeline, loaded: Loaded) -> None:
             "remove it, or run the jobs that do without it with `-j JOB`",
         )
         for each in (pipeline, *called_pipelines(pipeline).values())
-        for path in _unsupported(each, is_called=each is not pipeline)
+        for path in _unsupported(each)
     ]
     if problems:
         raise InvalidInputError(problems[0].message, problems=problems)
 
 
-def _unsupported(pipeline: Pipeline, *, is_called: bool) -> list[tuple[str | int, ...]]:
+def _unsupported(pipeline: Pipeline) -> list[tuple[str | int, ...]]:
     return [
         *pipeline.unsupported,
         *(path for job in pipeline.jobs.values() for path in job.unsupported),
-        # Whoever calls it would have to wait for its group.
-        *([("concurrency",)] if is_called and pipeline.concurrency else []),
     ]

@@ -61,6 +61,8 @@ def show(prepared: Preparation, loaded: Loaded) -> None:
 
 def _note(leg: PlannedJob, job: Job) -> str:
     calls = f"  calls {visible(job.call.target)}" if job.call else ""
+    if leg.inputs is None and leg.expanded and job.call:
+        return f"{calls}  (what it runs is known when it starts)"
     if leg.expanded:
         return calls
     what = "what it runs is" if job.call else "matrix and name are"

@@ -223,8 +223,6 @@ def _retry(data: Any) -> Retry | None:
 
 def _unsupported_in_job(data: _Data, path: Path) -> Iterator[Path]:
     yield from ((*path, key) for key in _UNSUPPORTED_IN_JOB if key in data)
-    if "uses" in data and "concurrency" in data:
-        yield (*path, "concurrency")
     if isinstance(data.get("container"), dict) and "build" in data["container"]:
         yield (*path, "container", "build")
     for index, step in enumerate(data.get("steps", ())):

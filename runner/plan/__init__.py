@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from runner.model import Pipeline
-from runner.plan.calls import called_by, inside
+from runner.plan.calls import call_inputs, called_by, inside
 from runner.plan.graph import called_pipelines, select
 from runner.plan.legs import check_only, filter_legs, placeholders
 from runner.plan.refusal import explained
@@ -17,6 +17,8 @@ from runner.plan.values import (
     Plan,
     PlannedJob,
     State,
+    asker_of,
+    called_in,
     caller_of,
     callers_of,
     expanded,
@@ -36,7 +38,10 @@ __all__ = [
     "Plan",
     "PlannedJob",
     "State",
+    "asker_of",
+    "call_inputs",
     "called_by",
+    "called_in",
     "called_pipelines",
     "caller_of",
     "callers_of",

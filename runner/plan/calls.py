@@ -14,11 +14,13 @@ from runner.plan.refusal import explained, naming
 from runner.plan.values import CallEnd, Contexts, PlannedJob
 
 
-def call_inputs(call: Call, interface: Interface, contexts: Contexts) -> dict[str, Any]:
+def call_inputs(call: Call, called: Pipeline, contexts: Contexts) -> dict[str, Any]:
     """The `inputs` context of the called pipeline; `contexts` are those of the job that calls.
 
-    Raises InvalidInputError for an input that is not declared, is missing or has another type.
+    Raises InvalidInputError if it cannot be called, and for an input that is not declared, is
+    missing or has another type.
     """
+    interface = interface_of(called)
     given = dict(_given(call, interface, contexts))
     values: dict[str, Any] = {}
     for each in interface.inputs:

@@ -1,6 +1,6 @@
 """What a walk over a plan knows of all jobs, and what it has decided about them so far."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from runner.errors import InvalidInputError
@@ -19,6 +19,8 @@ class Survey:
     plan: Plan
     states: Mapping[str, JobState]
     called: Mapping[str, Pipeline]
+    #: The calls that hold the groups that they ask for.
+    admitted: Collection[str]
     #: key of a call -> its jobs; "" has those of the run itself
     inside: dict[str, list[PlannedJob]] = field(default_factory=lambda: {"": []})
     in_calls: int = 0

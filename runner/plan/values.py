@@ -26,6 +26,16 @@ def callers_of(key: str) -> tuple[str, ...]:
     return tuple(INSIDE.join(parts[:length]) for length in range(1, len(parts)))
 
 
+def called_in(key: str) -> str:
+    """What stands for the pipeline that a call calls, as "" stands for that of the run."""
+    return f"{key}{INSIDE}"
+
+
+def asker_of(place: str) -> str:
+    """The key of the job that asks for a group there; a called pipeline does so through its call."""
+    return place.removesuffix(INSIDE)
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedJob:
     """A job of a run: all of it, one leg of its matrix, or a placeholder.
@@ -66,6 +76,7 @@ class JobState:
     """How far a planned job is. `failed_softly`: it failed, but `continue-on-error` forgives it.
 
     `finished_order` grows with each job of the run that finishes: later outputs overwrite earlier.
+    `stopping` is why it is to end, if somebody asked for that.
     """
 
     key: str
@@ -75,6 +86,7 @@ class JobState:
     outputs: Mapping[str, str] = field(default_factory=dict)
     failed_softly: bool = False
     finished_order: int = 0
+    stopping: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """One walk over a plan, needs first: each job sees what was just decided about its needs."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from runner.errors import InvalidInputError
@@ -14,6 +15,7 @@ from runner.plan.graph import ancestors
 from runner.plan.legs import filter_legs, legs_of, placeholders
 from runner.plan.refusal import explained, naming
 from runner.plan.results import as_need, joint, result_of, worst
+from runner.plan.status import Ending, status_functions
 from runner.plan.survey import Survey
 from runner.plan.values import (
     CallEnd,
@@ -32,30 +34,20 @@ def ready(
     states: Mapping[str, JobState],
     contexts: Contexts,
     cancelled: bool = False,
+    admitted: Collection[str] = (),
 ) -> Decision:
     """What follows from how far the jobs are; a key that `states` lacks is blocked.
 
     `cancelled` says that somebody asked to stop the run. A job whose condition holds even then
     (`always()`, `cancelled()`) starts, or goes on, and so do all jobs of such a call; every other
-    is cancelled. Errors in what is evaluated here (condition, matrix, name, what a call is given)
+    is cancelled. A call for which a group is asked is in `Decision.start` until `admitted` has it,
+    and then entered. Errors in what is evaluated here (condition, matrix, name, what a call is given)
     are in `Decision.fail`.
     """
-    survey = Survey(plan, states, pipeline.called)
+    survey = Survey(plan, states, pipeline.called, admitted)
     walk = _Walk(survey, pipeline, contexts, "the run was cancelled" if cancelled else "")
     walk.through(survey.inside[""])
     return survey.decision(walk.run_result())
-
-
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    """How a job ended as seen by those that need it, and what it inherits from its ancestors."""
-
-    result: Result
-    legs: Sequence[JobState]
-    #: This job and all its ancestors succeeded; a skipped one did not.
-    all_succeeded: bool
-    #: This job or one of its ancestors failed.
-    any_failed: bool
 
 
 class _Walk:
@@ -76,7 +68,7 @@ class _Walk:
         self._cancelled = cancelled
         self._call = call
         self._needs: dict[str, tuple[str, ...]] = {}
-        self._endings: dict[str, _Ending] = {}
+        self._endings: dict[str, Ending] = {}
 
     def through(self, jobs: Iterable[PlannedJob]) -> None:
         """Decide about all jobs: each after what it needs, the legs of a matrix together."""
@@ -190,16 +182,24 @@ class _Walk:
             self._survey.start += (leg.key for leg in blocked[:room])
             return
         for leg in blocked[:room]:
-            self._enter(leg, call)
+            if self._has_to_ask(leg, call):
+                self._survey.start.append(leg.key)
+            else:
+                self._enter(leg, call)
 
     # -- calls
+
+    def _has_to_ask(self, leg: PlannedJob, call: Call) -> bool:
+        """Whether the call cannot be entered before it holds a group."""
+        asks = self._job(leg).concurrency or self._survey.called[call.target].concurrency
+        return bool(asks) and leg.key not in self._survey.admitted
 
     def _enter(self, leg: PlannedJob, call: Call) -> None:
         """Start a call: its jobs join the plan, and some of them may start at once."""
         of_leg = {"matrix": leg.matrix, "strategy": strategy_context(leg)}
         called = self._survey.called[call.target]
         try:
-            given = call_inputs(call, interface_of(called), {**self._contexts_of(leg), **of_leg})
+            given = call_inputs(call, called, {**self._contexts_of(leg), **of_leg})
             entered = replace(leg, inputs=given)
             inside = placeholders(called, entered)
             self._survey.count(len(inside))
@@ -215,7 +215,8 @@ class _Walk:
         call = self._job(legs[0]).call
         for leg, state in zip(legs, states, strict=True):
             if call and leg.inputs is not None and state.state != "finished":
-                self._go_inside(leg, call, self._survey.inside[leg.key], reason)
+                jobs = self._survey.inside[leg.key]
+                self._go_inside(leg, call, jobs, reason or state.stopping)
         return [self._survey.decided(state) for state in states]
 
     def _go_inside(
@@ -247,25 +248,8 @@ class _Walk:
         return {**self._contexts, "needs": {id_: as_need(legs) for id_, legs in needs.items()}}
 
     def _status_functions(self, leg: PlannedJob) -> Functions:
-        """When all is cancelled neither `success()` nor `failure()` holds, whatever the jobs did."""
-        parents = self._parents(leg)
-
-        def success(*jobs: Any) -> bool:
-            if jobs:
-                return not self._cancelled and set(self._results_of(leg, jobs)) == {"success"}
-            return not self._cancelled and all(parent.all_succeeded for parent in parents)
-
-        def failure(*jobs: Any) -> bool:
-            if jobs:
-                return not self._cancelled and "failure" in self._results_of(leg, jobs)
-            return not self._cancelled and any(parent.any_failed for parent in parents)
-
-        return {
-            "always": lambda: True,
-            "cancelled": lambda: bool(self._cancelled),
-            "success": success,
-            "failure": failure,
-        }
+        parents, results_of = self._parents(leg), partial(self._results_of, leg)
+        return status_functions(parents, results_of, cancelled=bool(self._cancelled))
 
     def _results_of(self, leg: PlannedJob, jobs: Sequence[Any]) -> list[Result]:
         before = {id_.lower(): id_ for id_ in ancestors(self._needs, leg.job)}
@@ -282,9 +266,9 @@ class _Walk:
         for parent in self._parents(job):
             succeeded = succeeded and parent.all_succeeded
             failed = failed or parent.any_failed
-        self._endings[job.job] = _Ending(result, legs, succeeded, failed)
+        self._endings[job.job] = Ending(result, legs, succeeded, failed)
 
-    def _parents(self, job: PlannedJob) -> list[_Ending]:
+    def _parents(self, job: PlannedJob) -> list[Ending]:
         """The ends of the jobs that this one needs, as far as they have ended."""
         return [self._endings[need] for need in job.needs if need in self._endings]
 

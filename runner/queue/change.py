@@ -4,19 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from runner.concurrency import Claim, Lines, evaluated
+from runner.concurrency import Claim, Lines
 from runner.errors import InvalidInputError
 from runner.events import Event, JobFinished, JobQueued, Result, RunFinished
-from runner.plan import (
-    Decision,
-    expanded,
-    explained,
-    ready,
-    unfolded,
-)
-from runner.queue.groups import claim_of_run, concurrency_of_job, contexts_of_job, pipeline_of
+from runner.plan import Decision, asker_of, called_in, expanded, explained, ready, unfolded
+from runner.queue.groups import claim_at, claim_of_run, is_call, pipeline_of, places_of
 from runner.queue.outcome import LOST, NOTHING_REUSED, JobOutcome
-from runner.store.rows import StoredJob, StoredRun, blocked, states_of
+from runner.store.rows import JobStatus, Place, StoredJob, StoredRun, blocked, states_of
 
 
 class Others(Protocol):
@@ -48,6 +42,8 @@ class Change:
         self._now = now
         self._others = others
         self._reused = reused
+        #: The calls that have got their groups, and are entered next.
+        self._admitted: frozenset[str] = frozenset()
 
     def join(self) -> None:
         """A new run joins the line of its group, if it names one. Raises InvalidInputError."""
@@ -57,24 +53,18 @@ class Change:
 
     def settle(self) -> None:
         """Does what follows until nothing does: a job that is skipped may free another."""
-        lines = self._others.lines
-        if lines.has(self.run.id) and not lines.holds(self.run.id):
-            self._wait()
-            return
-        submission = self.run.submission
+        if self._others.lines.has(self.run.id):
+            holds = self._others.lines.holds(self.run.id)
+            self._set_calls("running" if holds else "blocked")
+            if not holds:
+                self._wait()
+                return
         pipeline = pipeline_of(self.run)
         before = None
-        while self.run != before and self.run.state != "finished":
-            before = self.run
-            self._apply(
-                ready(
-                    pipeline,
-                    before.plan,
-                    states_of(before),
-                    submission.contexts,
-                    before.cancel_requested,
-                )
-            )
+        while (self.run, self._admitted) != before and self.run.state != "finished":
+            run, admitted = before = self.run, self._admitted
+            states, contexts = states_of(run), run.submission.contexts
+            self._apply(ready(pipeline, run.plan, states, contexts, run.cancel_requested, admitted))
 
     def end(self, key: str, outcome: JobOutcome) -> None:
         """The job is finished for good."""
@@ -91,9 +81,10 @@ class Change:
         )
         # The end of a call is told by those of its jobs, unless it failed by itself.
         failed_itself = outcome.result == "failure" and outcome.reason not in ("", LOST)
-        is_told = failed_itself or not _was_entered(self.run.jobs[key])
+        is_told = failed_itself or not self._was_entered(key)
         self._put(job)
-        self._others.free(self.run.id, key)
+        for place in (key, called_in(key)):
+            self._others.free(self.run.id, place)
         if is_told:
             self._tell_end(job, outcome, final=True)
 
@@ -134,11 +125,13 @@ class Change:
         for key, reason in decision.cancel.items():
             self._stop(self.run.jobs[key], self.run.reason or reason)
         for key, ended in decision.finish.items():
-            self.end(key, JobOutcome(ended.result, ended.outputs, ended.reason))
+            was_sent_away = ended.result == "cancelled" and self.run.jobs[key].cancel_requested
+            reason = self.run.jobs[key].reason if was_sent_away else ended.reason
+            self.end(key, JobOutcome(ended.result, ended.outputs, reason))
         self._take_over()
         for key in decision.start:
-            if self.run.jobs[key].state == "blocked" and self._has_its_group(key):
-                self._queue(self.run.jobs[key], 0.0)
+            if self.run.jobs[key].state == "blocked" and self._has_its_groups(key):
+                self._start(key)
         if decision.result is not None:
             self._finish(decision.result, "" if decision.result == "success" else self.run.reason)
 
@@ -151,26 +144,38 @@ class Change:
                     self.end(job.key, JobOutcome("cancelled", reason=reason))
             self._finish("cancelled", self.run.reason)
 
-    def _has_its_group(self, key: str) -> bool:
-        """Whether the job may start as far as `concurrency` goes; if not yet, it stands in line."""
-        lines = self._others.lines
-        concurrency = concurrency_of_job(self.run, key)
-        if concurrency is None:
-            return True
-        if not lines.has(self.run.id, key):
-            try:
-                self._join(key, evaluated(concurrency, contexts_of_job(self.run, key)))
-            except InvalidInputError as error:
-                self.end(key, JobOutcome("failure", reason=f"concurrency: {explained(error)}"))
-                return False
-        return lines.holds(self.run.id, key)
+    def _set_calls(self, state: JobStatus) -> None:
+        """Calls that were planned with their jobs from the start go on when the run does."""
+        for planned in self.run.plan.jobs:
+            job = self.run.jobs[planned.key]
+            if planned.inputs is not None and job.state not in ("finished", state):
+                self._put(replace(job, state=state))
 
-    def _join(self, key: str, claim: Claim) -> None:
-        lines, project = self._others.lines, self.run.submission.project
-        job = f" (job `{key}`)" if key else ""
-        reason = f"run {self.run.id}{job} came for group `{claim.name}`"
-        for place in lines.join(self.run.id, key, project, claim):
-            self._others.send_away(place.run, place.job, reason)
+    def _start(self, key: str) -> None:
+        if is_call(self.run, key):
+            self._admitted |= {key}
+        else:
+            self._queue(self.run.jobs[key], 0.0)
+
+    def _has_its_groups(self, key: str) -> bool:
+        """Whether the job may start as far as `concurrency` goes; if not yet, it stands in line."""
+        try:
+            return all(self._has_its_turn(place) for place in places_of(self.run, key))
+        except InvalidInputError as error:
+            self.end(key, JobOutcome("failure", reason=explained(error)))
+            return False
+
+    def _has_its_turn(self, place: str) -> bool:
+        lines = self._others.lines
+        if not lines.has(self.run.id, place):
+            self._join(place, claim_at(self.run, place))
+        return lines.holds(self.run.id, place)
+
+    def _join(self, place: str, claim: Claim) -> None:
+        newcomer = Place(self.run.id, place, claim.name)
+        reason = f"{newcomer} came for group `{claim.name}`"
+        for sent in self._others.lines.join(newcomer, self.run.submission.project, claim):
+            self._others.send_away(sent.run, asker_of(sent.job), reason)
 
     def _expand(self, decision: Decision) -> None:
         changed = decision.expand.keys() | decision.enter.keys()
@@ -214,7 +219,7 @@ class Change:
         )
 
     def _stop(self, job: StoredJob, reason: str) -> None:
-        """A running job is told through its row, and ends when its worker says so."""
+        """A running job is told through its row, and ends when its worker or the jobs in it did."""
         if job.state == "running":
             self._put(replace(job, cancel_requested=True))
         elif job.state != "finished":
@@ -228,6 +233,11 @@ class Change:
         self.events.append(
             RunFinished(run=self.run.id, time=self._now, result=result, reason=reason)
         )
+
+    def _was_entered(self, key: str) -> bool:
+        """Whether the job is a call whose jobs are in the plan."""
+        planned = self.run.plan.jobs
+        return any(job.key == key and job.inputs is not None for job in planned)
 
     def _put(self, job: StoredJob) -> None:
         self.run = replace(self.run, jobs={**self.run.jobs, job.key: job})
@@ -247,8 +257,3 @@ class Change:
                 outputs=outcome.outputs,
             )
         )
-
-
-def _was_entered(job: StoredJob) -> bool:
-    """Whether the job is a call that goes on: it runs, and no worker has it."""
-    return job.state == "running" and not job.worker

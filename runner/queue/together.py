@@ -6,6 +6,7 @@ from functools import partial
 
 from runner.concurrency import ChangedMeanwhileError, Lines
 from runner.events import Event
+from runner.plan import asker_of
 from runner.queue.change import Change
 from runner.queue.outcome import JobOutcome
 from runner.store import Store, hot, lines
@@ -16,7 +17,7 @@ class Together:
     """The runs that change at once: one, those that it sends away, and those that it frees."""
 
     def __init__(self, store: Store, now: float) -> None:
-        self.lines = Lines(partial(lines.read, store.notes))
+        self.lines = Lines(partial(lines.read, store.notes), partial(lines.groups, store.notes))
         self._store = store
         self._now = now
         self._changes: dict[int, Change] = {}
@@ -44,7 +45,7 @@ class Together:
     def settle(self, run: int) -> None:
         """Does what follows in the run, and in all others that are concerned."""
         self._open[run] = None
-        while self._open:
+        while self._open or self._ends_deadlock():
             each, _ = self._open.popitem()
             self.of(each).settle()
 
@@ -57,6 +58,20 @@ class Together:
         following = self.lines.leave(run, job)
         if following is not None:
             self._open[following] = None
+
+    def _ends_deadlock(self) -> bool:
+        """Whether a newcomer would have waited for ever, and so has failed."""
+        found = self.lines.deadlock()
+        if found is None:
+            return False
+        newcomer, other = found
+        reason = (
+            f"concurrency: {other} comes first in group `{newcomer.shown}`, but waits for what this"
+            " job is in, so neither would ever go on"
+        )
+        self.of(newcomer.run).end(asker_of(newcomer.job), JobOutcome("failure", reason=reason))
+        self._open[newcomer.run] = None
+        return True
 
     def is_written(self) -> bool:
         """Whether nothing had to be written or it could be; False when others were faster."""

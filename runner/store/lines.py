@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from runner.plan import asker_of
 from runner.store.connection import Connection
 from runner.store.rows import Group, Line, LineEdit, Place
 
@@ -51,10 +52,16 @@ def read(connection: Connection, group: Group) -> Line:
         return _line(database, group)
 
 
+def groups(connection: Connection, run: int) -> dict[str, str]:
+    """The groups that a run and its jobs stand in line for, as `StoredRun.groups` has them."""
+    with connection.reading() as database:
+        return groups_of(database, run)
+
+
 def waits(connection: Connection, run: int | None = None) -> list[Wait]:
     """Who of a run waits for a group, or else who of all runs, in the order in which they came."""
     with connection.reading() as database:
-        return [Wait(**dict(row)) for row in database.execute(_WAITS, {"run": run})]
+        return [_wait(row) for row in database.execute(_WAITS, {"run": run})]
 
 
 # -- inside a transaction --
@@ -89,6 +96,11 @@ def _line(database: sqlite3.Connection, group: Group) -> Line:
     project, name = group
     found = database.execute(_SELECT_LINE, {"project": project, "name": name})
     return tuple(Place(**dict(row)) for row in found)
+
+
+def _wait(row: sqlite3.Row) -> Wait:
+    askers = {name: asker_of(row[name]) for name in ("job", "holder_job")}
+    return Wait(**{**dict(row), **askers})
 
 
 def _row(place: Place) -> dict[str, int | str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from runner.events import Event, Result
-from runner.plan import JobState, Plan, PlannedJob
+from runner.plan import JobState, Plan, PlannedJob, asker_of
 
 #: What a queued job waits in. A run that belongs to a process is leased by its number alone.
 DEFAULT_QUEUE = "default"
@@ -92,16 +92,20 @@ Group = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in the line of a group: of a run (`job` is "") or of one of its jobs.
+    """A place in the line of a group: of a run, of one of its jobs, or of what that calls.
 
-    `id` grows in the order of arrival; it is 0 for one that is not written yet. `shown` is the
-    group's name as written there.
+    `job` is "" for the run, and `called_in` of the call for what is called. `id` grows in the order
+    of arrival; it is 0 for one that is not written yet. `shown` is the group's name as written.
     """
 
     run: int
     job: str
     shown: str
     id: int = 0
+
+    def __str__(self) -> str:
+        asker = asker_of(self.job)
+        return f"run {self.run} (job `{asker}`)" if asker else f"run {self.run}"
 
 
 #: Who stands in line for a group; the first one holds it.
@@ -149,6 +153,7 @@ def job_state(job: StoredJob) -> JobState:
         job.outputs,
         job.failed_softly,
         job.finished_order,
+        job.reason if job.cancel_requested else "",
     )
 
 

@@ -151,7 +151,8 @@ class StepRow(SQLModel, table=True):
 class PlaceRow(SQLModel, table=True):
     """A place in the line of a concurrency group; whoever has the lowest `id` in it holds the group.
 
-    `name` is the group's with its case folded, `shown` as written. `job` is "" for the run itself.
+    `name` is the group's with its case folded, `shown` as written. `job` is "" for the run itself,
+    and for the pipeline that a call calls the key of the call, followed by " / ".
     """
 
     __tablename__ = "place"
