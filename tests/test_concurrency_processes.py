@@ -9,10 +9,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import pytest
 
@@ -32,6 +32,7 @@ from tests.test_worker import CONTEXTS, MemoryBox, MemoryEngine
 REPOSITORY = Path(__file__).parent.parent
 PROCESSES = 8
 GROUP = "one"
+MODES = ("max", "single", "cancel")
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -89,19 +90,32 @@ def rush(home: str, kind: str, _: str) -> None:
 
 
 def enter(store: Store, kind: str) -> int:
-    """A run of the group, or one with a job of it."""
+    """A run of the group, or one with a job of it, a call of it, or a call of what is of it."""
     where, _, mode = kind.rpartition("-")
     asked = {"group": GROUP, "cancel-in-progress": mode == "cancel"}
     asked |= {"queue": "max" if mode == "max" else "single"}
-    steps = {"runs-on": "here", "steps": [{"run": "print x"}]}
-    top, job = ({}, {"concurrency": asked}) if where == "job" else ({"concurrency": asked}, {})
-    text = json.dumps({"on": "push", **top, "jobs": {"a": steps | job}})
-    owner = queue.process_identity()
+    in_group = {"concurrency": asked}
+    steps: dict[str, Any] = {"runs-on": "here", "steps": [{"run": "print x"}]}
+    job: dict[str, Any] = {"uses": "./x.yaml"} if where.startswith("call") else steps
+    job = job | (in_group if where in ("job", "call") else {})
+    chain = {"b": steps, "c": steps | {"needs": "b"}}
+    called = {"on": "workflow_call", "jobs": chain} | (in_group if where == "called" else {})
+    main = {"on": "push", "jobs": {"a": job}} | (in_group if not where else {})
+    return submit(store, json.dumps(main), {"x.yaml": json.dumps(called)})
+
+
+def submit(store: Store, text: str, called: Mapping[str, str]) -> int:
     submission = Submission(
-        text=text, file="ci.yaml", project="/p", name="CI", contexts=CONTEXTS, owner=owner
+        text=text,
+        called=called,
+        file="ci.yaml",
+        project="/p",
+        name="CI",
+        contexts=CONTEXTS,
+        owner=queue.process_identity(),
     )
-    first = plan(queue.load_pipeline(submission.file, text), submission.contexts)
-    return queue.enqueue(store, submission, first, time.time())
+    pipeline = queue.load_pipeline(submission.file, text, called)
+    return queue.enqueue(store, submission, plan(pipeline, submission.contexts), time.time())
 
 
 def worker(store: Store, emit: Emit) -> Worker:
@@ -208,6 +222,16 @@ def test_jobs_of_runs_that_start_together_go_on_one_at_a_time(store: Store) -> N
     assert results(store) == dict.fromkeys(runs, "success")
 
 
+@pytest.mark.parametrize("kind", ["call-max", "called-max"])
+def test_calls_of_runs_that_start_together_go_on_one_at_a_time(store: Store, kind: str) -> None:
+    runs = drive_all(store, kind, 12, processes=3)
+    assert results(store) == dict.fromkeys(runs, "success")
+    with store.notes.reading() as database:
+        jobs = database.execute("SELECT run FROM event WHERE kind = 'JobStarted' ORDER BY seq")
+        order = [row["run"] for row in jobs]
+    assert order == [run for run in runs for _ in ("b", "c")]
+
+
 def test_of_runs_that_start_together_the_first_and_the_last_run(store: Store) -> None:
     runs = drive_all(store, "single", 150)
     ended = results(store)
@@ -238,7 +262,8 @@ def kill_at_random(store: Store, seconds: float) -> None:
 
 
 def let_loose(store: Store) -> Driver:
-    driver = start("rush", store.home, "max single cancel job-max job-single job-cancel")
+    kinds = [f"{where}-{mode}" for where in ("", "job", "call", "called") for mode in MODES]
+    driver = start("rush", store.home, " ".join(kinds))
     assert driver.hears() == "ready\n"
     driver.go()
     return driver
