@@ -2,27 +2,16 @@
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from runner import queue
-from runner.actions.fetch import ActionStore
-from runner.engines.box import Engine, Workspace
-from runner.errors import EnvironmentMissingError, InvalidInputError
+from runner.errors import EnvironmentMissingError
 from runner.events import Emit, Event, JobFinished, JobQueued, Note, RunFinished, RunStarted
-from runner.execute.job import run_job
-from runner.execute.retry import backoff, is_due
-from runner.execute.sight import Sight
-from runner.execute.task import JobEnd, JobTask, Policy
-from runner.model import Job, Pipeline, Retry
-from runner.plan import explained
-from runner.plugin import PluginStep
 from runner.queue import JobOutcome, Lease
-from runner.source import load
-from runner.storage import LogWriter, Storage
+from runner.storage import Storage
 from runner.store import Store
+from runner.worker.attempt import Means, attempt
 
 #: Seconds between looks at what other processes wrote: leases to renew, wishes to stop.
 HEARTBEAT = 0.5
@@ -43,18 +32,6 @@ class Wish:
 
     def immediately(self) -> bool:
         return self.now
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What a worker works with; secrets stay in memory."""
-
-    engines: Mapping[str, Engine]
-    workspace: Workspace
-    policy: Policy
-    secrets: Mapping[str, str] = field(default_factory=dict)
-    steps: Mapping[str, PluginStep] = field(default_factory=dict)
-    actions: ActionStore = field(default_factory=lambda: ActionStore(Path()))
 
 
 @dataclass(slots=True)
@@ -213,7 +190,7 @@ class Worker:
 
     def _end(self, lease: Lease, wish: Wish) -> JobOutcome:
         try:
-            return self._attempt(lease, wish)
+            return attempt(lease, self._means, self._storage, self._emit, wish)
         except BaseException as error:
             self._crash = self._crash or error
             is_ours = not isinstance(error, EnvironmentMissingError)
@@ -224,38 +201,6 @@ class Worker:
             self._tell(queue.finish(self._store, lease, outcome, time.time()))
         except queue.LeaseLostError as error:
             self._emit(Note(run=lease.run, time=time.time(), message=error.message, job=lease.key))
-
-    def _attempt(self, lease: Lease, wish: Wish) -> JobOutcome:
-        try:
-            sight = _sight(lease, self._means.secrets)
-        except InvalidInputError as error:
-            return JobOutcome("failure", reason=explained(error))
-        task = self._task(lease, sight)
-        log = self._storage.log(lease.run, lease.key, lease.attempt)
-        with LogWriter(log) as writer:
-            end = run_job(task, self._means.engines, self._emit, writer, wish)
-        return _outcome(end, task.job, sight.pipeline, lease.attempt)
-
-    def _task(self, lease: Lease, sight: Sight) -> JobTask:
-        submission, means, pipeline = lease.submission, self._means, sight.pipeline
-        text = submission.called[pipeline.file] if lease.callers else submission.text
-        document = _document(text, pipeline.file)
-        return JobTask(
-            run=lease.run,
-            attempt=lease.attempt,
-            pipeline=pipeline,
-            job=pipeline.jobs[lease.job],
-            planned=lease.planned,
-            contexts=sight.of_job(lease.planned),
-            secrets=sight.secrets,
-            project=submission.project,
-            workspace=means.workspace,
-            policy=means.policy,
-            locate=document.locate,
-            storage=self._storage,
-            steps=means.steps,
-            actions=means.actions,
-        )
 
     # -- events
 
@@ -278,30 +223,3 @@ class Worker:
                 self._told.add(identity)
             if is_new:
                 self._show(event)
-
-
-#: A run's jobs share its file.
-_document = lru_cache(maxsize=8)(load)
-
-
-def _sight(lease: Lease, secrets: Mapping[str, str]) -> Sight:
-    """What the job sees; its callers pass on what they were given."""
-    submission = lease.submission
-    pipeline = queue.load_pipeline(submission.file, submission.text, submission.called)
-    sight = Sight(pipeline, submission.contexts, secrets, lease.states)
-    for call in lease.callers:
-        sight = sight.inside(call)
-    return sight
-
-
-def _outcome(end: JobEnd, job: Job, pipeline: Pipeline, attempt: int) -> JobOutcome:
-    retry = job.retry or pipeline.retry
-    delay = _retry_delay(end, retry, attempt) if retry else None
-    return JobOutcome(end.result, end.outputs, end.reason, end.softly, delay)
-
-
-def _retry_delay(end: JobEnd, retry: Retry, attempt: int) -> float | None:
-    failed = end.result == "failure" or end.reason == "timeout"
-    hopeless = end.reason in ("environment", "expression")
-    due = failed and not hopeless and is_due(retry, end.reason)
-    return backoff(retry, attempt) if due and attempt < retry.attempts else None
