@@ -26,7 +26,7 @@ from sqlalchemy import create_engine
 from runner import events as happened
 from runner.errors import EnvironmentMissingError, InvalidInputError, PipeError, Position
 from runner.plan import Plan, PlannedJob
-from runner.store import Store, hot, lines, process, projection, reads, schema, tables
+from runner.store import Store, hot, leases, lines, process, projection, reads, schema, tables
 from runner.store.connection import Connection
 from runner.store.migrations import dump
 from runner.store.rows import RunEdit, StoredJob, StoredRun, Submission, blocked
@@ -65,7 +65,7 @@ def lease_build(store: Store, run: int) -> None:
     """Leases the first job, so that there is an attempt that steps belong to."""
     with store.promises.writing() as database:
         database.execute("UPDATE job SET state = 'queued' WHERE key = 'build'")
-    claimed, _ = hot.claim(store.notes, "me", run, 1, 2.0, 32.0)
+    claimed, _ = leases.claim(store.notes, "me", run, 1, 2.0, 32.0)
     assert claimed == [(run, "build")]
 
 
@@ -170,21 +170,21 @@ def columns(table: type) -> set[str]:
 
 HOT = {
     name: sql
-    for name, sql in {**vars(hot), **vars(lines)}.items()
+    for name, sql in {**vars(hot), **vars(leases), **vars(lines)}.items()
     if isinstance(sql, str) and re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE) ", sql)
 }
 
 
 @pytest.mark.parametrize("name", HOT)
 def test_plain_sql_fits_the_tables(store: Store, name: str) -> None:
-    sql = HOT[name].replace("{scope}", f"{hot._OF_RUN} AND {hot._OF_QUEUE}")
+    sql = HOT[name].replace("{scope}", f"{leases._OF_RUN} AND {leases._OF_QUEUE}")
     values = dict.fromkeys(re.findall(r":(\w+)", sql))
     with store.notes.reading() as database:
         assert database.execute(f"EXPLAIN {sql}", values).fetchall()
 
 
 def test_the_index_delivers_the_order_of_leasing(store: Store) -> None:
-    plan = query_plan(store, hot._CLAIM.format(scope=hot._OF_QUEUE))
+    plan = query_plan(store, leases._CLAIM.format(scope=leases._OF_QUEUE))
     assert "job_ready" in plan
     assert "TEMP B-TREE" not in plan
 
@@ -192,12 +192,12 @@ def test_the_index_delivers_the_order_of_leasing(store: Store) -> None:
 @pytest.mark.parametrize(
     ("statement", "index"),
     [
-        (hot._IS_READY.format(scope=hot._OF_QUEUE), "job_ready"),
-        (hot._PROMOTE, "job_due"),
-        (hot._IS_DUE, "job_due"),
-        (hot._NEXT_DUE, "sqlite_autoindex_job_1"),
-        (hot._TO_CANCEL, "job_leased"),
-        (hot._OWNED_RUNS, "run_open"),
+        (leases._IS_READY.format(scope=leases._OF_QUEUE), "job_ready"),
+        (leases._PROMOTE, "job_due"),
+        (leases._IS_DUE, "job_due"),
+        (leases._NEXT_DUE, "sqlite_autoindex_job_1"),
+        (leases._TO_CANCEL, "job_leased"),
+        (leases._OWNED_RUNS, "run_open"),
         (hot._EVENTS, "event_of_run"),
         (lines._SELECT_LINE, "place_in_line"),
         (lines._OF_RUN, "sqlite_autoindex_place_1"),

@@ -9,7 +9,7 @@ from runner.plan import JobState, PlannedJob, callers_of
 from runner.queue.change import Change
 from runner.queue.outcome import JobOutcome
 from runner.queue.together import change
-from runner.store import Store, hot
+from runner.store import Store, hot, leases
 from runner.store.rows import StoredRun, Submission, states_of
 
 #: How long a lease holds without being renewed.
@@ -45,24 +45,24 @@ def lease(
     store: Store, worker: str, *, run: int | None = None, limit: int = 1, now: float
 ) -> list[Lease]:
     """Up to `limit` runnable jobs: of that run, or else of all runs that belong to the queue."""
-    claimed, events = hot.claim(store.notes, worker, run, limit, now, now + LEASE_SECONDS)
+    claimed, events = leases.claim(store.notes, worker, run, limit, now, now + LEASE_SECONDS)
     runs = {id_: hot.load_run(store.notes, id_) for id_ in dict.fromkeys(id_ for id_, _ in claimed)}
-    leases = []
+    found = []
     for id_, key in claimed:
         recorded = tuple(event for event in events if event.run == id_)
         events = [event for event in events if event.run != id_]
-        leases.append(_lease(runs[id_], key, now + LEASE_SECONDS, recorded))
-    return leases
+        found.append(_lease(runs[id_], key, now + LEASE_SECONDS, recorded))
+    return found
 
 
 def renew(store: Store, lease: Lease, now: float) -> bool:
     """Holds the lease for another `LEASE_SECONDS`; False when it is lost."""
-    return hot.renew(store.notes, lease.run, lease.key, lease.token, now + LEASE_SECONDS)
+    return leases.renew(store.notes, lease.run, lease.key, lease.token, now + LEASE_SECONDS)
 
 
 def stay(store: Store, run: int, now: float) -> None:
     """Says that the run goes on waiting, for those who cannot see the process that it belongs to."""
-    hot.stay(store.notes, run, now + LEASE_SECONDS)
+    leases.stay(store.notes, run, now + LEASE_SECONDS)
 
 
 def finish(store: Store, lease: Lease, outcome: JobOutcome, now: float) -> list[Event]:

@@ -1,6 +1,6 @@
 """What workers ask about their runs."""
 
-from runner.store import Store, hot, lines
+from runner.store import Store, hot, leases, lines
 from runner.store.lines import Wait
 
 
@@ -16,12 +16,12 @@ def reason(store: Store, run: int) -> str:
 
 def cancel_requests(store: Store, worker: str) -> list[tuple[int, str]]:
     """The runs and keys of jobs that this worker should stop: cancelled, or by `fail-fast`."""
-    return hot.jobs_to_cancel(store.notes, worker)
+    return leases.jobs_to_cancel(store.notes, worker)
 
 
 def next_due(store: Store, run: int) -> float | None:
     """When the run's next job that waits for its time becomes runnable, in seconds since the epoch."""
-    return hot.next_due(store.notes, run)
+    return leases.next_due(store.notes, run)
 
 
 def waits(store: Store, run: int) -> list[Wait]:

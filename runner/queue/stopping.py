@@ -5,7 +5,7 @@ from collections.abc import Collection
 from runner.events import Event
 from runner.queue.leases import LEASE_SECONDS
 from runner.queue.together import change
-from runner.store import Store, hot
+from runner.store import Store, leases
 from runner.store.process import is_alive, is_visible
 
 
@@ -24,7 +24,7 @@ def rescue(store: Store, now: float, runs: Collection[int] | None = None) -> lis
     renewed a lease for long.
     """
     events: list[Event] = []
-    for run, owner, held_until in hot.owned_runs(store.notes):
+    for run, owner, held_until in leases.owned_runs(store.notes):
         if runs is not None and run not in runs:
             continue
         is_silent = now > held_until + LEASE_SECONDS
