@@ -280,9 +280,10 @@ def test_an_action_outside_of_the_project_is_not_read(folder: Path) -> None:
     write("action.yml", ACTION)
     (folder / "project" / "linked").mkdir(parents=True)
     (folder / "project" / "linked" / "action.yml").symlink_to(folder / "action.yml")
-    actions = ProjectActions(folder / "project")
+    store = ActionStore(folder / "home", offline=True)
+    actions = ProjectActions(folder / "project", store)
     assert actions("./..") is actions("./linked") is None
-    assert ProjectActions(folder)("./") is not None
+    assert ProjectActions(folder, store)("./") is not None
 
 
 # -- as a hook of pre-commit --
