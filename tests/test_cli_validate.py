@@ -10,6 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from runner.actions.fetch import ActionStore
 from runner.cli import graph, validate
 from runner.cli.loading import load_pipeline
 from runner.cli.local_actions import ProjectActions
