@@ -8,6 +8,8 @@ from runner.actions.native import ActionFailedError, ActionStoppedError, NativeC
 from runner.engines.globs import parse_patterns, search_paths, selects, walk_order
 from runner.engines.script import Ended, run_script
 
+#: The most of what a program complains about that is shown.
+COMPLAINT = 500
 #: Prints, each followed by NUL, the files below each path, links to files and folders followed.
 _FILES = """\
 shift
@@ -88,7 +90,7 @@ def _listed(call: NativeCall, script: str, paths: Sequence[str]) -> list[str]:
         return []
     ended = _checked(run_script(call.box, script, paths, stop=call.stop))
     if ended.complaint:
-        call.warning(f"not all of it could be searched: {ended.complaint}")
+        call.warning(f"not all of it could be searched: {ended.complaint[:COMPLAINT]}")
     return ended.output.decode(errors="surrogateescape").split("\0")[:-1]
 
 
