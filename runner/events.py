@@ -37,7 +37,8 @@ class RunFinished(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEvent(Event):
-    """`job` is the job's key in the plan: its id, and for a leg of a matrix `id (1)`, `id (2)`, ..."""
+    """`job` is the job's key in the plan: its id, and for a leg of a matrix `id (1)`, `id (2)`, ...;
+    in a call, the key of that is before it: `call / id`."""
 
     job: str
     attempt: int = 1

@@ -7,7 +7,8 @@ from runner.errors import InvalidInputError, Problem, did_you_mean
 from runner.expressions import to_string
 from runner.model import Input
 
-_UNSET: Mapping[str, Any] = {"boolean": False, "number": 0}
+#: What an input is that nobody gave; "" for types that are text.
+UNSET: Mapping[str, Any] = {"boolean": False, "number": 0}
 
 
 def typed_inputs(declared: Sequence[Input], given: Mapping[str, str]) -> dict[str, Any]:
@@ -25,6 +26,24 @@ def typed_inputs(declared: Sequence[Input], given: Mapping[str, str]) -> dict[st
     if problems:
         raise InvalidInputError(problems[0].message, hint=problems[0].hint, problems=problems)
     return values
+
+
+def misfit(kind: str, value: Any) -> str:
+    """What keeps a value from being an input of this type, as `it must be ...`; "" when it fits.
+
+    Nothing at all fits every type; numbers and Booleans are also text.
+    """
+    if value is None:
+        return ""
+    is_scalar = isinstance(value, str | bool | int | float)
+    match kind:
+        case "boolean" if not isinstance(value, bool):
+            return "true or false"
+        case "number" if isinstance(value, bool) or not isinstance(value, int | float):
+            return "a number"
+        case "string" if not is_scalar:
+            return "text"
+    return ""
 
 
 def _names(declared: Sequence[Input]) -> list[str]:
@@ -48,7 +67,7 @@ def _value(declared: Input, given: Mapping[str, str]) -> Any:
             hint=f"give it with `--input {declared.name}=VALUE`"
             + (f" ({declared.description})" if declared.description else ""),
         )
-    return _UNSET.get(declared.type, "")
+    return UNSET.get(declared.type, "")
 
 
 def _typed(declared: Input, text: str) -> Any:

@@ -53,6 +53,30 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
+class Interface:
+    """`on.workflow_call`: what a call of the pipeline may and must give, and what it gets."""
+
+    inputs: tuple[Input, ...] = ()
+    #: name of a secret -> whether it must be passed
+    secrets: Mapping[str, bool] = field(default_factory=dict)
+    outputs: Mapping[str, Templated] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A job that is another pipeline: `uses` as written, and the `target` that it means.
+
+    The target is a file from the project's root on, or `owner/repository/file@ref`; "" when `uses`
+    names no file. `secrets` is None when the call passes all of them on (`inherit`).
+    """
+
+    uses: str
+    target: str
+    with_: Mapping[str, Templated] = field(default_factory=dict)
+    secrets: Mapping[str, Templated] | None = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Strategy:
     """`strategy`: the matrix as written, and how its legs run."""
 
@@ -110,7 +134,10 @@ class Job:
     timeout_minutes: Templated = None
     container: Templated = None
     concurrency: Concurrency | None = None
+    services: Templated = None
     retry: Retry | None = None
+    #: What the job is instead of steps.
+    call: Call | None = None
     #: Keys that are valid in the language but that this version cannot run yet, with their paths.
     unsupported: tuple[Path, ...] = ()
 
@@ -126,8 +153,12 @@ class Pipeline:
     name: str | None = None
     run_name: str | None = None
     inputs: tuple[Input, ...] = ()
+    #: None when no other pipeline may call this one.
+    interface: Interface | None = None
     env: Templated = field(default_factory=dict)
     defaults: Defaults = Defaults()
     concurrency: Concurrency | None = None
     retry: Retry | None = None
     unsupported: tuple[Path, ...] = ()
+    #: The pipelines that this one calls, and those that they call, by `Call.target`.
+    called: Mapping[str, "Pipeline"] = field(default_factory=dict)

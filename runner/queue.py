@@ -12,7 +12,7 @@ from functools import lru_cache, partial
 from runner.concurrency import ChangedMeanwhileError, Lines, evaluated
 from runner.errors import InvalidInputError, PipeError, Problem
 from runner.events import Event, JobFinished, JobQueued, Result, RunFinished
-from runner.model import Concurrency, Pipeline
+from runner.model import Concurrency, Job, Pipeline
 from runner.parse.build import build
 from runner.plan import (
     Contexts,
@@ -20,11 +20,14 @@ from runner.plan import (
     JobState,
     Plan,
     PlannedJob,
+    called_by,
+    callers_of,
     expanded,
     explained,
-    needs_context,
+    inside,
+    job_contexts,
     ready,
-    strategy_context,
+    unfolded,
 )
 from runner.source import load
 from runner.store import Store, hot, lines
@@ -93,12 +96,15 @@ class Lease:
     deadline: float
     submission: Submission
     planned: PlannedJob
+    #: The calls that the job is in, the outermost first.
+    callers: tuple[PlannedJob, ...]
     states: Mapping[str, JobState]
     events: tuple[Event, ...] = ()
 
 
 #: The jobs that a run takes over from an earlier one, by key: none.
 _NOTHING: Mapping[str, JobOutcome] = {}
+_NO_CALLS: Mapping[str, str] = {}
 
 
 def enqueue(
@@ -208,13 +214,20 @@ def rescue(store: Store, now: float, runs: Collection[int] | None = None) -> lis
     return events
 
 
-@lru_cache(maxsize=64)
-def load_pipeline(file: str, text: str) -> Pipeline:
-    """The pipeline in `text`, known to users as `file`.
+def load_pipeline(file: str, text: str, called: Mapping[str, str] = _NO_CALLS) -> Pipeline:
+    """The pipeline in `text`, known to users as `file`, with those that it calls.
 
-    It has to have passed `parse` once, as all that is planned has: it is not checked again, which
-    takes longer than all else that is done with it here.
+    They have to have passed `parse` once, as all that is planned has: they are not checked again,
+    which takes longer than all else that is done with them here.
     """
+    pipeline = _built(file, text)
+    if not called:
+        return pipeline
+    return replace(pipeline, called={name: _built(name, text) for name, text in called.items()})
+
+
+@lru_cache(maxsize=64)
+def _built(file: str, text: str) -> Pipeline:
     return build(load(text, file))
 
 
@@ -296,7 +309,7 @@ class _Change:
     def join(self) -> None:
         """A new run joins the line of its group, if it names one. Raises InvalidInputError."""
         submission = self.run.submission
-        concurrency = load_pipeline(submission.file, submission.text).concurrency
+        concurrency = self._pipeline().concurrency
         if concurrency:
             try:
                 self._join("", concurrency, submission.contexts)
@@ -310,7 +323,7 @@ class _Change:
             self._wait()
             return
         submission = self.run.submission
-        pipeline = load_pipeline(submission.file, submission.text)
+        pipeline = self._pipeline()
         before = None
         while self.run != before and self.run.state != "finished":
             before = self.run
@@ -337,9 +350,13 @@ class _Change:
             finished_at=self._now,
             finished_order=order,
         )
+        # The end of a call is told by those of its jobs, unless it failed by itself.
+        failed_itself = outcome.result == "failure" and outcome.reason not in ("", LOST)
+        is_told = failed_itself or not _was_entered(self.run.jobs[key])
         self._put(job)
         self._together.free(self.run.id, key)
-        self._tell_end(job, outcome, final=True)
+        if is_told:
+            self._tell_end(job, outcome, final=True)
 
     def retry(self, key: str, outcome: JobOutcome, delay: float) -> None:
         """The attempt is finished, and another follows in `delay` seconds."""
@@ -377,6 +394,8 @@ class _Change:
             self.end(key, JobOutcome("failure", reason=message))
         for key, reason in decision.cancel.items():
             self._stop(self.run.jobs[key], self.run.reason or reason)
+        for key, ended in decision.finish.items():
+            self.end(key, JobOutcome(ended.result, ended.outputs, ended.reason))
         self._take_over()
         for key in decision.start:
             if self.run.jobs[key].state == "blocked" and self._has_its_group(key):
@@ -395,14 +414,13 @@ class _Change:
 
     def _has_its_group(self, key: str) -> bool:
         """Whether the job may start as far as `concurrency` goes; if not yet, it stands in line."""
-        lines, submission = self._together.lines, self.run.submission
-        pipeline = load_pipeline(submission.file, submission.text)
-        concurrency = pipeline.jobs[self.run.jobs[key].job].concurrency
+        lines = self._together.lines
+        concurrency = self._job(key).concurrency
         if concurrency is None:
             return True
         if not lines.has(self.run.id, key):
             try:
-                self._join(key, concurrency, self._contexts(key, pipeline))
+                self._join(key, concurrency, self._contexts(key))
             except InvalidInputError as error:
                 self.end(key, JobOutcome("failure", reason=f"concurrency: {explained(error)}"))
                 return False
@@ -416,24 +434,36 @@ class _Change:
         for place in lines.join(self.run.id, key, project, claim):
             self._together.send_away(place.run, place.job, reason)
 
-    def _contexts(self, key: str, pipeline: Pipeline) -> Contexts:
-        planned = next(planned for planned in self.run.plan.jobs if planned.key == key)
-        return {
-            **self.run.submission.contexts,
-            "needs": needs_context(pipeline, planned.job, _states(self.run)),
-            "strategy": strategy_context(planned),
-            "matrix": planned.matrix,
-        }
+    def _job(self, key: str) -> Job:
+        """The job as written, in the pipeline that its callers call."""
+        pipeline = self._pipeline()
+        for caller in callers_of(key):
+            pipeline = called_by(pipeline, self.run.jobs[caller].job)
+        return pipeline.jobs[self.run.jobs[key].job]
+
+    def _contexts(self, key: str) -> Contexts:
+        planned = {planned.key: planned for planned in self.run.plan.jobs}
+        pipeline, contexts = self._pipeline(), self.run.submission.contexts
+        for caller in callers_of(key):
+            pipeline, contexts = inside(pipeline, contexts, planned[caller])
+        return job_contexts(planned[key], _states(self.run), contexts)
+
+    def _pipeline(self) -> Pipeline:
+        submission = self.run.submission
+        return load_pipeline(submission.file, submission.text, submission.called)
 
     def _expand(self, decision: Decision) -> None:
-        if not decision.expand:
+        changed = decision.expand.keys() | decision.enter.keys()
+        if not changed:
             return
+        planned = {job.key: job for job in self.run.plan.jobs}
         jobs: dict[str, StoredJob] = {}
         for job in self.run.jobs.values():
-            for leg in decision.expand.get(job.key, ()):
-                jobs[leg.key] = blocked(leg, job.position, self.run.submission)
-            if job.key not in decision.expand:
+            if job.key not in changed:
                 jobs[job.key] = job
+                continue
+            for leg in unfolded(planned[job.key], decision):
+                jobs[leg.key] = blocked(leg, job.position, self.run.submission)
         self.run = replace(self.run, plan=expanded(self.run.plan, decision), jobs=jobs)
 
     def _take_over(self) -> None:
@@ -542,7 +572,7 @@ def _new_run(submission: Submission, plan: Plan, numbers: tuple[int, int], now: 
 
 def _lease(run: StoredRun, key: str, deadline: float, events: tuple[Event, ...]) -> Lease:
     job = run.jobs[key]
-    planned = next(planned for planned in run.plan.jobs if planned.key == key)
+    planned = {planned.key: planned for planned in run.plan.jobs}
     return Lease(
         run=run.id,
         key=key,
@@ -551,10 +581,16 @@ def _lease(run: StoredRun, key: str, deadline: float, events: tuple[Event, ...])
         token=job.token,
         deadline=deadline,
         submission=run.submission,
-        planned=planned,
+        planned=planned[key],
+        callers=tuple(planned[caller] for caller in callers_of(key)),
         states=_states(run),
         events=events,
     )
+
+
+def _was_entered(job: StoredJob) -> bool:
+    """Whether the job is a call that goes on: it runs, and no worker has it."""
+    return job.state == "running" and not job.worker
 
 
 def _located(error: InvalidInputError, submission: Submission) -> InvalidInputError:

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from runner import queue
 from runner.actions.fetch import ActionStore
 from runner.engines.box import Engine, Workspace
-from runner.errors import EnvironmentMissingError
+from runner.errors import EnvironmentMissingError, InvalidInputError
 from runner.events import Emit, Event, JobFinished, JobQueued, Note, RunFinished, RunStarted
 from runner.execute.job import run_job
 from runner.execute.retry import backoff, is_due
+from runner.execute.sight import Sight
 from runner.execute.task import JobEnd, JobTask, Policy
 from runner.model import Job, Pipeline, Retry
-from runner.plan import needs_context, strategy_context
+from runner.plan import explained
 from runner.plugin import PluginStep
 from runner.queue import JobOutcome, Lease
 from runner.source import load
@@ -226,25 +226,28 @@ class Worker:
             self._emit(Note(run=lease.run, time=time.time(), message=error.message, job=lease.key))
 
     def _attempt(self, lease: Lease, wish: Wish) -> JobOutcome:
-        pipeline = queue.load_pipeline(lease.submission.file, lease.submission.text)
-        task = self._task(lease, pipeline)
+        try:
+            sight = _sight(lease, self._means.secrets)
+        except InvalidInputError as error:
+            return JobOutcome("failure", reason=explained(error))
+        task = self._task(lease, sight)
         log = self._storage.log(lease.run, lease.key, lease.attempt)
         with LogWriter(log) as writer:
             end = run_job(task, self._means.engines, self._emit, writer, wish)
-        return _outcome(end, task.job, pipeline, lease.attempt)
+        return _outcome(end, task.job, sight.pipeline, lease.attempt)
 
-    def _task(self, lease: Lease, pipeline: Pipeline) -> JobTask:
-        submission, means = lease.submission, self._means
-        document = _document(submission.text, submission.file)
-        job = pipeline.jobs[lease.job]
+    def _task(self, lease: Lease, sight: Sight) -> JobTask:
+        submission, means, pipeline = lease.submission, self._means, sight.pipeline
+        text = submission.called[pipeline.file] if lease.callers else submission.text
+        document = _document(text, pipeline.file)
         return JobTask(
             run=lease.run,
             attempt=lease.attempt,
             pipeline=pipeline,
-            job=job,
+            job=pipeline.jobs[lease.job],
             planned=lease.planned,
-            contexts=_contexts(lease, pipeline, means.secrets),
-            secrets=means.secrets,
+            contexts=sight.of_job(lease.planned),
+            secrets=sight.secrets,
             project=submission.project,
             workspace=means.workspace,
             policy=means.policy,
@@ -281,16 +284,14 @@ class Worker:
 _document = lru_cache(maxsize=8)(load)
 
 
-def _contexts(lease: Lease, pipeline: Pipeline, secrets: Mapping[str, str]) -> dict[str, Any]:
-    given = lease.submission.contexts
-    token = secrets.get("GITHUB_TOKEN", "")
-    return {
-        **given,
-        "github": {**given["github"], "token": token},
-        "needs": needs_context(pipeline, lease.job, lease.states),
-        "strategy": strategy_context(lease.planned),
-        "matrix": lease.planned.matrix,
-    }
+def _sight(lease: Lease, secrets: Mapping[str, str]) -> Sight:
+    """What the job sees; its callers pass on what they were given."""
+    submission = lease.submission
+    pipeline = queue.load_pipeline(submission.file, submission.text, submission.called)
+    sight = Sight(pipeline, submission.contexts, secrets, lease.states)
+    for call in lease.callers:
+        sight = sight.inside(call)
+    return sight
 
 
 def _outcome(end: JobEnd, job: Job, pipeline: Pipeline, attempt: int) -> JobOutcome:

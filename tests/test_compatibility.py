@@ -30,7 +30,7 @@ KEYS = (*OF_THE_FILE, "Additions")
 #: Keys that no file has, but a test in Python.
 ELSEWHERE: Mapping[str, str] = {}
 #: What is about to run here, and is refused until it does.
-LANDING = {"cancel-timeout-minutes", "environment", "services", "uses"}
+LANDING = {"cancel-timeout-minutes", "environment"}
 
 
 @dataclass(frozen=True)

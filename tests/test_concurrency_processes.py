@@ -17,7 +17,7 @@ from typing import TextIO
 import pytest
 
 from runner import queue
-from runner.engines.box import BoxSpec, Progress, Workspace
+from runner.engines.box import NO_STOP, BoxSpec, Progress, Stop, Workspace, Write, nowhere
 from runner.events import Emit, Event, JobFinished, Result, RunFinished, RunStarted
 from runner.execute.task import Policy
 from runner.plan import plan
@@ -50,10 +50,17 @@ class Alone(MemoryEngine):
         self._path = home / "in-use"
         self._held: TextIO | None = None
 
-    def open(self, spec: BoxSpec, progress: Progress) -> MemoryBox:
+    def open(
+        self,
+        spec: BoxSpec,
+        progress: Progress,
+        *,
+        write: Write = nowhere,
+        stop: Stop = NO_STOP,
+    ) -> MemoryBox:
         self._held = self._path.open("w")
         fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return super().open(spec, progress)
+        return super().open(spec, progress, write=write, stop=stop)
 
     def close(self, job: str, result: Result) -> None:
         assert self._held

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from runner.cli.called import Reader
 from runner.cli.problems import render
 from runner.errors import Problem, did_you_mean
 from runner.expressions import CONTEXTS
-from runner.lint import FILE_RULES, MOST_FINDINGS, RULES, ActionInputs, lint, review
+from runner.lint import FILE_RULES, MOST_FINDINGS, RULES, ActionInputs, lint, review, review_all
+from runner.lint.findings import by_position
 from runner.parse import parse
+from runner.parse.gather import gather
 from runner.source import load, read
 
 ROOT = Path(__file__).parents[1]
@@ -62,8 +65,12 @@ def codes(top: str = "", job: str = "", step: str = "name: x", more: str = "run:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
 def test_case(case: Path) -> None:
     document = read(case, case.name)
-    found = review(document, STEPS, strict=case.stem.startswith("strict")).problems
-    shown = render(found, {document.file: document.text}, color=False)
+    gathered = gather(document, case.name, Reader(case.parent, None))
+    documents = {"": document, **gathered.documents}
+    reports = review_all(documents, STEPS, strict=case.stem.startswith("strict")).values()
+    found = [*gathered.problems, *(problem for report in reports for problem in report.problems)]
+    texts = {each.file: each.text for each in documents.values()}
+    shown = render(sorted(found, key=by_position), texts, color=False)
     assert shown == case.with_suffix(".out").read_text(encoding="utf-8").removesuffix("\n")
 
 

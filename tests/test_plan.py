@@ -15,10 +15,13 @@ from runner.errors import InvalidInputError
 from runner.events import Result
 from runner.model import Job, Pipeline, Strategy
 from runner.plan import (
+    CallEnd,
     Decision,
     JobState,
     Plan,
     PlannedJob,
+    State,
+    caller_of,
     expanded,
     filter_legs,
     from_json,
@@ -65,12 +68,13 @@ class Run:
         self.cancelled = False
         self.result: Result | None = None
         self.reasons: dict[str, str] = {}
+        self.ended: dict[str, CallEnd] = {}
         self.decide()
 
     def decide(self) -> Decision:
         decision = ready(self.definition, self.plan, self.states, self.contexts, self.cancelled)
-        for placeholder in decision.expand:
-            self.states.pop(placeholder, None)
+        for key in (*decision.expand, *decision.enter):
+            self.states.pop(key, None)
         self.plan = expanded(self.plan, decision)
         self.states = {leg.key: self.state(leg) for leg in self.plan.jobs}
         for key in decision.start:
@@ -82,12 +86,23 @@ class Run:
         for key in decision.cancel:
             if self.states[key].state != "running":
                 self.end(key, "cancelled")
+        for key, ended in decision.finish.items():
+            self.end(key, ended.result, outputs=ended.outputs)
+        self.ended |= decision.finish
         self.reasons |= {**decision.fail, **decision.cancel}
         self.result = decision.result
         return decision
 
+    def settle(self) -> None:
+        """Decides until nothing follows."""
+        before = None
+        while self.states != before:
+            before = self.states
+            self.decide()
+
     def state(self, leg: PlannedJob) -> JobState:
-        return self.states.get(leg.key, JobState(leg.key, leg.job, "blocked"))
+        state: State = "blocked" if leg.inputs is None else "running"
+        return self.states.get(leg.key, JobState(leg.key, leg.job, state))
 
     def change(self, key: str, **values: Any) -> None:
         self.states[key] = replace(self.states[key], **values)
@@ -525,8 +540,8 @@ def test_the_result_of_a_matrix(legs: list[tuple[Result, bool]], result: Result)
         f"a ({i})": JobState(f"a ({i})", "a", "finished", leg, failed_softly=soft)
         for i, (leg, soft) in enumerate(legs)
     }
-    definition = pipeline(a=job(), b=job("A"))
-    assert needs_context(definition, "b", states) == {"a": {"result": result, "outputs": {}}}
+    planned = plan(pipeline(a=job(), b=job("A")), CONTEXTS).jobs
+    assert needs_context(planned[1], states) == {"a": {"result": result, "outputs": {}}}
 
 
 def test_outputs_of_legs_merge_in_the_order_of_finishing() -> None:
@@ -535,10 +550,9 @@ def test_outputs_of_legs_merge_in_the_order_of_finishing() -> None:
     run.finish("a (1)", outputs={"x": "1", "y": "1"})
     run.finish("a (3)", outputs={"x": "", "y": "3"})
     merged = {"x": "1", "only": "here", "empty": "", "y": "3"}
-    assert needs_context(run.definition, "b", run.states) == {
-        "a": {"result": "success", "outputs": merged}
-    }
-    assert needs_context(run.definition, "a", run.states) == {}
+    *_, b, _ = run.plan.jobs
+    assert needs_context(b, run.states) == {"a": {"result": "success", "outputs": merged}}
+    assert needs_context(run.plan.jobs[0], run.states) == {}
 
 
 # Cancelling
@@ -666,17 +680,21 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
 
 
 def check_what_runs(run: Run) -> None:
-    ended = {
-        id_
-        for id_ in run.definition.jobs
-        if all(run.states[leg.key].state == "finished" for leg in run.plan.jobs if leg.job == id_)
+    going_on = {
+        (caller_of(leg.key), leg.job)
+        for leg in run.plan.jobs
+        if run.states[leg.key].state != "finished"
     }
     for leg in run.plan.jobs:
+        caller = caller_of(leg.key)
         if run.states[leg.key].state in ("queued", "running"):
             assert leg.expanded
-            assert ended.issuperset(leg.needs)
+            assert going_on.isdisjoint((caller, need) for need in leg.needs)
+            assert not caller or run.states[caller].state == "running"
         active = [
-            s for s in run.states.values() if s.job == leg.job and s.state in ("queued", "running")
+            s
+            for s in run.states.values()
+            if (caller_of(s.key), s.job) == (caller, leg.job) and s.state in ("queued", "running")
         ]
         assert len(active) <= (leg.max_parallel or leg.total)
 
@@ -687,7 +705,10 @@ RUN_RESULTS: tuple[Result, ...] = ("success", "failure", "cancelled")
 def act(run: Run, data: st.DataObject) -> None:
     """Let one thing happen that can: a lease, the end of a job, or (rarely) a cancel."""
     queued = [state.key for state in run.states.values() if state.state == "queued"]
-    running = [state.key for state in run.states.values() if state.state == "running"]
+    calls = {leg.key for leg in run.plan.jobs if leg.inputs is not None}
+    running = [
+        key for key, state in run.states.items() if state.state == "running" and key not in calls
+    ]
     assert queued or running, f"stuck: {run.shown()}"
     key = data.draw(st.sampled_from(queued + running))
     if data.draw(st.integers(0, 19)) == 0:

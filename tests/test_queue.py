@@ -598,7 +598,7 @@ def lease_of(run: StoredRun, key: str) -> Lease:
     """The lease that whoever runs this job holds."""
     job = run.jobs[key]
     planned = next(planned for planned in run.plan.jobs if planned.key == key)
-    return Lease(run.id, key, job.job, job.attempt, job.token, 0.0, run.submission, planned, {})
+    return Lease(run.id, key, job.job, job.attempt, job.token, 0.0, run.submission, planned, (), {})
 
 
 def test_a_run_that_waited_when_its_process_was_killed_is_lost(store: Store) -> None:

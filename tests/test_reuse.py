@@ -54,12 +54,14 @@ def ran(pipeline: Pipeline, inputs: Mapping[str, Any], failed: set[str]) -> Earl
         ended: dict[str, Result] = dict.fromkeys(decision.start, "success")
         ended |= dict.fromkeys(failed & ended.keys(), "failure")
         ended |= dict.fromkeys(decision.skip, "skipped")
+        ended |= {key: call.result for key, call in decision.finish.items()}
         if not ended:
             return Earlier(pipeline, current, states)
+        ids = {leg.key: leg.job for leg in current.jobs}
         states |= {
             key: JobState(
                 key,
-                job=key.split()[0],
+                job=ids[key],
                 state="finished",
                 result=result,
                 outputs={"all": "[1, 2]", "from": key},
@@ -134,4 +136,55 @@ def test_outputs_come_in_the_order_in_which_jobs_ended() -> None:
         "build (3)",
         "build (1)",
         "build (2)",
+    ]
+
+
+# -- calls --
+
+CALLED: dict[str, Any] = {"build": {}, "test": {"needs": "build"}}
+
+
+def calling(
+    called: Mapping[str, Any] = CALLED, level: str = "${{ inputs.level }}", **jobs: Any
+) -> Pipeline:
+    """A pipeline that calls another one, and has a job after that."""
+    on = {"workflow_call": {"inputs": {"level": {"type": "string"}}}}
+    call = {"uses": "./x.yaml", "with": {"level": level}}
+    step = {"runs-on": "ubuntu-latest", "steps": [{"run": "make"}]}
+    written = {"call": call, "ship": {**step, "needs": "call"}, **jobs}
+    main = parse(load(json.dumps({"on": "push", "jobs": written}), "p.yaml"))
+    return replace(main, called={"x.yaml": replace(pipeline(called, on=on), file="x.yaml")})
+
+
+@pytest.mark.parametrize(
+    ("failed", "now", "level", "expected"),
+    [
+        ({"ship"}, calling(), "a", ["call / build", "call / test"]),
+        ({"call / test"}, calling(), "a", ["call / build"]),
+        ({"call / build"}, calling(), "a", []),
+        ({"ship"}, calling(), "b", []),
+        ({"ship"}, calling(level="a"), "a", []),
+        ({"ship"}, calling({**CALLED, "test": {"needs": "build", "env": {"A": "b"}}}), "a",
+         ["call / build"]),
+        ({"ship"}, calling({"build": {"env": {"A": "b"}}, "test": {"needs": "build"}}), "a", []),
+        (set(), calling(), "a", ["call / build", "call / test", "ship"]),
+    ],
+)  # fmt: skip
+def test_what_is_reused_of_a_call(
+    failed: set[str], now: Pipeline, level: str, expected: list[str]
+) -> None:
+    earlier = ran(calling(), {"level": "a"}, failed)
+    given = contexts({"level": level})
+    assert list(reusable(now, plan(now, given), given, earlier)) == expected
+
+
+def test_a_job_is_not_taken_for_one_of_the_same_id_in_a_call() -> None:
+    step = {"runs-on": "ubuntu-latest", "steps": [{"run": "make"}]}
+    same = calling(build={**step, "needs": "ship"})
+    earlier = ran(same, {"level": "a"}, {"build"})
+    given = contexts({"level": "a"})
+    assert list(reusable(same, plan(same, given), given, earlier)) == [
+        "call / build",
+        "call / test",
+        "ship",
     ]

@@ -13,6 +13,7 @@ import pytest
 
 from runner import queue
 from runner.engines.box import (
+    NO_STOP,
     BoxFacts,
     BoxSpec,
     EngineError,
@@ -23,6 +24,7 @@ from runner.engines.box import (
     Stop,
     Workspace,
     Write,
+    nowhere,
 )
 from runner.events import (
     Event,
@@ -68,7 +70,14 @@ class MemoryEngine:
     def check(self) -> None:
         """There is always room in memory."""
 
-    def open(self, spec: BoxSpec, progress: Progress) -> "MemoryBox":
+    def open(
+        self,
+        spec: BoxSpec,
+        progress: Progress,
+        *,
+        write: Write = nowhere,
+        stop: Stop = NO_STOP,
+    ) -> "MemoryBox":
         if spec.image.name == "missing":
             raise EngineError("image", "image `missing` is not here")
         with self._lock:

@@ -14,8 +14,9 @@ from typing import Generic, TypeVar
 from runner import queue
 from runner.cli.action_sources import action_store
 from runner.cli.loading import Loaded
-from runner.cli.preparing import Preparation, jobs_to_run
+from runner.cli.preparing import Preparation
 from runner.cli.typed import Options, command_to_run_again, words
+from runner.cli.upcoming import jobs_to_run
 from runner.engines.box import Engine, Image, Workspace
 from runner.engines.docker import DockerEngine
 from runner.engines.host import HostEngine
@@ -106,7 +107,7 @@ class ForegroundRun:
     def _images(self) -> list[Image]:
         """The images that are known to be needed; refuses what no machine here can run."""
         images = []
-        for job in jobs_to_run(self._prepared):
+        for job in (each.job for each in jobs_to_run(self._prepared) if not each.job.call):
             if not has_expression(f"{job.runs_on} {job.container}"):
                 images += self._images_of(job)
         return list(dict.fromkeys(images))
@@ -182,6 +183,7 @@ class ForegroundRun:
         return Submission(
             file=loaded.document.file,
             text=loaded.document.text,
+            called={name: document.text for name, document in loaded.called.items()},
             project=str(loaded.project.root),
             name=self._name(),
             trigger={"event": self._prepared.event, "inputs": dict(self._options.inputs)},

@@ -31,7 +31,8 @@ def taken_over(
         run = hot.load_run(store.notes, number)
     _check(run, loaded)
     states = {key: job_state(job) for key, job in run.jobs.items()}
-    stored = load_pipeline(run.submission.file, run.submission.text)
+    submission = run.submission
+    stored = load_pipeline(submission.file, submission.text, submission.called)
     found = reusable(pipeline, plan, contexts, Earlier(stored, run.plan, states))
     reason = f"reused from run {number}"
     return {key: JobOutcome("success", outputs, reason) for key, outputs in found.items()}

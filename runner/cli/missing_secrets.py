@@ -5,7 +5,8 @@ from itertools import chain
 from typing import Any
 
 from runner.cli.loading import Loaded
-from runner.cli.preparing import Preparation, jobs_to_run
+from runner.cli.preparing import Preparation
+from runner.cli.upcoming import jobs_to_run
 from runner.errors import InvalidInputError, Problem
 from runner.expressions import has_expression, parse_template
 
@@ -13,7 +14,7 @@ from runner.expressions import has_expression, parse_template
 def warnings(loaded: Loaded, prepared: Preparation, *, required: bool) -> tuple[Problem, ...]:
     """One warning that names all of them, if there are any; raises InvalidInputError if `required`."""
     given = {name.upper() for name in prepared.secrets}
-    missing = sorted(_asked_for(loaded.document.data, prepared) - given - {"GITHUB_TOKEN"})
+    missing = sorted(_asked_for(loaded, prepared) - given - {"GITHUB_TOKEN"})
     if not missing:
         return ()
     names = ", ".join(f"`{name}`" for name in missing)
@@ -24,11 +25,18 @@ def warnings(loaded: Loaded, prepared: Preparation, *, required: bool) -> tuple[
     return (Problem("secret-not-given", message, None, hint, severity="warning"),)
 
 
-def _asked_for(data: dict[str, Any], prepared: Preparation) -> set[str]:
-    """The names, upper-case, in what is written for all jobs and for those that are going to run."""
-    jobs = [data["jobs"][job.id] for job in jobs_to_run(prepared)]
-    outside = [value for key, value in data.items() if key not in ("jobs", "on")]
-    return {name.upper() for name in _names([*outside, *jobs])} if jobs else set()
+def _asked_for(loaded: Loaded, prepared: Preparation) -> set[str]:
+    """The names, upper-case, in what is written for the jobs that are going to run.
+
+    What a call passes by name is asked for where it is called.
+    """
+    written = []
+    for upcoming in jobs_to_run(prepared):
+        if upcoming.inherits:
+            data = loaded.document_of(upcoming.pipeline).data
+            outside = (value for key, value in data.items() if key not in ("jobs", "on"))
+            written += [*outside, data["jobs"][upcoming.job.id]]
+    return {name.upper() for name in _names(written)}
 
 
 def _names(value: Any) -> Iterator[str]:

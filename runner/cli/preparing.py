@@ -7,22 +7,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import click
-
 from runner.cli.from_failed import taken_over
 from runner.cli.loading import Loaded
-from runner.cli.permissions import permissions
 from runner.cli.typed import Options
 from runner.errors import InvalidInputError, Problem
 from runner.expressions import to_string
 from runner.inputs import typed_inputs
-from runner.model import Job, Pipeline
-from runner.plan import Plan, plan, ready, select
+from runner.model import Pipeline
+from runner.plan import Plan, called_pipelines, plan, select
 from runner.project import RunFacts, github_context
 from runner.queue import JobOutcome
 from runner.secrets import parse_assignment, read_secret_file
-from runner.source import Document
-from runner.terminal.words import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,42 +95,24 @@ def _secrets(options: Options) -> dict[str, str]:
 
 
 def _refuse_unsupported(pipeline: Pipeline, loaded: Loaded) -> None:
-    paths = [*pipeline.unsupported]
-    paths += (path for job in pipeline.jobs.values() for path in job.unsupported)
     problems = [
         Problem(
             "not-supported-yet",
             f"`{path[-1]}` is valid, but this version cannot run it yet",
-            loaded.document.locate(path, key=True),
+            loaded.document_of(each).locate(path, key=True),
             "remove it, or run the jobs that do without it with `-j JOB`",
         )
-        for path in paths
+        for each in (pipeline, *called_pipelines(pipeline).values())
+        for path in _unsupported(each, is_called=each is not pipeline)
     ]
     if problems:
         raise InvalidInputError(problems[0].message, problems=problems)
 
 
-def jobs_to_run(prepared: Preparation) -> list[Job]:
-    """The jobs that nothing has decided against by now: no condition, and no earlier run."""
-    decision = ready(prepared.pipeline, prepared.plan, {}, prepared.contexts)
-    over = {*decision.skip, *decision.fail, *prepared.reused}
-    ids = dict.fromkeys(leg.job for leg in prepared.plan.jobs if leg.key not in over)
-    return [prepared.pipeline.jobs[id_] for id_ in ids]
-
-
-def show(prepared: Preparation, document: Document) -> None:
-    """Print what would run, and what GitHub's token could do there."""
-    if granted := permissions(document.data):
-        click.echo(f"{visible(granted)}\n")
-    for job in prepared.plan.jobs:
-        later = "" if job.expanded else "  (matrix and name are known when its needs are done)"
-        needs = f"  needs {', '.join(job.needs)}" if job.needs else ""
-        if job.key in prepared.reused:
-            click.echo(f"{visible(job.name)}{needs}  ({prepared.reused[job.key].reason})")
-            continue
-        granted = permissions(document.data["jobs"][job.job])
-        may = f"  {visible(granted)}" if granted else ""
-        click.echo(f"{visible(job.name)}{needs}{may}{later}")
-        for step in prepared.pipeline.jobs[job.job].steps:
-            shown = step.name or (step.run or step.uses or "").strip().partition("\n")[0]
-            click.echo(f"    {visible(shown)}")
+def _unsupported(pipeline: Pipeline, *, is_called: bool) -> list[tuple[str | int, ...]]:
+    return [
+        *pipeline.unsupported,
+        *(path for job in pipeline.jobs.values() for path in job.unsupported),
+        # Whoever calls it would have to wait for its group.
+        *([("concurrency",)] if is_called and pipeline.concurrency else []),
+    ]

@@ -105,18 +105,22 @@ def command(
     if file is None:
         _show_pipelines()
         return
-    from runner.cli import missing_secrets, preparing
+    from runner.cli import missing_secrets, preparing, upcoming
+    from runner.cli.action_sources import action_store
+    from runner.cli.called import Repositories
     from runner.cli.loading import load_pipeline
     from runner.cli.problems import show
     from runner.cli.typed import Options
 
     options = Options(file=file, **typed)
-    loaded = load_pipeline(file, Path())
+    loaded = load_pipeline(
+        file, Path(), lambda project, home: Repositories(action_store(project, options, home))
+    )
     show(loaded.warnings)
     prepared = preparing.prepare(loaded, options)
     show(missing_secrets.warnings(loaded, prepared, required=options.require_secrets))
     if dry_run:
-        preparing.show(prepared, loaded.document)
+        upcoming.show(prepared, loaded)
         return
     from runner.cli.foreground import ForegroundRun
     from runner.terminal import Files

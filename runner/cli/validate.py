@@ -4,57 +4,16 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli.problems import (
-    annotation,
-    is_colored,
-    read_source,
-    render,
-    show,
-    tame,
-    to_json,
-)
-from runner.errors import EXIT_INVALID, InvalidInputError, Problem
+from runner.cli.problems import annotation, is_colored, render, show, tame, to_json
+from runner.errors import EXIT_INVALID, InvalidInputError
 
 if TYPE_CHECKING:
-    from runner.lint import Actions, StepSchemas
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What was found in one file; `jobs` is 0 when it could not be read as a pipeline.
-
-    A `strict` one lets no warning pass.
-    """
-
-    file: str
-    text: str
-    jobs: int
-    problems: tuple[Problem, ...]
-    strict: bool = False
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether the file passes."""
-        return not (self.problems if self.strict else self.errors)
-
-    @property
-    def errors(self) -> int:
-        """How many problems make the file invalid."""
-        return sum(problem.severity == "error" for problem in self.problems)
-
-    def __str__(self) -> str:
-        warnings = len(self.problems) - self.errors
-        found = ["valid"] if self.is_valid else []
-        found += [_count(self.errors, "error")] if self.errors else []
-        found += [_count(warnings, "warning")] if warnings else []
-        found += [_count(self.jobs, "job")] if self.jobs else []
-        return f"{self.file}: {', '.join(found)}"
+    from runner.cli.verdicts import Verdict
 
 
 @click.command("validate")
@@ -73,39 +32,26 @@ class Verdict:
 )
 @click.pass_context
 def command(context: click.Context, files: tuple[str, ...], form: str, strict: bool) -> None:
-    """Check each FILE: a path, a folder, or the bare name of a pipeline.
+    """Check each FILE, and what it calls: a path, a folder, or the bare name of a pipeline.
 
     Without FILE, checks everything in pipelines/ and .github/workflows/.
     Exits with 2 when there is an error; warnings alone are fine, but for --strict.
     """
+    from runner.cli.action_sources import known_actions
     from runner.cli.local_actions import ProjectActions
+    from runner.cli.verdicts import judge
     from runner.plugins import load_plugins
-    from runner.project import find_project
+    from runner.project import find_project, home_folder
 
     project = find_project(Path())
     plugins = load_plugins(project.folder / "plugins")
     show(plugins.problems)
-    actions = ProjectActions(project.root)
-    paths = dict.fromkeys(_paths(files))
-    verdicts = [validate(path, plugins.schemas, actions, strict) for path in paths]
+    actions = ProjectActions(project.root, known_actions(project, home_folder()))
+    verdicts = judge(dict.fromkeys(_paths(files)), plugins.schemas, actions, strict=strict)
     color = is_colored(sys.stdout)
     click.echo(_printed(verdicts, form, color), color=color)
     if not all(verdict.is_valid for verdict in verdicts):
         context.exit(EXIT_INVALID)
-
-
-def validate(path: Path, schemas: "StepSchemas", actions: "Actions", strict: bool) -> Verdict:
-    """Read and check one file; every problem is in the verdict, none is raised."""
-    from runner.lint import review
-    from runner.source import read
-
-    try:
-        document = read(path, str(path))
-    except InvalidInputError as error:
-        return Verdict(str(path), read_source(path), 0, error.problems, strict)
-    report = review(document, schemas, actions, strict=strict)
-    jobs = len(report.pipeline.jobs) if report.pipeline else 0
-    return Verdict(str(path), document.text, jobs, report.problems, strict)
 
 
 def _paths(files: Sequence[str]) -> Iterator[Path]:
@@ -132,7 +78,7 @@ def _in_folder(folder: Path) -> tuple[Path, ...]:
     return found
 
 
-def _printed(verdicts: Sequence[Verdict], form: str, color: bool) -> str:
+def _printed(verdicts: Sequence["Verdict"], form: str, color: bool) -> str:
     match form:
         case "json":
             return _as_json(verdicts)
@@ -143,14 +89,14 @@ def _printed(verdicts: Sequence[Verdict], form: str, color: bool) -> str:
     return tame(_as_text(verdicts, color), os.environ)
 
 
-def _as_text(verdicts: Sequence[Verdict], color: bool) -> str:
+def _as_text(verdicts: Sequence["Verdict"], color: bool) -> str:
     texts = {verdict.file: verdict.text for verdict in verdicts}
     problems = [problem for verdict in verdicts for problem in verdict.problems]
     blocks = [render(problems, texts, color), ""] if problems else []
     return "\n".join([*blocks, *map(str, verdicts)])
 
 
-def _as_json(verdicts: Sequence[Verdict]) -> str:
+def _as_json(verdicts: Sequence["Verdict"]) -> str:
     files = [
         {
             "file": verdict.file,
@@ -164,7 +110,7 @@ def _as_json(verdicts: Sequence[Verdict]) -> str:
     return _as_text_of_json({"valid": valid, "files": files})
 
 
-def _as_sarif(verdicts: Sequence[Verdict]) -> str:
+def _as_sarif(verdicts: Sequence["Verdict"]) -> str:
     from runner.cli.sarif import sarif
 
     found = ((verdict.file, each) for verdict in verdicts for each in verdict.problems)
@@ -177,12 +123,8 @@ def _as_text_of_json(data: Mapping[str, Any]) -> str:
     return harmless_json(json.dumps(data, indent=2, ensure_ascii=False))
 
 
-def _as_annotations(verdicts: Sequence[Verdict]) -> str:
+def _as_annotations(verdicts: Sequence["Verdict"]) -> str:
     from runner.terminal.github import harmless
 
     found = [annotation(each, verdict.file) for verdict in verdicts for each in verdict.problems]
     return "\n".join([*found, *(harmless(str(verdict)) for verdict in verdicts)])
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

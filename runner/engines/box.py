@@ -179,6 +179,13 @@ class NoStop:
         return False
 
 
+NO_STOP = NoStop()
+
+
+def nowhere(_: bytes) -> None:
+    """A `Write` for what nobody wants to know."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deadline:
     """Stops a process at a point of `time.monotonic()`."""
@@ -312,8 +319,19 @@ class Engine(Protocol):
         """Raises EnvironmentMissingError, with what to do, when no job could run."""
         ...
 
-    def open(self, spec: BoxSpec, progress: Progress) -> Box:
-        """Raises EngineError when the box cannot be had; nothing is left behind then."""
+    def open(
+        self,
+        spec: BoxSpec,
+        progress: Progress,
+        *,
+        write: Write = nowhere,
+        stop: Stop = NO_STOP,
+    ) -> Box:
+        """Raises EngineError when the box cannot be had; nothing is left behind then.
+
+        `write` gets what there is to know about services; `stop` ends the wait for them (then the
+        error's reason is `cancelled` or `timeout`).
+        """
         ...
 
     def finish(self) -> None:

@@ -6,6 +6,7 @@ import select
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 
+from runner.engines.aside import Aside
 from runner.engines.box import EngineError
 from runner.engines.control import HostFolder
 from runner.engines.pipes import BLOCK, widen
@@ -145,50 +146,22 @@ def pack(
     pipe = folder.fifo(PIPE)
     widen(pipe)
     folder.put({PATHS: listed(paths)})
-    packed = _Packing(box, folder, cwd, packing(kind, follow=follow))
+    script = f'exec >"$4"\n{packing(kind, follow=follow)}'
+    arguments = [cwd, f"{folder.inside}/{PATHS}", f"{folder.inside}/{PIPE}"]
+    packed = Aside(lambda: run_script(box, script, arguments), "pipe-packing")
     try:
-        yield from _blocks(pipe, packed.over)
+        yield from _blocks(pipe, packed)
     finally:
         os.close(pipe)
-        packed.thread.join()
+        packed.wait()
         folder.close()
-    packed.check()
+    check(packed.result(), f"the files in `{cwd}` could not be packed")
 
 
-class _Packing:
-    """The box's part in it, in a thread of its own."""
-
-    def __init__(self, box: RunsProcesses, folder: HostFolder, cwd: str, packs: str) -> None:
-        self._cwd = cwd
-        self._ended: Ended | None = None
-        self._failure: BaseException | None = None
-        self.over = threading.Event()
-        script = f'exec >"$4"\n{packs}'
-        arguments = [cwd, f"{folder.inside}/{PATHS}", f"{folder.inside}/{PIPE}"]
-        self.thread = threading.Thread(
-            target=self._run, args=(box, script, arguments), name="pipe-packing", daemon=True
-        )
-        self.thread.start()
-
-    def _run(self, box: RunsProcesses, script: str, arguments: Sequence[str]) -> None:
-        try:
-            self._ended = run_script(box, script, arguments)
-        except BaseException as error:
-            self._failure = error  # raised where the thread was started
-        finally:
-            self.over.set()
-
-    def check(self) -> None:
-        if self._failure:
-            raise self._failure
-        assert self._ended
-        check(self._ended, f"the files in `{self._cwd}` could not be packed")
-
-
-def _blocks(pipe: int, over: threading.Event) -> Iterator[bytes]:
+def _blocks(pipe: int, packed: Aside[Ended]) -> Iterator[bytes]:
     """What comes through the pipe; something in the box may hold it open when all is over."""
     while True:
-        was_over = over.is_set()
+        was_over = packed.is_over()
         block = _read(pipe) if _is_ready(pipe, select.POLLIN, 0 if was_over else TICK) else None
         if block:
             yield block

@@ -52,7 +52,7 @@ class Surroundings:
 
     def say(self, step: int, line: str) -> None:
         """A line of our own in a step's log."""
-        self.log.write(step, self.masker.mask(line.encode() + b"\n"))
+        self.log.say(step, line)
 
     def complain(self, step: int, message: str) -> None:
         """As `say`, marked as an error."""

@@ -10,6 +10,7 @@ from runner.events import Result
 from runner.execute.frame import Frame
 from runner.execute.task import JobTask
 from runner.expressions import CaseSensitive, Functions, to_string
+from runner.parse.targets import remote
 
 EVENT_FILE = "event.json"
 #: What the steps of an action do not see.
@@ -50,8 +51,12 @@ def step_contexts(task: JobTask, facts: BoxFacts, state: JobState, frame: Frame)
         "secrets": dict(task.secrets),
         "job": {
             "status": state.status,
-            "container": {"id": facts.id, "network": facts.network},
-            "services": {},
+            **_origin(task),
+            "container": {"id": facts.id, "network": facts.network, "ports": dict(facts.ports)},
+            "services": {
+                name: {"id": each.id, "network": each.network, "ports": dict(each.ports)}
+                for name, each in facts.services.items()
+            },
         },
         "runner": runner_context(task, facts),
         "steps": dict(frame.steps),
@@ -119,6 +124,22 @@ def _github(task: JobTask, facts: BoxFacts) -> dict[str, Any]:
         "workspace": facts.workspace,
         "event_path": f"{facts.control}/{EVENT_FILE}",
         "run_attempt": str(task.attempt),
+    }
+
+
+def _origin(task: JobTask) -> dict[str, str]:
+    """The file that the job stands in, which is not that of the run where it is called."""
+    github, file = task.contexts["github"], task.pipeline.file
+    around = remote(file)
+    repository = str(github.get("repository", ""))
+    reference = f"{repository}/{file}@{github.get('ref', '')}"
+    if around:
+        repository, reference = f"{around.owner}/{around.repository}", file
+    return {
+        "workflow_file_path": around.path if around else file,
+        "workflow_ref": reference,
+        "workflow_repository": repository,
+        "workflow_sha": "" if around else str(github.get("sha", "")),
     }
 
 

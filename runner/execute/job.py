@@ -27,8 +27,9 @@ from runner.execute.job_actions import JobActions
 from runner.execute.job_steps import JobSteps, work_of
 from runner.execute.log import StepLog
 from runner.execute.place import UnmappedLabelError, choose
+from runner.execute.services import services_of
 from runner.execute.step import StepRun
-from runner.execute.stopping import JobClock
+from runner.execute.stopping import JobClock, JobStop
 from runner.execute.task import JobEnd, JobTask, Place, Request
 from runner.expressions import CaseSensitive, resolve, truthy
 from runner.secrets import Masker, masking
@@ -53,7 +54,9 @@ def run_job(
     """
     masker = Masker(task.secrets.values())
     masked = masking(emit, masker)
-    return _Attempt(task, engines, masked, StepLog(task, writer, masked), masker, request).run()
+    return _Attempt(
+        task, engines, masked, StepLog(task, writer, masked, masker), masker, request
+    ).run()
 
 
 class _Attempt:
@@ -105,7 +108,8 @@ class _Attempt:
             "runner": {"name": "pipe", "os": "Linux", "arch": _architecture()},
         }
         runs_on = resolve(job.runs_on, contexts)
-        return choose(runs_on, resolve(job.container, contexts), self._task.policy)
+        place = choose(runs_on, resolve(job.container, contexts), self._task.policy)
+        return replace(place, services=services_of(resolve(job.services, contexts)))
 
     def _limit(self) -> float:
         return seconds(self._task.job.timeout_minutes, self._task.contexts) or TIMEOUT
@@ -125,14 +129,19 @@ class _Attempt:
             volumes=place.volumes,
             ports=place.ports,
             options=place.options,
+            services=place.services,
             mounts=mounts,
             files={EVENT_FILE: json.dumps(task.contexts["github"].get("event", {})).encode()},
             keep=task.policy.keep_failed,
         )
-        box = self._engines["host" if place.host else "docker"].open(spec, self._pulling)
+        box = self._engines["host" if place.host else "docker"].open(
+            spec, self._pulling, write=self._set_up_says, stop=JobStop(self._clock)
+        )
         for note in self._actions.notes:
             self._say(SET_UP, note)
         self._say(SET_UP, f"image {place.image.name}" if place.image.name else "this machine")
+        for service in place.services:
+            self._say(SET_UP, f"service {service.id}: image {service.image.name}")
         self._set_up_ended("success")
         return box
 
@@ -220,6 +229,9 @@ class _Attempt:
         reason = _reason(error)
         for line in told(error):
             self._say(SET_UP, f"##[error]{line}")
+        if reason in ("cancelled", "timeout"):
+            self._set_up_ended("cancelled", reason)
+            return JobEnd("cancelled", reason=reason)
         self._annotate(error.message)
         self._set_up_ended("failure", reason)
         return JobEnd("failure", reason=reason)
@@ -251,7 +263,10 @@ class _Attempt:
         )
 
     def _say(self, step: int, line: str) -> None:
-        self._log.write(step, self._masker.mask(line.encode() + b"\n"))
+        self._log.say(step, line)
+
+    def _set_up_says(self, data: bytes) -> None:
+        self._log.write(SET_UP, self._masker.mask(data))
 
     def _annotate(self, message: str, level: Level = "error") -> None:
         self._emit(Annotation(**self._task.where(), step=SET_UP, level=level, message=message))
@@ -264,6 +279,8 @@ def _architecture() -> str:
 
 def _reason(error: PipeError) -> str:
     """Why a job could not run to its end, in the one word that decides what follows from it."""
-    if isinstance(error, EngineError) and error.reason == "lost":
-        return "lost"
+    if isinstance(error, EngineError) and error.reason in ("lost", "cancelled", "timeout"):
+        return error.reason
+    if isinstance(error, EngineError) and error.reason == "service":
+        return ""
     return "environment" if error.exit_code == EXIT_ENVIRONMENT else "expression"

@@ -1,10 +1,11 @@
 """Where a job runs: `runs-on` labels and `container` as an engine, an image and its settings."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from runner.engines.box import Image
 from runner.errors import EnvironmentMissingError, InvalidInputError
+from runner.execute.settings import Pull, credentials, image_named, text_list, texts
 from runner.execute.task import Place, Policy
 from runner.expressions import to_string
 
@@ -71,22 +72,12 @@ def _container(container: Any) -> Place:
         raise InvalidInputError(
             "`container.image` is empty", hint="name an image, or remove `container`"
         )
+    pull = cast(Pull, settings.get("pull") or "missing")
     return Place(
         host=False,
-        image=Image(name.removeprefix("docker://"), _pull(settings), _credentials(settings)),
-        env={key: to_string(value) for key, value in (settings.get("env") or {}).items()},
-        volumes=tuple(to_string(entry) for entry in settings.get("volumes") or ()),
-        ports=tuple(to_string(entry) for entry in settings.get("ports") or ()),
+        image=image_named(name, pull, credentials(settings, "container")),
+        env=texts(settings, "env", "container"),
+        volumes=text_list(settings, "volumes", "container"),
+        ports=text_list(settings, "ports", "container"),
         options=to_string(settings.get("options")),
     )
-
-
-def _pull(settings: Mapping[str, Any]) -> Literal["missing", "always", "never"]:
-    return cast(Literal["missing", "always", "never"], settings.get("pull") or "missing")
-
-
-def _credentials(settings: Mapping[str, Any]) -> tuple[str, str] | None:
-    given = settings.get("credentials")
-    if not given:
-        return None
-    return to_string(given.get("username")), to_string(given.get("password"))

@@ -36,6 +36,19 @@ class JobClock:
         return overdue or self.request.immediately()
 
 
+@dataclass(frozen=True, slots=True)
+class JobStop:
+    """A job's reasons to end, for what it waits for before its first step."""
+
+    clock: JobClock
+
+    def reason(self) -> Literal["", "cancelled", "timeout"]:
+        return self.clock.ending()
+
+    def immediately(self) -> bool:
+        return self.clock.immediately()
+
+
 @dataclass(slots=True)
 class StepStop:
     """One step's reasons to end. When the job should end, the step's condition is asked once more:

@@ -7,7 +7,7 @@ from pathlib import Path as File
 from typing import Any, Protocol
 
 from runner.actions.fetch import ActionStore
-from runner.engines.box import Image, Workspace
+from runner.engines.box import Image, Service, Workspace
 from runner.errors import Position
 from runner.events import Result
 from runner.model import Job, Path, Pipeline
@@ -92,3 +92,4 @@ class Place:
     volumes: tuple[str, ...] = ()
     ports: tuple[str, ...] = ()
     options: str = ""
+    services: tuple[Service, ...] = ()

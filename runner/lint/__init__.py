@@ -1,13 +1,15 @@
 """What a schema cannot say about a pipeline: every finding, with its place in the file."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 from runner.errors import Problem
 from runner.lint import (
     action_inputs,
     background,
+    calls,
     checkouts,
     commands,
     concurrency,
@@ -29,12 +31,13 @@ from runner.lint import (
     unused,
     uses,
 )
+from runner.lint.calls import Called
 from runner.lint.findings import NULL_AT_RUN_TIME, by_position
 from runner.lint.known_actions import ActionInputs, Actions, known_inputs
 from runner.lint.rules import FILE_RULES, RULES, Rule
 from runner.lint.steps import StepSchemas
 from runner.model import Pipeline
-from runner.parse import Gaps, examine
+from runner.parse import Gaps, Refused, examine
 from runner.source import Document
 
 __all__ = [
@@ -50,6 +53,7 @@ __all__ = [
     "known_inputs",
     "lint",
     "review",
+    "review_all",
 ]
 
 #: Checks of what the pipeline is made of.
@@ -61,6 +65,7 @@ _PARTS = (
 _EXPRESSIONS = (injection, exposure, commands, environment, checkouts)
 _NO_STEPS: StepSchemas = {}
 _NO_GAPS = Gaps()
+_NO_CALLS: Called = {}
 #: More findings of one check than this are one mistake, and each takes time for its hint.
 MOST_FINDINGS = 200
 
@@ -85,15 +90,30 @@ def review(
     Where the schema refuses something, the checks go on with what is sound. `schemas`, `actions`
     and `strict` are as for `lint`.
     """
-    examined = examine(document)
+    return review_all({"": document}, schemas, actions, strict=strict)[""]
+
+
+def review_all(
+    documents: Mapping[str, Document],
+    schemas: StepSchemas = _NO_STEPS,
+    actions: Actions = known_inputs,
+    *,
+    strict: bool = False,
+) -> dict[str, Report]:
+    """As `review`, of documents that call each other by these names; what nobody calls is ""."""
+    examined = {name: examine(document) for name, document in documents.items()}
+    called = {n: each for n, each in examined.items() if n and isinstance(each, Pipeline)}
+    check = partial(lint, schemas=schemas, called=called, actions=actions, strict=strict)
+    return {name: _report(examined[name], documents[name], check) for name in documents}
+
+
+def _report(
+    examined: Pipeline | Refused, document: Document, check: Callable[..., list[Problem]]
+) -> Report:
     if isinstance(examined, Pipeline):
-        found = lint(examined, document, schemas, actions=actions, strict=strict)
-        return Report(examined, tuple(found))
-    sound, more = examined.sound, list[Problem]()
-    if sound is not None:
-        more = lint(
-            sound.pipeline, sound.document, schemas, sound.gaps, actions=actions, strict=strict
-        )
+        return Report(examined, tuple(check(examined, document)))
+    sound = examined.sound
+    more = check(sound.pipeline, sound.document, gaps=sound.gaps) if sound else []
     return Report(None, _merged(examined.problems, more))
 
 
@@ -102,6 +122,7 @@ def lint(
     document: Document,
     schemas: StepSchemas = _NO_STEPS,
     gaps: Gaps = _NO_GAPS,
+    called: Called = _NO_CALLS,
     *,
     actions: Actions = known_inputs,
     strict: bool = False,
@@ -109,9 +130,9 @@ def lint(
     """Every error and warning about a pipeline that was made from `document`, by position.
 
     `schemas` maps the name of each step that plugins bring to the JSON schema of its `with`.
-    `gaps` are places in the document of which nothing is known. `actions` tells the inputs of an
-    action, as far as it knows them. `strict` adds what is only advised. A check stops after
-    MOST_FINDINGS.
+    `gaps` are places in the document of which nothing is known, `called` the pipelines that are
+    known of those that it calls. `actions` tells the inputs of an action, as far as it knows them.
+    `strict` adds what is only advised. A check stops after MOST_FINDINGS.
     """
     found, problems = uses.read(document)
     parts = [
@@ -119,7 +140,8 @@ def lint(
         events.check(document, gaps),
         *(part.check(pipeline, document) for part in _PARTS),
         action_inputs.check(pipeline, document, actions, gaps),
-        references.check(pipeline, document, found, gaps),
+        calls.check(pipeline, document, called, gaps),
+        references.check(pipeline, document, found, gaps, called),
         conditions.check(pipeline, document, found, gaps),
         unused.check(pipeline, document, found, gaps),
         *(each.check(pipeline, document, found) for each in _EXPRESSIONS),

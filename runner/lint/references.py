@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from runner.errors import Problem, did_you_mean
 from runner.lint import matrix
+from runner.lint.calls import Called
 from runner.lint.findings import finding, one_of
 from runner.lint.inputs import EVENTS, declared
 from runner.lint.properties import NEED, PROPERTIES, STEP
@@ -28,8 +29,8 @@ class Scope:
 
     jobs: Mapping[str, Job]
     inputs: Mapping[str, str]
-    #: Jobs that may have outputs which they do not declare.
-    open_jobs: Collection[str]
+    #: The outputs that jobs declare, or the pipelines that they call; None where they are not known.
+    outputs: Mapping[str, Collection[str] | None]
     job: Job | None = None
     needs: Collection[str] | None = None
     #: id of a step -> its index
@@ -46,10 +47,10 @@ class Place:
 
 
 def check(
-    pipeline: Pipeline, document: Document, uses: Iterable[Use], gaps: Gaps
+    pipeline: Pipeline, document: Document, uses: Iterable[Use], gaps: Gaps, called: Called
 ) -> Iterator[Problem]:
     """Every reference to something that does not exist, or not yet at that place."""
-    scopes = _scopes(pipeline, document, gaps)
+    scopes = _scopes(pipeline, document, gaps, called)
     for use in uses:
         place = _place(use.scalar.path, scopes)
         for reference in use.expression.references:
@@ -62,11 +63,11 @@ def check(
                 yield finding(code, message, position, hint)
 
 
-def _scopes(pipeline: Pipeline, document: Document, gaps: Gaps) -> dict[str, Scope]:
+def _scopes(pipeline: Pipeline, document: Document, gaps: Gaps, called: Called) -> dict[str, Scope]:
     """Job id -> its scope; the one outside of all jobs under the empty id."""
     jobs = {id_.lower(): job for id_, job in pipeline.jobs.items()}
-    open_jobs = {id_ for id_, job in jobs.items() if _is_open(job, document, gaps)}
-    outside = Scope(jobs, _inputs(pipeline, gaps), open_jobs)
+    outputs = {id_: _outputs(job, gaps, called) for id_, job in jobs.items()}
+    outside = Scope(jobs, _inputs(pipeline, gaps), outputs)
     return {"": outside} | {
         job.id: _scope(outside, job, document, gaps) for job in pipeline.jobs.values()
     }
@@ -79,9 +80,13 @@ def _inputs(pipeline: Pipeline, gaps: Gaps) -> dict[str, str]:
     return {name.lower(): name for name in names}
 
 
-def _is_open(job: Job, document: Document, gaps: Gaps) -> bool:
-    """Whether the job calls another pipeline, which declares the outputs, or they are not known."""
-    return "uses" in document.data["jobs"][job.id] or (*job.path, "outputs") in gaps
+def _outputs(job: Job, gaps: Gaps, called: Called) -> Collection[str] | None:
+    if (*job.path, "outputs") in gaps or (*job.path, "uses") in gaps:
+        return None
+    if job.call is None:
+        return job.outputs
+    interface = called[job.call.target].interface if job.call.target in called else None
+    return interface.outputs if interface else None
 
 
 def _scope(outside: Scope, job: Job, document: Document, gaps: Gaps) -> Scope:
@@ -155,12 +160,13 @@ def _job(names: Names, place: Place) -> Flaw | None:
 
 
 def _output(name: str, job: Job, scope: Scope) -> Flaw | None:
-    declared = {output.lower(): output for output in job.outputs}
-    if name.lower() in declared or job.id.lower() in scope.open_jobs:
+    declared = scope.outputs[job.id.lower()]
+    if declared is None or name.lower() in {output.lower() for output in declared}:
         return None
-    hint = f"declare it under `outputs:` of `{job.id}`"
-    if job.outputs:
-        hint = did_you_mean(name, job.outputs) or f"it has {one_of(job.outputs)}"
+    owner = f"`on.workflow_call` in `{job.call.target}`" if job.call else f"`{job.id}`"
+    hint = f"declare it under `outputs:` of {owner}"
+    if declared:
+        hint = did_you_mean(name, declared) or f"it has {one_of(declared)}"
     return "unknown-output", f"job `{job.id}` has no output `{name}`", hint
 
 

@@ -58,6 +58,10 @@ RULES: Mapping[str, Rule] = {
         "the default of an input does not fit its type", "write a value of that type"
     ),
     "input-options": _error("an input that is no choice has options", "write `type: choice`"),
+    "input-type": _error(
+        "a call passes an input of another type",
+        "pass a value of the declared type; one expression alone keeps its type",
+    ),
     "invalid-cron": _error("a schedule that is no cron expression", "write five fields"),
     "invalid-matrix": _error("a matrix that makes no jobs", "correct it as the finding says"),
     "invalid-shell": _error(
@@ -66,10 +70,17 @@ RULES: Mapping[str, Rule] = {
     "missing-action-input": _warning(
         "an action needs an input that the step does not give", "give it under `with`"
     ),
+    "missing-input": _error(
+        "a call lacks an input that the called pipeline needs", "pass it under `with`"
+    ),
     "missing-on": _error("no event starts the pipeline", "write `on`"),
     "missing-permissions": _advice(
         "GitHub's token has whatever the repository grants by default",
         "write `permissions`, such as `contents: read`, at the top or in every job",
+    ),
+    "missing-secret": _error(
+        "a call lacks a secret that the called pipeline needs",
+        "pass it under `secrets`, or all of them: `secrets: inherit`",
     ),
     "needs-cycle": _error("jobs wait for each other in a circle", "take one `needs` away"),
     "never-matches": _warning(
@@ -82,6 +93,9 @@ RULES: Mapping[str, Rule] = {
     "no-start": _error("every job needs another one", "take `needs` from the first one"),
     "not-available": _error(
         "a context or function that does not exist at this place", "use one that the finding names"
+    ),
+    "not-callable": _error(
+        "a call of a pipeline that no other may call", "add `workflow_call` to the `on` of that"
     ),
     "outdated-action": _warning(
         "a version of an action that GitHub refuses to run", "use the newest one"
@@ -103,6 +117,14 @@ RULES: Mapping[str, Rule] = {
         "pass it through `env`, and use the variable",
     ),
     "self-need": _error("a job needs itself", "take it away"),
+    "undeclared-input": _error(
+        "a call passes an input that the called pipeline does not have",
+        "declare it there under `on.workflow_call.inputs`, or take it away",
+    ),
+    "undeclared-secret": _error(
+        "a call passes a secret that the called pipeline does not have",
+        "declare it there under `on.workflow_call.secrets`, or take it away",
+    ),
     "unknown-action-input": _warning(
         "an action is given an input that it does not have, and ignores it", "correct its name"
     ),
@@ -157,6 +179,12 @@ FILE_RULES: Mapping[str, Rule] = {
     ),
     "bad-tag": _error("a value that is not of the type that its tag says", "take the tag away"),
     "bad-value": _error("a value that is not possible here", "use one that the finding names"),
+    "call-circle": _error(
+        "pipelines that call each other in a circle", "take one of the calls away"
+    ),
+    "calls-too-deep": _error(
+        "calls within calls within calls: more than ten levels", "call it from further up"
+    ),
     "complex-key": _error("a key that is a list or a mapping", "write it as text"),
     "duplicate-anchor": _error("an anchor that exists already", "give it another name"),
     "duplicate-id": _error("two steps of a job have one id", "give one of them another id"),
@@ -174,9 +202,16 @@ FILE_RULES: Mapping[str, Rule] = {
     "tab": _error("a tab at the start of a line", "indent with spaces"),
     "too-deep": _error("values within values within values", "nest less"),
     "too-large": _error("a file that is too large", "split it"),
+    "too-many-calls": _error(
+        "a run that consists of more than 50 pipelines", "put some of them together"
+    ),
     "unclosed": _error("a quote or a bracket without its end", "close it"),
     "unknown-alias": _error("an alias whose anchor does not exist", "correct its name"),
     "unknown-key": _error("a key that the language does not have here", "correct its name"),
+    "unknown-pipeline": _error(
+        "a call of a file that cannot be had",
+        "correct its path; it starts at the top of the project",
+    ),
     "unreadable-file": _error("a file that cannot be read", "check its path and its permissions"),
     "wrong-type": _error("a value of another kind than is needed", "write it as the finding says"),
     "yaml-syntax": _error("a file that is no YAML", "correct it where the finding points"),

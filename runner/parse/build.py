@@ -6,9 +6,11 @@ from typing import Any
 
 from runner.expressions import to_string
 from runner.model import (
+    Call,
     Concurrency,
     Defaults,
     Input,
+    Interface,
     Job,
     Path,
     Pipeline,
@@ -19,6 +21,7 @@ from runner.model import (
 )
 from runner.parse.durations import parse_duration
 from runner.parse.ids import step_ids
+from runner.parse.targets import target
 from runner.source import Document
 
 _Data = Mapping[str, Any]
@@ -29,10 +32,8 @@ _UNSUPPORTED_IN_WATCH = ("paths", "ignore", "debounce")
 _UNSUPPORTED_IN_JOB = (
     "cancel-timeout-minutes",
     "environment",
-    "services",
     "snapshot",
     "sources",
-    "uses",
 )
 _WAITING = frozenset({"wait", "wait-all", "cancel"})
 _UNSUPPORTED_IN_STEP = ("deploy", "rollback", "snapshot", "verify")
@@ -44,11 +45,12 @@ def build(document: Document) -> Pipeline:
     on = _events(data.get("on"))
     return Pipeline(
         file=document.file,
-        jobs={job_id: _job(job_id, job) for job_id, job in data["jobs"].items()},
+        jobs={job_id: _job(job_id, job, document.file) for job_id, job in data["jobs"].items()},
         on=on,
         name=_text(data.get("name")),
         run_name=_text(data.get("run-name")),
         inputs=tuple(_inputs(on)),
+        interface=_interface(on),
         env=_texts(data.get("env")),
         defaults=_defaults(data.get("defaults")),
         concurrency=_concurrency(data.get("concurrency")),
@@ -65,7 +67,22 @@ def _events(on: Any) -> dict[str, Templated]:
 
 def _inputs(on: Mapping[str, Templated]) -> Iterator[Input]:
     """A run by hand has the inputs of `workflow_dispatch`; without it those of `workflow_call`."""
-    event = "workflow_dispatch" if "workflow_dispatch" in on else "workflow_call"
+    return _declared(on, "workflow_dispatch" if "workflow_dispatch" in on else "workflow_call")
+
+
+def _interface(on: Mapping[str, Templated]) -> Interface | None:
+    if "workflow_call" not in on:
+        return None
+    secrets = on["workflow_call"].get("secrets") or {}
+    outputs = on["workflow_call"].get("outputs") or {}
+    return Interface(
+        tuple(_declared(on, "workflow_call")),
+        {name: (written or {}).get("required", False) for name, written in secrets.items()},
+        {name: (written or {}).get("value", "") for name, written in outputs.items()},
+    )
+
+
+def _declared(on: Mapping[str, Templated], event: str) -> Iterator[Input]:
     for name, written in (on.get(event, {}).get("inputs") or {}).items():
         data = written or {}
         kind = data.get("type", "string")
@@ -81,7 +98,7 @@ def _inputs(on: Mapping[str, Templated]) -> Iterator[Input]:
         )
 
 
-def _job(job_id: str, data: _Data) -> Job:
+def _job(job_id: str, data: _Data, file: str) -> Job:
     path: Path = ("jobs", job_id)
     return Job(
         id=job_id,
@@ -99,8 +116,22 @@ def _job(job_id: str, data: _Data) -> Job:
         timeout_minutes=data.get("timeout-minutes"),
         container=data.get("container"),
         concurrency=_concurrency(data.get("concurrency")),
+        services=data.get("services"),
         retry=_retry(data.get("retry")),
+        call=_call(data, file),
         unsupported=tuple(_unsupported_in_job(data, path)),
+    )
+
+
+def _call(data: _Data, file: str) -> Call | None:
+    if data.get("uses") is None:
+        return None
+    secrets = data.get("secrets")
+    return Call(
+        uses=data["uses"],
+        target=target(data["uses"], file),
+        with_=data.get("with") or {},
+        secrets=None if isinstance(secrets, str) else _texts(secrets),
     )
 
 
@@ -200,6 +231,8 @@ def _unsupported_in_pipeline(data: _Data, on: Mapping[str, Any]) -> Iterator[Pat
 
 def _unsupported_in_job(data: _Data, path: Path) -> Iterator[Path]:
     yield from ((*path, key) for key in _UNSUPPORTED_IN_JOB if key in data)
+    if "uses" in data and "concurrency" in data:
+        yield (*path, "concurrency")
     if isinstance(data.get("container"), dict) and "build" in data["container"]:
         yield (*path, "container", "build")
     for index, step in enumerate(data.get("steps", ())):

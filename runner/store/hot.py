@@ -30,6 +30,8 @@ _RUN_COLUMNS = (
     *("created_at", "started_at", "finished_at"),
 )
 
+_MAPPINGS = ("called", "trigger", "contexts", "snapshot", "options")
+
 _COUNT_RUN = """
 INSERT INTO pipeline (project, file, runs) VALUES (:project, :file, :run_number)
 ON CONFLICT (project, file) DO UPDATE SET runs = excluded.runs
@@ -41,8 +43,8 @@ VALUES (:id, :project, :file, :name, :run_number, :event, :owner, :state, :resul
         :cancel_requested, :version, :created_at, :started_at, :finished_at)
 """
 _INSERT_SUBMISSION = """
-INSERT INTO submission (run, text, "trigger", contexts, snapshot, options, priority, "plan")
-VALUES (:id, :text, :trigger, :contexts, :snapshot, :options, :priority, :plan)
+INSERT INTO submission (run, text, called, "trigger", contexts, snapshot, options, priority, "plan")
+VALUES (:id, :text, :called, :trigger, :contexts, :snapshot, :options, :priority, :plan)
 """
 _SELECT_RUN = """
 SELECT * FROM run JOIN submission ON submission.run = run.id WHERE run.id = :run
@@ -75,7 +77,10 @@ VALUES (:run, :key, :attempt, :worker, '', :now, '')
 """
 _START_RUN = """
 UPDATE run SET state = 'running', started_at = :now WHERE id = :run AND state = 'queued'
-RETURNING name, file, (SELECT count(*) FROM job WHERE run = :run) AS jobs
+RETURNING name, file, (
+    SELECT count(*) FROM job WHERE run = :run AND NOT EXISTS (
+        SELECT 1 FROM job AS inside WHERE inside.run = :run
+        AND inside.key >= job.key || ' / ' AND inside.key < job.key || ' /!')) AS jobs
 """
 _RENEW = """
 UPDATE job SET lease_until = :until
@@ -304,6 +309,7 @@ def _run_row(run: StoredRun) -> dict[str, Any]:
         "created_at": run.created_at,
         "started_at": run.started_at,
         "text": submission.text,
+        "called": _dump(submission.called),
         "trigger": _dump(submission.trigger),
         "contexts": _dump(submission.contexts),
         "snapshot": _dump(submission.snapshot),
@@ -341,7 +347,7 @@ def _run(row: sqlite3.Row, jobs: Mapping[str, StoredJob]) -> StoredRun:
 def _submission(row: sqlite3.Row) -> Submission:
     return Submission(
         **_picked(row, ("file", "text", "project", "name", "owner", "priority")),
-        **{name: json.loads(row[name]) for name in ("trigger", "contexts", "snapshot", "options")},
+        **{name: json.loads(row[name]) for name in _MAPPINGS},
     )
 
 

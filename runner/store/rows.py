@@ -20,11 +20,13 @@ class Submission:
     """What a run is started with; all mappings are JSON-like, and none of them holds a secret.
 
     `file` is the pipeline as shown to users, `text` its source, `project` the path of the checkout.
-    `owner` is the `process_identity` of the process that the run lives and dies with, or "".
+    `called` has the texts of the pipelines that it calls, by what calls name. `owner` is the
+    `process_identity` of the process that the run lives and dies with, or "".
     """
 
     file: str
     text: str
+    called: Mapping[str, str] = field(default_factory=dict)
     project: str
     name: str
     trigger: Mapping[str, Any] = field(default_factory=dict)
@@ -125,7 +127,7 @@ class LineEdit:
 
 
 def blocked(planned: PlannedJob, position: int, submission: Submission) -> StoredJob:
-    """The row of a job that nothing was decided about yet."""
+    """The row of a job that nothing was decided about yet; a call that was entered runs by itself."""
     return StoredJob(
         key=planned.key,
         job=planned.job,
@@ -133,6 +135,7 @@ def blocked(planned: PlannedJob, position: int, submission: Submission) -> Store
         position=position,
         queue=PRIVATE_QUEUE if submission.owner else DEFAULT_QUEUE,
         rank=-submission.priority,
+        state="blocked" if planned.inputs is None else "running",
     )
 
 

@@ -41,7 +41,7 @@ CREATE TABLE submission (
     snapshot VARCHAR NOT NULL,
     options VARCHAR NOT NULL,
     priority INTEGER NOT NULL,
-    "plan" VARCHAR NOT NULL,
+    "plan" VARCHAR NOT NULL, called VARCHAR DEFAULT '{}' NOT NULL,
     PRIMARY KEY (run),
     FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
 );
@@ -156,6 +156,6 @@ CREATE TABLE place (
 
 CREATE INDEX place_in_line ON place (project, name, id);
 
-INSERT INTO alembic_version (version_num) VALUES ('0002');
+INSERT INTO alembic_version (version_num) VALUES ('0003');
 
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;

@@ -63,6 +63,7 @@ class SubmissionRow(SQLModel, table=True):
     options: str
     priority: int
     plan: str
+    called: str = Field(sa_column_kwargs={"server_default": "{}"})
 
 
 class JobRow(SQLModel, table=True):

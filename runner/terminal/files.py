@@ -10,7 +10,6 @@ from secrets import token_hex
 
 from runner.errors import EnvironmentMissingError, InvalidInputError
 from runner.events import Event
-from runner.terminal.junit import junit
 from runner.terminal.ledger import Ledger
 from runner.terminal.outer_summary import outer_summary
 from runner.terminal.picture import Picture
@@ -56,6 +55,8 @@ class FilesView:
         if self._ledger.started is None:
             return
         if self._files.junit:
+            from runner.terminal.junit import junit  # few runs need it
+
             _write(self._files.junit, junit(self._ledger, self._read))
         if self._files.result:
             text = json.dumps(result(self._ledger), indent=2, ensure_ascii=False)

@@ -1,8 +1,8 @@
 """Builds an image by the engine's own builder, and says which instruction failed."""
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from runner.engines.box import EngineError, Image, Write
 
@@ -22,21 +22,43 @@ def build_image(
     labels: Mapping[str, str],
 ) -> Image:
     """The image, by its id. Raises EngineError when an instruction failed, and APIError."""
-    lines = api.build(
-        fileobj=context,
-        custom_context=True,
-        dockerfile=dockerfile,
-        buildargs=dict(build_args),
-        target=target,
-        labels=dict(labels),
-        rm=True,
-        forcerm=True,
-        decode=True,
-    )
+    from docker.errors import APIError
+
+    try:
+        lines = _start(api, context, dockerfile, build_args, target, labels)
+    except APIError as error:
+        if "dockerfile" not in str(error.explanation).lower():
+            raise
+        text = str(error.explanation).strip()
+        raise EngineError("build", f"the image could not be built: {text}") from error
     following = _Following(write)
     for line in lines:
         following.take(line)
     return Image(following.image(), pull="never")
+
+
+def _start(
+    api: "APIClient",
+    context: Iterable[bytes],
+    dockerfile: str,
+    build_args: Mapping[str, str],
+    target: str,
+    labels: Mapping[str, str],
+) -> Iterator[Mapping[str, Any]]:
+    return cast(
+        Iterator[Mapping[str, Any]],
+        api.build(
+            fileobj=context,
+            custom_context=True,
+            dockerfile=dockerfile,
+            buildargs=dict(build_args),
+            target=target,
+            labels=dict(labels),
+            rm=True,
+            forcerm=True,
+            decode=True,
+        ),
+    )
 
 
 class _Following:

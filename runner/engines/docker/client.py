@@ -67,4 +67,11 @@ def explain(error: Exception) -> EngineError:
             hint="`docker system df` shows what takes the room; `pipe doctor --clean` removes "
             "what runs left behind",
         )
+    if "address pool" in text:
+        return EngineError(
+            "network",
+            "the Docker engine has no addresses left for another network",
+            hint="`docker network ls` shows those there are; `docker network prune` removes what "
+            "is not in use",
+        )
     return EngineError("engine", f"the Docker engine refused: {text.strip()}")

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.engines.box import BoxSpec, EngineError, Image, Progress, Workspace
+from runner.engines.box import (
+    NO_STOP,
+    BoxSpec,
+    EngineError,
+    Image,
+    Progress,
+    Stop,
+    Workspace,
+    Write,
+    nowhere,
+)
 from runner.engines.docker.box import DockerBox
 from runner.engines.docker.client import connect, explain
 from runner.engines.docker.images import Images
@@ -14,6 +24,7 @@ from runner.engines.docker.locality import Locality
 from runner.engines.docker.opening import Opening
 from runner.engines.docker.reach import Reach
 from runner.engines.docker.removal import Reaper
+from runner.engines.docker.services import Watch
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -48,7 +59,14 @@ class DockerEngine:
         """How near the engine is, once a box has found out."""
         return self._reach.locality
 
-    def open(self, spec: BoxSpec, progress: Progress) -> DockerBox:
+    def open(
+        self,
+        spec: BoxSpec,
+        progress: Progress,
+        *,
+        write: Write = nowhere,
+        stop: Stop = NO_STOP,
+    ) -> DockerBox:
         """A box for the job, ready to run steps. Raises EngineError and leaves nothing behind."""
         from docker.errors import APIError
         from requests.exceptions import RequestException
@@ -56,7 +74,7 @@ class DockerEngine:
         self.check()
         image = self._images.get(spec.image, progress)
         try:
-            return self._opening.open(spec, image)
+            return self._opening.open(spec, image, Watch(progress, write, stop))
         except (APIError, RequestException) as error:
             raise explain(error) from error
 

@@ -19,11 +19,12 @@ from runner.engines.docker.images import ImageFacts, Images
 from runner.engines.docker.link import BoxGoneError, Link
 from runner.engines.docker.locality import Locality
 from runner.engines.docker.mounting import mount, upload
-from runner.engines.docker.options import apply_options
+from runner.engines.docker.options import ALIASES, apply_options
 from runner.engines.docker.piped import PipedRunner
 from runner.engines.docker.plan import Plan, supervised
 from runner.engines.docker.reach import Reach
 from runner.engines.docker.removal import Reaper
+from runner.engines.docker.services import JobServices, Watch
 from runner.engines.docker.stream import payloads, start_exec
 from runner.engines.docker.trees import Trees
 from runner.engines.folders import BoxFolder
@@ -56,25 +57,32 @@ class Opening:
         self._reaper = reaper
         self._reach = reach
 
-    def open(self, spec: BoxSpec, image: ImageFacts) -> DockerBox:
+    def open(self, spec: BoxSpec, image: ImageFacts, watch: Watch) -> DockerBox:
         """The box, as near as the engine is. Raises EngineError, or an error of the engine's."""
         try:
-            return self._open(spec, image)
+            return self._open(spec, image, watch)
         except NoOverlayError:
             self._reach.overlay = False
         except NotHereError:
             self._reach.locality = Locality.REMOTE
-        return self._open(spec, image)
+        return self._open(spec, image, watch)
 
-    def _open(self, spec: BoxSpec, image: ImageFacts) -> DockerBox:
+    def _open(self, spec: BoxSpec, image: ImageFacts, watch: Watch) -> DockerBox:
         with contextlib.ExitStack() as undo:
             folder = BoxFolder.create(self._home)
-            undo.callback(self._reaper.remove, folder)
+            undo.callback(self._reaper.remove, folder, with_network=True)
             config = supervised(spec, image, folder.label)
-            plan = Plan(spec, image, folder, config, self._reach.locality or Locality.LOCAL)
             apply_options(spec.options, config)
+            aliases = config.pop(ALIASES, [])
+            near = self._reach.locality or Locality.LOCAL
+            plan = Plan(spec, image, folder, config, near, aliases=aliases)
+            services = JobServices(self._api, self._images, self._reaper, plan, watch)
+            undo.callback(services.give_up)
+            services.begin()
             mount(plan, self._reach)
+            services.join_network(config)
             box = self._start(plan, undo)
+            box.facts = replace(box.facts, **services.facts(box.facts.id))
             if plan.control:
                 held = plan.control
                 box.on_close(lambda _: held.close())
@@ -95,7 +103,9 @@ class Opening:
                 "VolumesFrom": [container],
                 "NetworkMode": f"container:{container}",
             }
-            side = replace(plan, spec=spec, image=image, folder=folder, config=config, hello=None)
+            side = replace(
+                plan, spec=spec, image=image, folder=folder, config=config, hello=None, aliases=[]
+            )
             box = self._start(side, undo)
             undo.pop_all()
             return box
@@ -182,7 +192,7 @@ class Opening:
             return
         if plan.spec.keep:
             self._reaper.discard(container)
-        self._reaper.remove(plan.folder, link)
+        self._reaper.remove(plan.folder, link, with_network=plan.has_network)
 
     def _give_back(self, container: str) -> None:
         """What root made in the checkout belongs to the user who ran the pipeline."""

@@ -1,9 +1,9 @@
-"""`container.options`: the flags of `docker create`, as fields of the engine's API."""
+"""`options` of a container or a service: flags of `docker create`, as fields of the engine's API."""
 
 import argparse
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NoReturn
 
 from runner.errors import InvalidInputError
@@ -15,21 +15,37 @@ SIZES = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise InvalidInputError(f"`container.options`: {message}")
+        raise InvalidInputError(message)
 
 
-def apply_options(text: str, config: dict[str, Any]) -> None:
-    """Put the flags in `text` into the create request `config`. Raises InvalidInputError for others."""
+def apply_options(
+    text: str,
+    config: dict[str, Any],
+    key: str = "container.options",
+    fixed: Collection[str] = ("entrypoint", "restart"),
+) -> None:
+    """Put the flags in `text` into the create request `config`.
+
+    Raises InvalidInputError, which names the `key` that they are from, for others, and for those in
+    `fixed`: how a job's container starts and ends is not for its options to say.
+    """
     if not text.strip():
         return
     try:
-        words = shlex.split(text)
+        _apply(text, config, fixed)
     except ValueError as error:
-        raise InvalidInputError(f"`container.options`: {error}") from error
-    chosen = vars(_parser().parse_args(words))
+        raise InvalidInputError(f"`{key}`: {error}") from error
+    except InvalidInputError as error:
+        raise InvalidInputError(f"`{key}`: {error.message}", hint=error.hint) from error
+
+
+def _apply(text: str, config: dict[str, Any], fixed: Collection[str]) -> None:
+    chosen = vars(_parser().parse_args(shlex.split(text)))
     host = config["HostConfig"]
     for flag, (place, read) in FLAGS.items():
         value = chosen[flag]
+        if value and flag in fixed:
+            raise InvalidInputError(f"`--{flag}` cannot be set for the container that steps run in")
         if value not in (None, [], False):
             target = config if place.startswith(".") else host
             _put(target, place.removeprefix("."), _read(flag, read, value))
@@ -41,7 +57,7 @@ def _read(flag: str, read: Callable[[Any], Any], value: Any) -> Any:
     except (ValueError, OverflowError) as error:
         written = value if isinstance(value, str) else " ".join(value)
         name = flag.replace("_", "-")
-        raise InvalidInputError(f"`container.options`: `--{name}` cannot be `{written}`") from error
+        raise InvalidInputError(f"`--{name}` cannot be `{written}`") from error
 
 
 def _put(target: dict[str, Any], place: str, value: Any) -> None:
@@ -58,10 +74,10 @@ def size(text: str) -> int:
     """`512m` as bytes. Raises InvalidInputError."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)b?", text.strip().lower())
     if not match:
-        raise InvalidInputError(f"`container.options`: `{text}` is not a size such as `512m`")
+        raise InvalidInputError(f"`{text}` is not a size such as `512m`")
     number = float(match[1]) * SIZES[match[2]]
     if number >= _TOO_LARGE:
-        raise InvalidInputError(f"`container.options`: `{text}` is too large a size")
+        raise InvalidInputError(f"`{text}` is too large a size")
     return int(number)
 
 
@@ -77,7 +93,7 @@ def _labels(entries: list[str]) -> dict[str, str]:
     for name in labels:
         if name.startswith("pipe."):
             raise InvalidInputError(
-                f"`container.options`: `--label {name}` cannot be set",
+                f"`--label {name}` cannot be set",
                 hint="labels that begin with `pipe.` tell which box a container is",
             )
     return labels
@@ -111,6 +127,36 @@ def _devices(entries: list[str]) -> list[dict[str, str]]:
     return devices
 
 
+def nanoseconds(text: str) -> int:
+    """`1m30s` as the engine counts time. Raises ValueError."""
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(text)
+    return _whole(sum(float(number) * _UNITS[unit] for number, unit in parts))
+
+
+def _restart(text: str) -> dict[str, Any]:
+    name, _, count = text.partition(":")
+    if name not in _POLICIES or (count and name != "on-failure"):
+        raise ValueError(text)
+    return {"Name": name, "MaximumRetryCount": _whole(count or 0)}
+
+
+def _mounts(entries: list[str]) -> list[dict[str, Any]]:
+    return [_mount(dict(part.partition("=")[::2] for part in e.split(","))) for e in entries]
+
+
+def _mount(given: dict[str, str]) -> dict[str, Any]:
+    """`type=bind,source=/a,target=/b,readonly`, of which each part has several names."""
+    mount: dict[str, Any] = {"Type": "volume", "ReadOnly": False}
+    for name, value in given.items():
+        field = _MOUNT.get(name)
+        if field is None:
+            raise ValueError(name)
+        mount[field] = value in ("", "true", "1") if field == "ReadOnly" else value
+    return mount
+
+
 def _gpus(value: str) -> list[dict[str, Any]]:
     count = -1 if value == "all" else _whole(value)
     return [{"Driver": "", "Count": count, "Capabilities": [["gpu"]]}]
@@ -119,6 +165,22 @@ def _gpus(value: str) -> list[dict[str, Any]]:
 def _same(value: Any) -> Any:
     return value
 
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)", re.ASCII)
+_UNITS = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "h": 3600e9}
+_POLICIES = ("no", "always", "on-failure", "unless-stopped")
+_MOUNT = {
+    "type": "Type",
+    "source": "Source",
+    "src": "Source",
+    "target": "Target",
+    "destination": "Target",
+    "dst": "Target",
+    "readonly": "ReadOnly",
+    "ro": "ReadOnly",
+}
+#: Where aliases are until the container's network is known.
+ALIASES = "Aliases"
 
 #: flag -> (field: `.name` of the container, `Name` of its host part, how to read the value)
 FLAGS: dict[str, tuple[str, Any]] = {
@@ -130,19 +192,29 @@ FLAGS: dict[str, tuple[str, Any]] = {
     "cpuset_cpus": ("CpusetCpus", _same),
     "device": ("Devices", _devices),
     "dns": ("Dns", _same),
+    "entrypoint": (".Entrypoint", lambda program: [program]),
     "env": (".Env", _same),
     "gpus": ("DeviceRequests", _gpus),
     "group_add": ("GroupAdd", _same),
+    "health_cmd": (".Healthcheck", lambda command: {"Test": ["CMD-SHELL", command]}),
+    "health_interval": (".Healthcheck", lambda time: {"Interval": nanoseconds(time)}),
+    "health_retries": (".Healthcheck", lambda count: {"Retries": _whole(count)}),
+    "health_start_period": (".Healthcheck", lambda time: {"StartPeriod": nanoseconds(time)}),
+    "health_timeout": (".Healthcheck", lambda time: {"Timeout": nanoseconds(time)}),
     "hostname": (".Hostname", _same),
     "init": ("Init", _same),
     "ipc": ("IpcMode", _same),
     "label": (".Labels", _labels),
     "memory": ("Memory", size),
     "memory_swap": ("MemorySwap", lambda value: -1 if value == "-1" else size(value)),
+    "mount": ("Mounts", _mounts),
+    "network_alias": (f".{ALIASES}", _same),
+    "no_healthcheck": (".Healthcheck", lambda _: {"Test": ["NONE"]}),
     "pid": ("PidMode", _same),
     "pids_limit": ("PidsLimit", _whole),
     "privileged": ("Privileged", _same),
     "read_only": ("ReadonlyRootfs", _same),
+    "restart": ("RestartPolicy", _restart),
     "runtime": ("Runtime", _same),
     "security_opt": ("SecurityOpt", _same),
     "shm_size": ("ShmSize", size),
@@ -154,9 +226,10 @@ FLAGS: dict[str, tuple[str, Any]] = {
     "ulimit": ("Ulimits", _ulimits),
     "user": (".User", _same),
     "volume": ("Binds", _same),
+    "workdir": (".WorkingDir", _same),
 }
 
-_SWITCHES = ("init", "privileged", "read_only")
+_SWITCHES = ("init", "no_healthcheck", "privileged", "read_only")
 _LISTS = {
     "add_host",
     "cap_add",
@@ -166,6 +239,8 @@ _LISTS = {
     "env",
     "group_add",
     "label",
+    "mount",
+    "network_alias",
     "security_opt",
     "sysctl",
     "tmpfs",
@@ -179,6 +254,7 @@ _SHORT = {
     "memory": "-m",
     "user": "-u",
     "volume": "-v",
+    "workdir": "-w",
 }
 
 

@@ -1,7 +1,7 @@
 """One box in the making: what was asked for, and the request for its container."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -29,6 +29,13 @@ class Plan:
     control: HostControl | None = None
     hello: int | None = None
     nonce: str = "-"
+    #: names of its container on the job's network
+    aliases: list[str] = field(default_factory=list)
+
+    @property
+    def has_network(self) -> bool:
+        """Whether the box is on a network of its own; one costs more than a container."""
+        return bool(self.spec.services or self.aliases)
 
     def is_kept(self, result: Result) -> bool:
         return self.spec.keep and result == "failure"

@@ -6,6 +6,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Seconds that removal may take after the last box has closed.
 DEADLINE = 15
+#: Seconds between tries to remove a network that is in use.
+PAUSE = 0.05
 LABEL = "pipe.box"
 
 
@@ -35,9 +38,12 @@ class Reaper:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def remove(self, folder: BoxFolder, link: Link | None = None) -> None:
-        """Remove the folder once nothing runs in its box any more; the engine removes the rest."""
-        self._later(lambda: self._remove(folder, link))
+    def remove(
+        self, folder: BoxFolder, link: Link | None = None, *, with_network: bool = False
+    ) -> None:
+        """Remove the folder once nothing runs in its box any more; the engine removes its container,
+        and we what shares a network with it."""
+        self._later(lambda: self._remove(folder, link, with_network=with_network))
 
     def clean_soon(self) -> None:
         """Remove, on the side, what earlier runners left behind."""
@@ -60,9 +66,8 @@ class Reaper:
         """Remove what earlier runners left behind; gives the names of the boxes."""
         cleaned = []
         for folder in leftovers(self._home, kept=kept):
-            for container in self._containers(folder.label):
-                self.discard(container)
             end_marked(BOX, folder.label)
+            self._discard_all(folder.label)
             self._remove(folder)
             cleaned.append(folder.label)
         if cleaned or kept:
@@ -89,9 +94,34 @@ class Reaper:
             self._thread.join(DEADLINE)
             self._thread = None
 
-    def _containers(self, box: str) -> list[str]:
-        found = self._api.containers(all=True, quiet=True, filters={"label": f"{LABEL}={box}"})
-        return [str(entry["Id"]) for entry in found]
+    def _discard_all(self, box: str) -> None:
+        """Containers and networks that carry the box's label."""
+        from docker.errors import APIError
+        from requests.exceptions import RequestException
+
+        label = {"label": f"{LABEL}={box}"}
+        with contextlib.suppress(APIError, RequestException):
+            for container in self._api.containers(all=True, quiet=True, filters=label):
+                self.discard(container["Id"])
+            for network in self._api.networks(filters=label):
+                self._discard_network(network["Id"])
+
+    def _discard_network(self, network: str) -> None:
+        """A container that the engine is still removing holds its network for a moment."""
+        from docker.errors import APIError, NotFound
+
+        deadline = time.monotonic() + DEADLINE
+        while True:
+            try:
+                self._api.remove_network(network)
+            except NotFound:
+                return
+            except APIError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(PAUSE)
+            else:
+                return
 
     def _later(self, task: Callable[[], object]) -> None:
         self._queue.put(task)
@@ -106,9 +136,13 @@ class Reaper:
         if self._stubborn:
             _remove_apart(self._home, self._stubborn)
 
-    def _remove(self, folder: BoxFolder, link: Link | None = None) -> None:
+    def _remove(
+        self, folder: BoxFolder, link: Link | None = None, *, with_network: bool = False
+    ) -> None:
         if link:
             link.await_end(DEADLINE)
+        if with_network:
+            self._discard_all(folder.label)
         if not folder.remove():
             self._stubborn.append(folder)
 

@@ -9,7 +9,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from runner.engines.box import ARCHITECTURES, BoxFacts, BoxSpec, EngineError, Progress
+from runner.engines.box import (
+    ARCHITECTURES,
+    NO_STOP,
+    BoxFacts,
+    BoxSpec,
+    EngineError,
+    Progress,
+    Stop,
+    Write,
+    nowhere,
+)
 from runner.engines.control import HostControl
 from runner.engines.folders import BoxFolder, leftovers
 from runner.engines.host.box import HostBox
@@ -52,11 +62,20 @@ class HostEngine:
         self,
         spec: BoxSpec,
         progress: Progress,  # noqa: ARG002 - the contract's shape
+        *,
+        write: Write = nowhere,  # noqa: ARG002 - the contract's shape
+        stop: Stop = NO_STOP,  # noqa: ARG002 - the contract's shape
     ) -> HostBox:
         """A folder and a guard for the job. Raises EngineError and leaves nothing behind."""
         self.check()
         if spec.volumes or spec.ports or spec.options:
             raise EngineError("host", "`volumes`, `ports` and `options` need a container")
+        if spec.services:
+            raise EngineError(
+                "host",
+                "`services` need a container for the job itself",
+                hint="give the job a `container`, or labels other than `self-hosted`",
+            )
         self._clean_once()
         try:
             return self._open(spec)
