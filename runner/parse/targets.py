@@ -30,7 +30,7 @@ def target(uses: str, caller: str) -> str:
     if not uses.startswith(("./", "$/")):
         found = remote(uses)
         return str(found) if found and _is_inside(found.path) else ""
-    path = posixpath.normpath(uses[2:])
+    path = posixpath.normpath(f"./{uses[2:]}")
     if not _is_inside(path):
         return ""
     around = remote(caller)
