@@ -30,7 +30,7 @@ KEYS = (*OF_THE_FILE, "Additions")
 #: Keys that no file has, but a test in Python.
 ELSEWHERE: Mapping[str, str] = {}
 #: What is about to run here, and is refused until it does.
-LANDING = {"cancel-timeout-minutes", "environment", "services", "uses"}
+LANDING = {"cancel-timeout-minutes", "environment"}
 
 
 @dataclass(frozen=True)
@@ -208,6 +208,7 @@ REFUSED = {
     "`on.watch.paths`": pipeline(on={"watch": {"paths": "src"}}),
     "`on.watch.ignore`": pipeline(on={"watch": {"ignore": "*.log"}}),
     "`on.watch.debounce`": pipeline(on={"watch": {"debounce": "1s"}}),
+    "groups of a call": pipeline(jobs={"a": {"uses": "./called.yaml", "concurrency": "x"}}),
     "`jobs.<id>.snapshot`": with_job(snapshot={"image-name": "mine", "version": "2.*", "if": True}),
     "`jobs.<id>.sources`": with_job(sources=["src/**"]),
     "`jobs.<id>.container.build`": with_job(container={"build": {"context": "."}}),
@@ -223,6 +224,7 @@ REFUSED = {
 @pytest.mark.parametrize("row", [row for row in ROWS if row.answer == "refused"], ids=str)
 def test_what_the_page_says_is_refused_is(row: Row, tmp_path: Path, run_pipe: RunPipe) -> None:
     (tmp_path / "p.yaml").write_text(json.dumps(REFUSED[row.what.partition(",")[0]]))
+    (tmp_path / "called.yaml").write_text(json.dumps(pipeline(on="workflow_call")))
     [message] = re.findall('"([^"]+)"', row.how)
     finished = run_pipe("run", "p.yaml", cwd=tmp_path)
     assert finished.exit_code in (2, 4)
@@ -233,7 +235,9 @@ def test_what_the_page_says_is_refused_is(row: Row, tmp_path: Path, run_pipe: Ru
 @pytest.mark.parametrize("where", ["top", "job", "step"])
 def test_what_is_refused_has_a_row_that_says_so(where: str) -> None:
     place = {"top": "", "job": "jobs.<id>.", "step": "jobs.<id>.steps[*]."}[where]
-    said = {name for row in ROWS if row.answer == "refused" for name in row.names}
+    said = {
+        name for row in ROWS if row.answer == "refused" for name in row.names
+    } & all_keys().keys()
     refused = {key for key in keys(where) if is_refused(where, key)} - LANDING
     assert {place + key for key in refused} == said & {place + key for key in keys(where)}
 
