@@ -1,9 +1,14 @@
 """`actions/checkout` of other commits and other repositories, which lie in folders."""
 
 import base64
+import codecs
+import os
 import shutil
-from collections.abc import Mapping
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -84,7 +89,7 @@ def checkout(**inputs: str) -> str:
 
 
 def script(*lines: str) -> str:
-    body = "".join(f"          {line}\n" for line in ("set -e", *lines))
+    body = "".join(f"          {line}\n" for line in ("set -ex", *lines))
     return f"      - run: |\n{body}"
 
 
@@ -230,7 +235,7 @@ def test_another_commit_of_this_repository(here: Here) -> None:
         f'test "$(git rev-parse HEAD)" = {first}',
         f'test "${{{{ steps.it.outputs.commit }}}}" = {first}',
     )
-    steps = []
+    steps: list[str] = []
     for ref, branch, shown in (
         ("side", "side", "side"),
         ("v1", "", "v1"),
@@ -369,7 +374,7 @@ def test_both_beside_each_other(here: Here, server: Server) -> None:
             'test "$(git -C all rev-list --all --count) $(cat all/a)" = "3 1"',
             'test "$(git -C all branch --show-current)" = side',
             'test "$(git -C all tag | tr "\\n" " ")" = "v1 v2 v3 "',
-            'test "$(git -C two rev-list HEAD --count) $(cat two/a)" = "2 3"',
+            'test "$(git -C two rev-list HEAD --count) $(cat two/a)" = "3 3"',
             'test "$(git -C two tag | tr "\\n" " ")" = "v1 v2 v3 "',
         )
     )
@@ -377,3 +382,285 @@ def test_both_beside_each_other(here: Here, server: Server) -> None:
     shutil.move(server.folder, server.folder.with_name("gone"))
     said = passed(here.run(steps, "--offline"))
     assert "as it was fetched earlier" in said
+
+
+@pytest.mark.docker
+def test_a_folder_stands_for_a_repository(here: Here, server: Server) -> None:
+    server.commit("o/n", {"a": "1"}, "v1")
+    server.commit("o/n", {"a": "2"})
+    (server.folder / "o/n/a").write_text("not committed")
+    options = ("--action-source", f"O/n={server.folder / 'o/n'}", "--offline")
+    steps = checkout(repository="o/N", ref="v1", path="a") + script('test "$(cat a/a)" = 1')
+    steps += checkout(repository="o/n", path="a").replace("it", "again", 1)
+    ended = here.run(steps + script('test "$(cat a/a)" = 2'), *options)
+    assert "is the folder" in passed(ended)
+    ended = here.run(checkout(repository="o/n", ref="v9"), *options)
+    assert (ended.exit_code, "`ref: v9`: `o/n` has no such" in ended.stdout) == (1, True)
+
+
+@pytest.mark.docker
+def test_what_is_there_is_more_than_enough(here: Here, server: Server) -> None:
+    """`sparse-checkout` of either, and `filter`."""
+    server.commit("o/n", {"a/one": "1", "b/two": "2", "top": "3"})
+    here.commit({"a/one": "1", "b/two": "2", "b/three": "3"})
+    (here.folder / "a/one").write_text("changed")
+    passed(
+        here.run(
+            checkout(sparse_checkout="a")
+            + script(
+                'test "$(cat a/one)" = changed && test ! -e b && test -e mine',
+                'test "$(git status --porcelain)" = " M a/one"',
+            )
+            + checkout(repository="o/n", path="n", sparse_checkout="a", filter="blob:none").replace(
+                "id: it", "id: n"
+            )
+            + script(
+                'test "$(cd n && echo *)" = "a top" && test -z "$(git -C n status --porcelain)"',
+                'test "$(git -C n config remote.origin.partialclonefilter)" = blob:none',
+                'test "$(git -C n rev-list --objects --missing=print HEAD | grep -c "^?")" = 1',
+            )
+            + checkout(
+                repository="o/n",
+                path="m",
+                sparse_checkout="/b/",
+                sparse_checkout_cone_mode="false",
+            ).replace("id: it", "id: m")
+            + script('test "$(cd m && echo *)" = "b"')
+        )
+    )
+
+
+def submodule(folder: Path, url: str, name: str) -> None:
+    git(folder, "-c", "protocol.file.allow=always", "submodule", "add", "-q", url, name)
+
+
+@pytest.mark.docker
+def test_submodules_are_fetched(here: Here, server: Server) -> None:
+    server.commit("o/deep", {"deep": "deep"})
+    server.commit("o/sub", {"file": "sub"})
+    submodule(server.folder / "o/sub", server.url + "/o/deep", "deep")
+    server.commit("o/sub", {})
+    server.commit("o/n", {"a": "1"})
+    submodule(server.folder / "o/n", server.url + "/o/sub", "sub")
+    git(server.folder / "o/n", "config", "-f", ".gitmodules", "submodule.sub.url", "../sub")
+    server.commit("o/n", {})
+    ended = here.run(
+        checkout(repository="o/n", submodules="recursive")
+        + script(
+            'test "$(cat sub/file sub/deep/deep)" = subdeep',
+            'test -z "$(git status --porcelain)" && git submodule status --recursive',
+            "git -C sub log -1 && git -C sub/deep fsck",
+        )
+        + checkout(repository="o/n", submodules="true", path="x").replace("id: it", "id: x")
+        + script('test "$(ls -A x/sub)" = "$(printf ".git\\n.gitmodules\\ndeep\\nfile")"')
+        + script('test -z "$(ls -A x/sub/deep)"')
+    )
+    passed(ended)
+    refused = here.run(checkout(repository="o/n", submodules="true"), "--offline")
+    assert (refused.exit_code, "the submodules cannot be fetched" in refused.stdout) == (1, True)
+
+
+@pytest.mark.docker
+def test_submodules_that_are_not_here_are_fetched(here: Here, server: Server) -> None:
+    server.commit("o/sub", {"file": "sub"})
+    server.commit("o/other", {"file": "other"})
+    submodule(here.folder, server.url + "/o/sub", "libs/sub")
+    submodule(here.folder, server.url + "/o/other", "libs/other")
+    git(here.folder, "config", "-f", ".gitmodules", "submodule.libs/sub.url", "../../o/sub")
+    git(here.folder, "remote", "add", "origin", f"{server.folder}/me/this")
+    here.commit({})
+    git(here.folder, "submodule", "deinit", "-q", "-f", "libs/sub")
+    (here.folder / "libs/other/more").write_text("not committed")
+    steps = script('test -z "$(ls -A libs/sub)"') + checkout(submodules="true")
+    ended = here.run(
+        steps
+        + script(
+            'test "$(cat libs/sub/file libs/other/more)" = "subnot committed"',
+            "git -C libs/sub log -1 && git submodule status libs/sub",
+            f'test "$(git config remote.origin.url)" = {server.folder}/me/this',
+        )
+    )
+    passed(ended)
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("url", ["ext::sh -c touch% TMP/ran", "--upload-pack=touch TMP/ran"])
+def test_a_submodule_runs_nothing_here(
+    here: Here, server: Server, tmp_path: Path, url: str
+) -> None:
+    server.commit("o/sub", {"file": "sub"})
+    server.commit("o/n", {"a": "1"})
+    submodule(server.folder / "o/n", server.url + "/o/sub", "sub")
+    url = url.replace("TMP", str(tmp_path))
+    git(server.folder / "o/n", "config", "-f", ".gitmodules", "submodule.sub.url", url)
+    git(server.folder / "o/n", "config", "-f", ".gitmodules", "submodule.sub.update", "!touch ran")
+    server.commit("o/n", {".gitattributes": "* filter=evil\n"})
+    config = f'[filter "evil"]\n\tsmudge = touch {tmp_path}/ran; cat\n\trequired = true\n'
+    with Path(os.environ["GIT_CONFIG_GLOBAL"]).open("a") as file:
+        file.write(config)
+    ended = here.run(checkout(repository="o/n", submodules="true"))
+    assert (ended.exit_code, "the input `submodules`: not all" in ended.stdout) == (1, True)
+    passed(here.run(checkout(repository="o/n") + script("test -e a")))
+    assert not list(tmp_path.rglob("ran"))
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({"path": "../x"}, "`path: ../x` is not below the workspace"),
+        ({"path": ".git/hooks"}, "is not below the workspace"),
+        ({"repository": "x"}, "`repository: x` names no repository"),
+        ({"repository": "o/.."}, "names no repository"),
+        ({"ref": "--upload-pack=x"}, "names no ref"),
+        ({"fetch_depth": "'-1'"}, "the input `fetch-depth` is `-1`"),
+        ({"github_server_url": "ext::x"}, "`github-server-url: ext::x` names no server"),
+        ({"repository": "o/missing"}, "`repository: o/missing`: there is no such repository"),
+        ({"repository": "o/n", "lfs": "true"}, "needs git-lfs, which is not on this machine"),
+        ({"repository": "o/n", "filter": "'x y'"}, "is no filter of git's"),
+    ],
+)
+def test_what_makes_no_sense_is_told(
+    here: Here, server: Server, inputs: dict[str, str], said: str
+) -> None:
+    server.commit("o/n", {"a": "1"})
+    ended = here.run(checkout(**inputs))
+    assert ended.exit_code == 1
+    assert said in ended.stdout
+
+
+@pytest.mark.docker
+def test_a_checkout_that_is_worked_in_stays_as_it_is(here: Here, server: Server) -> None:
+    server.commit("o/n", {"a": "1"})
+    for inputs in ({"repository": "o/n"}, {"path": "x"}, {"sparse_checkout": "x"}):
+        ended = here.run(checkout(**inputs), "--bind")
+        assert (ended.exit_code, "would change your checkout" in ended.stdout) == (1, True)
+    (here.folder / ".git/info/exclude").write_text("ci.yaml\nx\n")
+    for code in (0, 1):
+        ended = here.run(checkout(repository="o/n", path="x"), "--bind")
+        assert ended.exit_code == code, ended.stdout
+    passed(here.run(checkout(token="abc"), "--bind"))
+    assert "include" not in (here.folder / ".git/config").read_text()
+
+
+def test_it_works_without_a_container(here: Here, server: Server) -> None:
+    commit = server.commit("o/n", {"a": "1"})
+    here.commit({"more": "x"})
+    steps = (
+        checkout(ref="main")
+        + checkout(repository="o/n", path="n").replace("id: it", "id: n")
+        + script("git -C n log --oneline && test -e mine && git log --oneline")
+        + script(f"git -C n fetch -q --tags && test $(git -C n rev-parse HEAD) = {commit}")
+        + checkout(ref=git(here.folder, "rev-parse", "HEAD^")).replace("id: it", "id: old")
+        + script('test ! -e more && git fsck && test -z "$(git status --porcelain)"')
+        + checkout(path="again").replace("id: it", "id: again")
+        + script("test -e again/more && git -C again log --oneline")
+    )
+    passed(here.run(steps, "--host", on="self-hosted"))
+
+
+# -- servers that ask who it is
+
+TOKEN = "s3cret-t0ken"
+HEADER = base64.b64encode(f"x-access-token:{TOKEN}".encode()).decode()
+
+
+class Gate(BaseHTTPRequestHandler):
+    """git's own server program, for those who have the token."""
+
+    root = Path()
+
+    def do_GET(self) -> None:
+        if self.headers["Authorization"] != f"basic {HEADER}":
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", "Basic")
+            self.end_headers()
+            return
+        path, _, query = self.path.partition("?")
+        variables = {
+            **os.environ,
+            "GIT_PROJECT_ROOT": str(self.root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            "REQUEST_METHOD": self.command,
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+        }
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        ended = subprocess.run(
+            ["git", "http-backend"], env=variables, input=body, capture_output=True, check=True
+        )
+        headers, _, content = ended.stdout.partition(b"\r\n\r\n")
+        self.wfile.write(b"HTTP/1.0 200 OK\r\n" + headers + b"\r\n\r\n" + content)
+
+    do_POST = do_GET  # noqa: N815 - the library's name
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def gate(server: Server) -> Iterator[str]:
+    handler = type("Gate", (Gate,), {"root": server.folder})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
+        thread = threading.Thread(target=listening.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.server_port}"
+        listening.shutdown()
+        thread.join()
+
+
+@pytest.mark.docker
+def test_a_token_opens_a_repository_and_stays_unseen(
+    here: Here, server: Server, gate: str, pipe_home: Path
+) -> None:
+    server.commit("o/n", {"a": "1"})
+    env = {"PIPE_ACTIONS_SERVER": gate}
+    for inputs in ({}, {"token": "wrong-token"}):
+        ended = here.run(checkout(repository="o/n", **inputs), env=env)
+        assert (ended.exit_code, "`o/n` was refused by its server" in ended.stdout) == (1, True)
+        assert "needs `token`" in ended.stdout
+    ended = here.run(
+        checkout(repository="o/n", token=TOKEN)
+        + script(
+            f"git config http.{gate}/.extraheader | tr a-zA-Z n-za-mN-ZA-M",
+            "grep -q include .git/config && ! grep -q basic .git/config",
+            "git config --show-origin --get-regexp extraheader; cat $(ls -d $RUNNER_TEMP/git-*)/*",
+            'test "$(stat -c %a $RUNNER_TEMP/git-*/config)" = 600',
+        )
+        + checkout(repository="o/n", token=TOKEN, persist_credentials="false", path="p").replace(
+            "id: it", "id: p"
+        )
+        + script("! grep include p/.git/config"),
+        env=env,
+    )
+    shown = passed(ended)
+    assert codecs.encode(HEADER, "rot13") in shown
+    assert "Post Run actions/checkout@v4" in shown
+    assert TOKEN not in shown + ended.stderr
+    assert HEADER not in shown + ended.stderr
+    kept = [file.read_bytes() for file in (pipe_home / "repositories").rglob("*") if file.is_file()]
+    assert not any(TOKEN.encode() in each or HEADER.encode() in each for each in kept)
+
+
+@pytest.mark.docker
+def test_what_was_kept_of_credentials_is_removed_at_the_end(here: Here) -> None:
+    """What is registered first ends last, so the action sees what the checkout left."""
+    look = '#!/bin/sh\nls -d $RUNNER_TEMP/git-* && git config -l || echo "nothing is left"\n'
+    here.commit(
+        {
+            "look/action.yml": f"runs: {{using: docker, image: 'docker://{DEBIAN}', "
+            "entrypoint: /bin/true, post-entrypoint: /github/workspace/look.sh}\n",
+            "look.sh": look,
+        }
+    )
+    (here.folder / "look.sh").chmod(0o755)
+    here.commit({})
+    ended = here.run(
+        "      - uses: ./look\n"
+        + checkout(token="abcdef", github_server_url="https://git.example.org")
+        + script('test -n "$(git config --get-regexp extraheader)"')
+    )
+    assert "nothing is left" in passed(ended)

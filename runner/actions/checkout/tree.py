@@ -80,13 +80,11 @@ class Tree:
             index.unlink()
         if wanted.sparse:
             self.narrow(wanted)
-        start = ("checkout", "--quiet", "--force")
-        if branch := _branch(target):
-            # A branch of this machine is what it is here, not what the server had.
-            begin = target.ref if self.git.commit(target.ref) else target.tracked
-            self.git.run(*start, "-B", branch, begin, "--")
-        else:
-            self.git.run(*start, "--detach", target.id, "--")
+        # A branch of this machine is what it is here, not what the server had.
+        begin = target.ref if target.ref and self.git.commit(target.ref) else target.tracked
+        branch = _branch(target)
+        head = ["-B", branch] if branch else ["--detach"]
+        self.git.run("checkout", "--quiet", "--force", *head, begin or target.id, "--")
         return self.git.commit("HEAD")
 
     def narrow(self, wanted: Wanted) -> None:
