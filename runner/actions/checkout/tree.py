@@ -39,9 +39,7 @@ class Tree:
     def reaching(self, access: Access) -> "Tree":
         """The same, with a git that may use the network."""
         settings = (*self.git.access.settings, *access.settings)
-        return replace(
-            self, git=replace(self.git, access=replace(access, settings=settings))
-        )
+        return replace(self, git=replace(self.git, access=replace(access, settings=settings)))
 
     # -- its .git
 
