@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from runner.actions.fetch import ActionStore
 from runner.actions.inputs import complete
 from runner.actions.native import ActionBox, NativeAction, NativeCall
 from runner.engines.box import BoxSpec, Image, NoStop, Stop, Workspace
@@ -34,9 +35,13 @@ class Call:
     job: str = "build"
     attempt: int = 1
     stop: Stop = field(default_factory=NoStop)
+    source: Workspace = field(default_factory=Workspace)
+    actions: ActionStore = field(default_factory=lambda: ActionStore(Path()))
+    shared: dict[str, str] = field(default_factory=dict)
     state: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     logged: list[str] = field(default_factory=list)
+    masked: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
@@ -46,6 +51,9 @@ class Call:
 
     def log(self, text: str) -> None:
         self.logged.append(text)
+
+    def mask(self, secret: str) -> None:
+        self.masked.append(secret)
 
     def set_output(self, name: str, value: str) -> None:
         self.outputs[name] = value

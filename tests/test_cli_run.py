@@ -186,7 +186,7 @@ def typed(arguments: str) -> Options:
         ("p.yaml --env A= --var B=c", "p.yaml --env A= --var B=c"),
         ("p.yaml --matrix os:x", "p.yaml --matrix os:x"),
         ("p.yaml --event-file e.json --event push", "p.yaml --event push --event-file e.json"),
-        ("--host --bind p.yaml", "p.yaml --bind --host"),
+        ("--skip-unmapped --host --bind p.yaml", "p.yaml --bind --host --skip-unmapped"),
         ("p.yaml --keep on-failure", "p.yaml --keep on-failure"),
         ("p.yaml --shell-on-failure", "p.yaml --shell-on-failure"),
         ("p.yaml --parallel 3 --from-failed 7", "p.yaml --from-failed 7 --parallel 3"),

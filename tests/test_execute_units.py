@@ -148,7 +148,7 @@ def test_expressions_see_the_job_and_its_box() -> None:
     }
     assert dict(contexts["env"]) == {"A": "policy", "B": "job", "C": "file"}
     assert contexts["job"]["status"] == "failure"
-    assert contexts["job"]["container"] == {"id": "box1", "network": "net"}
+    assert contexts["job"]["container"] == {"id": "box1", "network": "net", "ports": {}}
     assert (contexts["secrets"], contexts["matrix"]) == ({"KEY": "word"}, {"n": 1})
     assert contexts["runner"]["temp"] == "/c/temp"
     assert contexts["runner"]["debug"] == ""

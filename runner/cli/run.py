@@ -65,6 +65,7 @@ def _pairs(
 @click.option("--offline", is_flag=True, help="Fetch no actions: use those that are here.")
 @click.option("--bind", is_flag=True, help="Work in the checkout itself instead of a copy of it.")
 @click.option("--host", is_flag=True, help="Allow `runs-on: self-hosted`: steps on this machine.")
+@click.option("--skip-unmapped", is_flag=True, help="Skip jobs whose labels nothing here is for.")
 @click.option("--keep", type=click.Choice(["on-failure"]), help="Leave a failed job's container.")
 @click.option("--shell-on-failure", is_flag=True, help="Open a shell in the failed step's box.")
 @click.option(

@@ -27,6 +27,7 @@ class Options:
     offline: bool
     bind: bool
     host: bool
+    skip_unmapped: bool
     keep: str | None
     shell_on_failure: bool
     from_failed: int | None
@@ -66,6 +67,7 @@ def _options(options: Options) -> Iterator[str]:
     yield from ["--offline"] if options.offline else []
     yield from ["--bind"] if options.bind else []
     yield from ["--host"] if options.host else []
+    yield from ["--skip-unmapped"] if options.skip_unmapped else []
     yield from _each("--keep", _given(options.keep))
     yield from ["--shell-on-failure"] if options.shell_on_failure else []
     yield from _each("--parallel", _given(options.parallel))

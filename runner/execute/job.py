@@ -26,7 +26,7 @@ from runner.execute.frame import Frame
 from runner.execute.job_actions import JobActions
 from runner.execute.job_steps import JobSteps, work_of
 from runner.execute.log import StepLog
-from runner.execute.place import choose
+from runner.execute.place import UnmappedLabelError, choose
 from runner.execute.services import services_of
 from runner.execute.step import StepRun
 from runner.execute.stopping import JobClock, JobStop
@@ -87,7 +87,7 @@ class _Attempt:
             self._clock.deadline = time.monotonic() + self._limit()
             box = self._open(place)
         except PipeError as error:
-            return self._refuse(error)
+            return self._left_out(error) or self._refuse(error)
         try:
             return self._run_in(box)
         except PipeError as error:
@@ -217,6 +217,12 @@ class _Attempt:
             else:
                 outputs[name] = found
         return outputs
+
+    def _left_out(self, error: PipeError) -> JobEnd | None:
+        """The end of a job that no place here is for, if the user wants such jobs skipped."""
+        if isinstance(error, UnmappedLabelError) and self._task.policy.skip_unmapped:
+            return JobEnd("skipped", reason=error.message)
+        return None
 
     def _refuse(self, error: PipeError) -> JobEnd:
         """The job could not run to its end; what kept it is told like a failed step."""

@@ -23,6 +23,8 @@ class Policy:
     #: label -> image, lower-case labels
     images: Mapping[str, str] = field(default_factory=dict)
     allow_host: bool = False
+    #: leave out a job that no place here is for, instead of failing it
+    skip_unmapped: bool = False
     #: `--env`: set for every step, below what the pipeline sets itself
     env: Mapping[str, str] = field(default_factory=dict)
     keep_failed: bool = False

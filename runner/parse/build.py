@@ -27,6 +27,8 @@ from runner.source import Document
 _Data = Mapping[str, Any]
 
 _UNSUPPORTED_IN_PIPELINE = ("priority", "queue", "timeouts")
+#: What `on.watch` has of ours, besides GitHub's activities.
+_UNSUPPORTED_IN_WATCH = ("paths", "ignore", "debounce")
 _UNSUPPORTED_IN_JOB = (
     "cancel-timeout-minutes",
     "environment",
@@ -53,7 +55,7 @@ def build(document: Document) -> Pipeline:
         defaults=_defaults(data.get("defaults")),
         concurrency=_concurrency(data.get("concurrency")),
         retry=_retry(data.get("retry")),
-        unsupported=tuple((key,) for key in _UNSUPPORTED_IN_PIPELINE if key in data),
+        unsupported=tuple(_unsupported_in_pipeline(data, on)),
     )
 
 
@@ -219,6 +221,12 @@ def _retry(data: Any) -> Retry | None:
 
 
 # -- what cannot run yet --
+
+
+def _unsupported_in_pipeline(data: _Data, on: Mapping[str, Any]) -> Iterator[Path]:
+    yield from ((key,) for key in _UNSUPPORTED_IN_PIPELINE if key in data)
+    watch = on.get("watch", {})
+    yield from (("on", "watch", key) for key in _UNSUPPORTED_IN_WATCH if key in watch)
 
 
 def _unsupported_in_job(data: _Data, path: Path) -> Iterator[Path]:
