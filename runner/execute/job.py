@@ -203,6 +203,7 @@ class _Attempt:
         return JobEnd(self._state.status, outputs, reason, softly)
 
     def _outputs(self, box: Box) -> dict[str, str]:
+        """The job's outputs; one that is empty is not there at all, as on GitHub."""
         contexts = job_contexts(self._task, box.facts, self._state)
         outputs: dict[str, str] = {}
         for name, value in self._task.job.outputs.items():
@@ -214,7 +215,7 @@ class _Attempt:
                 continue
             if self._masker.holds_secret(found):
                 self._annotate(f"output `{name}` holds a secret and is left out", level="warning")
-            else:
+            elif found:
                 outputs[name] = found
         return outputs
 
