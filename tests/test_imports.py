@@ -17,6 +17,7 @@ ROOMS = {
     "expressions": "",
     "model": "",
     "parse": "jsonschema referencing",
+    "filters": "",
     "matrix": "",
     "lint": "cronsim",
     "plan": "",
