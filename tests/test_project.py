@@ -531,7 +531,7 @@ def test_the_context_of_a_pull_request(repo: Path) -> None:
     found = context(repo, "pull_request", **given)
     assert (found["head_ref"], found["base_ref"]) == ("feature", "release")
     assert found["ref"] == "refs/pull/9/merge"
-    assert context(repo, "pull_request_target", **given)["ref"] == "refs/heads/release"
+    assert context(repo, "pull_request_target", **given)["ref"] == "refs/heads/main"
 
 
 def test_a_given_payload_wins(repo: Path) -> None:

@@ -1,5 +1,6 @@
 """The project: its configuration, what git says about it, and the copy of its source that runs."""
 
+from runner.project.changes import changed_files
 from runner.project.config import ProjectConfig, UserConfig, read_project_config, read_user_config
 from runner.project.context import RunFacts, github_context
 from runner.project.find import (
@@ -29,6 +30,7 @@ __all__ = [
     "RunFacts",
     "Snapshot",
     "UserConfig",
+    "changed_files",
     "find_pipeline",
     "find_project",
     "github_context",
