@@ -56,6 +56,7 @@ class JobStarted(JobEvent):
     name: str
     worker: str
     image: str = ""
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,7 @@ class JobFinished(JobEvent):
     """The end of an attempt, or of a job that never ran (skipped, cancelled).
 
     `final`: no attempt follows; `softly`: it failed, and `continue-on-error` says that this is fine.
+    `environment_url` is where its environment can be seen.
     """
 
     name: str
@@ -71,6 +73,8 @@ class JobFinished(JobEvent):
     final: bool = True
     softly: bool = False
     outputs: Mapping[str, str] = field(default_factory=dict)
+    environment: str = ""
+    environment_url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

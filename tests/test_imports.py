@@ -25,6 +25,7 @@ ROOMS = {
     "inputs": "",
     "project": "pathspec platformdirs",
     "secrets": "",
+    "environments": "",
     "store": "sqlmodel sqlalchemy alembic",
     "storage": "",
     "plugin": "pluggy",

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -19,6 +20,7 @@ from runner.cli.typed import Options, command_to_run_again, words
 from runner.engines.box import Engine, Image, Workspace
 from runner.engines.docker import DockerEngine
 from runner.engines.host import HostEngine
+from runner.environments import laid_over
 from runner.errors import (
     EXIT_CANCELLED,
     EXIT_ENVIRONMENT,
@@ -97,6 +99,10 @@ class ForegroundRun:
             keep_failed=self._options.keep == "on-failure",
             shell_on_failure=self._options.shell_on_failure,
             debug=self._verbose,
+            environments={
+                name: replace(each, vars=laid_over(each.vars, self._options.variables))
+                for name, each in self._loaded.project.config.environments.items()
+            },
         )
 
     def _images(self) -> list[Image]:

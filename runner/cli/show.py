@@ -1,15 +1,18 @@
 """`pipe show RUN`: one run with its jobs, steps, annotations and outputs."""
 
 import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from runner.cli.history import moment, open_store, took, verdict
 from runner.cli.run_number import RUN_NUMBER
-from runner.terminal.words import visible
+from runner.terminal.words import visible, visible_lines
 
 if TYPE_CHECKING:
+    from runner.events import Event
     from runner.store.reads import RunDetail
     from runner.store.tables import AnnotationRow, JobRow, StepRow
 
@@ -23,10 +26,34 @@ def command(run: int, as_json: bool) -> None:
 
     with open_store() as store:
         detail = reads.run(store, run)
-    click.echo(json.dumps(_as_json(detail), indent=2) if as_json else "\n".join(_as_text(detail)))
+        told = _told(event for _, event in store.events(run))
+    shown = json.dumps(_as_json(detail, told), indent=2) if as_json else _as_text(detail, told)
+    click.echo(shown)
 
 
-def _as_text(detail: "RunDetail") -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What only the events of a run tell: jobs' environments with their addresses, and summaries."""
+
+    environments: Mapping[str, tuple[str, str]]
+    summaries: Mapping[str, str]
+
+
+def _told(events: "Iterable[Event]") -> _Told:
+    from runner.events import JobFinished, SummaryWritten
+
+    environments: dict[str, tuple[str, str]] = {}
+    summaries: dict[str, str] = {}
+    for event in events:
+        if isinstance(event, JobFinished) and event.environment:
+            environments[event.job] = (event.environment, event.environment_url)
+        if isinstance(event, SummaryWritten):
+            before = summaries.get(event.job, "")
+            summaries[event.job] = f"{before}{event.text.rstrip()}\n"
+    return _Told(environments, summaries)
+
+
+def _as_text(detail: "RunDetail", told: _Told) -> str:
     run = detail.run
     name = visible(f"{run.name} ({run.file})")
     lines = [
@@ -35,10 +62,18 @@ def _as_text(detail: "RunDetail") -> list[str]:
         f"took {took(run.started_at, run.finished_at)}",
     ]
     for job in detail.jobs:
-        lines += ["", *_job(job, detail)]
+        lines += ["", *_job(job, detail), *_environment(told.environments.get(job.key))]
     if detail.annotations:
         lines += ["", *(_annotation(each) for each in detail.annotations)]
-    return lines
+    for job in detail.jobs:
+        if summary := visible_lines(told.summaries.get(job.key, "")):
+            indented = (f"  {line}".rstrip() for line in summary)
+            lines += ["", f"Summary of {visible(job.name)}", *indented]
+    return "\n".join(lines)
+
+
+def _environment(found: tuple[str, str] | None) -> list[str]:
+    return [f"  environment {visible(' '.join(found).strip())}"] if found else []
 
 
 def _job(job: "JobRow", detail: "RunDetail") -> list[str]:
@@ -72,11 +107,13 @@ def _annotation(each: "AnnotationRow") -> str:
     return f"{each.level}: {visible(place + each.message)}"
 
 
-def _as_json(detail: "RunDetail") -> dict[str, Any]:
+def _as_json(detail: "RunDetail", told: _Told) -> dict[str, Any]:
     run = detail.run.model_dump()
     for job in (jobs := [each.model_dump() for each in detail.jobs]):
         job["outputs"] = json.loads(job["outputs"])
         del job["token"]
+        job["environment"], job["environment_url"] = told.environments.get(job["key"], ("", ""))
+        job["summary"] = told.summaries.get(job["key"], "")
     return {
         **run,
         "jobs": jobs,

@@ -24,9 +24,7 @@ _Data = Mapping[str, Any]
 
 _UNSUPPORTED_IN_PIPELINE = ("concurrency", "priority", "queue", "timeouts")
 _UNSUPPORTED_IN_JOB = (
-    "cancel-timeout-minutes",
     "concurrency",
-    "environment",
     "services",
     "snapshot",
     "sources",
@@ -94,6 +92,8 @@ def _job(job_id: str, data: _Data) -> Job:
         strategy=_strategy(data.get("strategy"), path),
         continue_on_error=data.get("continue-on-error", False),
         timeout_minutes=data.get("timeout-minutes"),
+        cancel_timeout_minutes=data.get("cancel-timeout-minutes"),
+        environment=_environment(data.get("environment")),
         container=data.get("container"),
         retry=_retry(data.get("retry")),
         unsupported=tuple(_unsupported_in_job(data, path)),
@@ -225,6 +225,11 @@ def _runs_on(value: Any) -> Templated:
     if isinstance(value, list):
         return [to_string(label) for label in value]
     return value if isinstance(value, dict) else _text(value)
+
+
+def _environment(value: Any) -> Templated:
+    """A name as text, or a map with texts."""
+    return _texts(value) if isinstance(value, dict) else _text(value)
 
 
 def _seconds(value: str | None, standard: float) -> float:

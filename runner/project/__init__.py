@@ -1,7 +1,13 @@
 """The project: its configuration, what git says about it, and the copy of its source that runs."""
 
 from runner.project.changes import changed_files
-from runner.project.config import ProjectConfig, UserConfig, read_project_config, read_user_config
+from runner.project.config import (
+    Environment,
+    ProjectConfig,
+    UserConfig,
+    read_project_config,
+    read_user_config,
+)
 from runner.project.context import RunFacts, github_context
 from runner.project.find import (
     Project,
@@ -24,6 +30,7 @@ from runner.project.snapshot import (
 
 __all__ = [
     "DEFAULT_IMAGES",
+    "Environment",
     "GitFacts",
     "Project",
     "ProjectConfig",
