@@ -79,6 +79,8 @@ class JobOutcome:
     reason: str = ""
     failed_softly: bool = False
     retry_after: float | None = None
+    environment: str = ""
+    environment_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -525,6 +527,8 @@ class _Change:
                 final=final,
                 softly=outcome.failed_softly,
                 outputs=outcome.outputs,
+                environment=outcome.environment,
+                environment_url=outcome.environment_url,
             )
         )
 

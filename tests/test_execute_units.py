@@ -252,6 +252,13 @@ def test_a_job_ends_at_its_limit(clock: Clock) -> None:
     assert job.immediately()
 
 
+def test_a_job_may_have_a_patience_of_its_own(clock: Clock) -> None:
+    job = JobClock(Wanted(stop=True), deadline=2000, patience=3.0)
+    assert (job.ending(), job.immediately()) == ("cancelled", False)
+    clock.now += 3.1
+    assert job.immediately()
+
+
 def test_a_wish_comes_before_the_limit(clock: Clock) -> None:
     wanted = Wanted(stop=True)
     job = JobClock(wanted, deadline=0)

@@ -329,8 +329,6 @@ def test_unsupported_keys_are_listed() -> None:
     assert everything.unsupported == (("priority",), ("queue",), ("timeouts",), *watched)
     build = [path[2:] for path in everything.jobs["build"].unsupported]
     assert build == [
-        ("cancel-timeout-minutes",),
-        ("environment",),
         ("snapshot",),
         ("sources",),
         ("container", "build"),

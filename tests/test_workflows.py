@@ -72,7 +72,7 @@ def make_project(source: Path, target: Path) -> None:
 
 def build_images(case: Case, project: Path) -> None:
     for tag, folder in case.images.items():
-        command = ["docker", "build", "--quiet", "--tag", tag, project / folder]
+        command = ["docker", "build", "--quiet", "--tag", tag, str(project / folder)]
         subprocess.run(command, check=True, capture_output=True)
 
 
@@ -84,7 +84,7 @@ def action_sources() -> list[str]:
 def arguments(run: Run, place: Path) -> list[str | Path]:
     place.mkdir(exist_ok=True)
     (place / "event.json").write_text(json.dumps(run.event))
-    event = ["--event-file", place / "event.json"] if run.event else []
+    event = ["--event-file", str(place / "event.json")] if run.event else []
     return ["run", run.file, *action_sources(), *run.args, *event]
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -20,6 +21,7 @@ from runner.cli.upcoming import jobs_to_run
 from runner.engines.box import Engine, Image, Workspace
 from runner.engines.docker import DockerEngine
 from runner.engines.host import HostEngine
+from runner.environments import laid_over
 from runner.errors import (
     EXIT_CANCELLED,
     EXIT_ENVIRONMENT,
@@ -102,6 +104,10 @@ class ForegroundRun:
             keep_failed=self._options.keep == "on-failure",
             shell_on_failure=self._options.shell_on_failure,
             debug=self._verbose or _asks_for_debugging(self._prepared),
+            environments={
+                name: replace(each, vars=laid_over(each.vars, self._options.variables))
+                for name, each in self._loaded.project.config.environments.items()
+            },
         )
 
     def _images(self) -> list[Image]:

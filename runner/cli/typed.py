@@ -18,6 +18,7 @@ class Options:
     secrets: tuple[str, ...]
     secret_file: str | None
     require_secrets: bool
+    prompt_secrets: bool
     env: Mapping[str, str]
     variables: Mapping[str, str]
     matrix: tuple[str, ...]
@@ -58,6 +59,7 @@ def _options(options: Options) -> Iterator[str]:
     yield from _each("--secret", names)
     yield from _each("--secret-file", _given(options.secret_file))
     yield from ["--require-secrets"] if options.require_secrets else []
+    yield from ["--prompt-secrets"] if options.prompt_secrets else []
     yield from _each("--env", _assignments(options.env))
     yield from _each("--var", _assignments(options.variables))
     yield from _each("--matrix", options.matrix)

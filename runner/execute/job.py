@@ -21,6 +21,7 @@ from runner.events import (
 )
 from runner.execute.around import Surroundings
 from runner.execute.contexts import EVENT_FILE, JobState, job_contexts
+from runner.execute.entering import entered
 from runner.execute.evaluation import seconds, text, text_map
 from runner.execute.frame import Frame
 from runner.execute.job_actions import JobActions
@@ -29,7 +30,7 @@ from runner.execute.log import StepLog
 from runner.execute.place import UnmappedLabelError, choose
 from runner.execute.services import services_of
 from runner.execute.step import StepRun
-from runner.execute.stopping import JobClock, JobStop
+from runner.execute.stopping import CANCEL_LIMIT, JobClock, JobStop
 from runner.execute.task import JobEnd, JobTask, Place, Request
 from runner.expressions import CaseSensitive, resolve, truthy
 from runner.secrets import Masker, masking
@@ -81,10 +82,12 @@ class _Attempt:
 
     def run(self) -> JobEnd:
         try:
+            self._task = entered(self._task)
             self._state.job_env = self._job_env()
             place = self._place()
             self._announce(place)
             self._clock.deadline = time.monotonic() + self._limit()
+            self._clock.patience = self._patience()
             box = self._open(place)
         except PipeError as error:
             return self._left_out(error) or self._refuse(error)
@@ -113,6 +116,10 @@ class _Attempt:
 
     def _limit(self) -> float:
         return seconds(self._task.job.timeout_minutes, self._task.contexts) or TIMEOUT
+
+    def _patience(self) -> float:
+        written, key = self._task.job.cancel_timeout_minutes, "cancel-timeout-minutes"
+        return seconds(written, self._task.contexts, key=key) or CANCEL_LIMIT
 
     def _open(self, place: Place) -> Box:
         task = self._task
@@ -193,6 +200,7 @@ class _Attempt:
 
     def _end(self, box: Box) -> JobEnd:
         outputs = self._outputs(box)
+        address = self._address(box)
         timed_out = self._state.status == "cancelled" and self._clock.ending() == "timeout"
         if timed_out:
             self._say(COMPLETE, "##[error]the job's time limit is over")
@@ -200,7 +208,18 @@ class _Attempt:
             resolve(self._task.job.continue_on_error, self._task.contexts)
         )
         reason = "timeout" if timed_out else ""
-        return JobEnd(self._state.status, outputs, reason, softly)
+        name = self._task.environment.name
+        return JobEnd(self._state.status, outputs, reason, softly, name, address)
+
+    def _address(self, box: Box) -> str:
+        """Where the job's environment can be seen, which its steps may have found out."""
+        contexts = job_contexts(self._task, box.facts, self._state)
+        try:
+            return self._masker.mask_text(text(self._task.environment.url, contexts))
+        except InvalidInputError as error:
+            self._annotate(f"`environment.url`: {error.message}")
+            self._state.frame.fail()
+            return ""
 
     def _outputs(self, box: Box) -> dict[str, str]:
         """The job's outputs; one that is empty is not there at all, as on GitHub."""
@@ -235,7 +254,7 @@ class _Attempt:
             return JobEnd("cancelled", reason=reason)
         self._annotate(error.message)
         self._set_up_ended("failure", reason)
-        return JobEnd("failure", reason=reason)
+        return JobEnd("failure", reason=reason, environment=self._task.environment.name)
 
     # -- telling
 
@@ -246,6 +265,7 @@ class _Attempt:
                 name=self._task.planned.name,
                 worker="",
                 image=place.image.name,
+                environment=self._task.environment.name,
             )
         )
 

@@ -30,8 +30,6 @@ _UNSUPPORTED_IN_PIPELINE = ("priority", "queue", "timeouts")
 #: What `on.watch` has of ours, besides GitHub's activities.
 _UNSUPPORTED_IN_WATCH = ("paths", "ignore", "debounce")
 _UNSUPPORTED_IN_JOB = (
-    "cancel-timeout-minutes",
-    "environment",
     "snapshot",
     "sources",
 )
@@ -114,6 +112,8 @@ def _job(job_id: str, data: _Data, file: str) -> Job:
         strategy=_strategy(data.get("strategy"), path),
         continue_on_error=data.get("continue-on-error", False),
         timeout_minutes=data.get("timeout-minutes"),
+        cancel_timeout_minutes=data.get("cancel-timeout-minutes"),
+        environment=_environment(data.get("environment")),
         container=data.get("container"),
         concurrency=_concurrency(data.get("concurrency")),
         services=data.get("services"),
@@ -280,6 +280,11 @@ def _runs_on(value: Any) -> Templated:
     if isinstance(value, list):
         return [to_string(label) for label in value]
     return value if isinstance(value, dict) else _text(value)
+
+
+def _environment(value: Any) -> Templated:
+    """A name as text, or a map with texts."""
+    return _texts(value) if isinstance(value, dict) else _text(value)
 
 
 def _seconds(value: str | None, standard: float) -> float:
