@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 
 from runner.concurrency import ChangedMeanwhileError, Lines, evaluated
 from runner.errors import InvalidInputError, PipeError, Problem
-from runner.events import Event, JobFinished, JobQueued, Result, RunFinished
+from runner.events import Event, JobFinished, JobQueued, Result, RunFinished, RunStarted
 from runner.model import Concurrency, Job, Pipeline
 from runner.parse.build import build
 from runner.plan import (
@@ -403,6 +403,8 @@ class _Change:
             if self.run.jobs[key].state == "blocked" and self._has_its_group(key):
                 self._queue(self.run.jobs[key], 0.0)
         if decision.result is not None:
+            if self.run.state == "queued" and not self.run.cancel_requested:
+                self._begin()
             self._finish(decision.result, "" if decision.result == "success" else self.run.reason)
 
     def _wait(self) -> None:
@@ -501,6 +503,19 @@ class _Change:
             self._put(replace(job, cancel_requested=True))
         elif job.state != "finished":
             self.end(job.key, JobOutcome("cancelled", reason=reason))
+
+    def _begin(self) -> None:
+        """No job is left for a worker to begin the run with: it begins as it ends."""
+        run = self.run = replace(self.run, state="running", started_at=self._now)
+        calls = {caller for key in run.jobs for caller in callers_of(key)}
+        started = RunStarted(
+            run=run.id,
+            time=self._now,
+            name=run.submission.name,
+            file=run.submission.file,
+            jobs=len(run.jobs.keys() - calls),
+        )
+        self.events.insert(0, started)
 
     def _finish(self, result: Result, reason: str) -> None:
         self.run = replace(
