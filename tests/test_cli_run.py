@@ -281,6 +281,20 @@ def test_an_event_that_starts_nothing_says_why(
     assert not (pipe_home / "pipe.db").exists()
 
 
+def test_a_pull_request_whose_newest_commit_asks_for_no_runs(
+    reacting: Path, run_pipe: RunPipe
+) -> None:
+    (reacting / "p.yaml").write_text(REACTING.replace("on:", "on:\n  pull_request:", 1))
+    skipping = ["git", "commit", "-qm", "docs: more [skip ci]", "--allow-empty"]
+    subprocess.run(skipping, cwd=reacting, check=True, capture_output=True)
+    found = run_pipe("run", "p.yaml", "--event", "pull_request", "--dry-run", cwd=reacting)
+    assert found.stdout == "p.yaml does not run: the commit's message says [skip ci]\n"
+    elsewhere = reacting / "elsewhere.json"
+    elsewhere.write_text('{"pull_request": {"head": {"sha": "0123456789"}}}')
+    given = ["--event", "pull_request", "--event-file", elsewhere, "--dry-run"]
+    assert run_pipe("run", "p.yaml", *given, cwd=reacting).stdout == "build\n    echo\n"
+
+
 def test_an_event_that_starts_nothing_is_a_note_in_json(reacting: Path, run_pipe: RunPipe) -> None:
     found = run_pipe("run", "p.yaml", "--event", "push", "--json", cwd=reacting)
     told = json.loads(found.stdout)

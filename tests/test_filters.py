@@ -256,3 +256,26 @@ def test_what_a_payload_tells(event: str, payload: dict[str, Any], known: dict[s
         return None
 
     assert occurrence(event, payload, changed) == Occurrence(event, changed, **known)
+
+
+SKIPS = [
+    ("push", "fix: it [skip ci]", "[skip ci]"),
+    ("push", "fix: it\n\nMore. [ci skip]", "[ci skip]"),
+    ("pull_request", "[no ci] fix: it", "[no ci]"),
+    ("push", "fix: it [skip actions]", "[skip actions]"),
+    ("push", "fix: it [actions skip]", "[actions skip]"),
+    ("push", "fix: it\n\n\nskip-checks: true\n", "skip-checks: true"),
+    ("push", "fix: it\n\n\nskip-checks:true", "skip-checks:true"),
+    ("push", "fix: it\n\nskip-checks: true", ""),
+    ("push", "fix: skip ci", ""),
+    ("pull_request_target", "fix: it [skip ci]", ""),
+    ("workflow_dispatch", "fix: it [skip ci]", ""),
+]
+
+
+@pytest.mark.parametrize(("event", "message", "word"), SKIPS)
+def test_a_commit_may_ask_for_no_runs(event: str, message: str, word: str) -> None:
+    payload = {"head_commit": {"message": message}} if event == "push" else {}
+    occurred = occurrence(event, payload, list, message)
+    expected = f"the commit's message says {word}" if word else ""
+    assert judge({event: {}}, occurred).obstacle == expected

@@ -15,7 +15,7 @@ from runner.expressions import to_string
 from runner.filters import Verdict, judge, occurrence
 from runner.inputs import typed_inputs
 from runner.model import Input, Pipeline
-from runner.project import RunFacts, changed_files, github_context
+from runner.project import Project, RunFacts, changed_files, github_context
 from runner.terminal.words import visible
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ def occasion(loaded: Loaded, options: Options) -> Occasion:
         "inputs": inputs,
         "vars": {**project.config.vars, **options.variables},
     }
-    happened = occurrence(
-        event, github["event"], lambda: changed_files(project, event, github["event"])
-    )
-    return Occasion(event, contexts, judge(pipeline.on, happened))
+    happened = github["event"]
+    message = _message(project, happened)
+    told = occurrence(event, happened, lambda: changed_files(project, event, happened), message)
+    return Occasion(event, contexts, judge(pipeline.on, told))
 
 
 def not_started(occasion: Occasion, file: str, progress: "Mode") -> str:
@@ -122,6 +122,15 @@ def _with_choices(declared: Input, environments: tuple[str, ...]) -> Input:
     if declared.type != "environment" or not environments:
         return declared
     return replace(declared, type="choice", options=environments)
+
+
+def _message(project: Project, payload: Mapping[str, Any]) -> str:
+    """The message of the newest commit of a pull request, if that is the one here."""
+    commit = project.git.commit if project.git else None
+    pull = payload.get("pull_request")
+    head = pull.get("head") if isinstance(pull, Mapping) else None
+    is_here = commit and isinstance(head, Mapping) and head.get("sha") == commit.sha
+    return commit.message if commit and is_here else ""
 
 
 def _known(pipeline: Pipeline, event: str, inputs: Mapping[str, Any]) -> dict[str, Any]:

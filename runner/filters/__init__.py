@@ -6,6 +6,7 @@ from typing import Any
 
 from runner.expressions import to_string
 from runner.filters.patterns import chosen
+from runner.filters.skips import skipped_by
 from runner.model import Templated
 
 _HEADS, _TAGS = "refs/heads/", "refs/tags/"
@@ -22,7 +23,7 @@ class Occurrence:
     """An event and what filters ask of it; what is empty nobody knows.
 
     `branch` is the one that `branches` is about: pushed to, merged into, or run for. `pipeline` is
-    the name of the one that ended, for `workflow_run`.
+    the name of the one that ended, for `workflow_run`; `message` is that of the newest commit.
     """
 
     event: str
@@ -32,6 +33,7 @@ class Occurrence:
     tag: str = ""
     cron: str = ""
     pipeline: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,10 @@ class Verdict:
     assumed: str = ""
 
 
-def occurrence(event: str, payload: Mapping[str, Any], changed: Changed) -> Occurrence:
-    """What the payload of an event tells its filters."""
+def occurrence(
+    event: str, payload: Mapping[str, Any], changed: Changed, message: str = ""
+) -> Occurrence:
+    """What the payload of an event tells its filters; `message` is its commit's, if that does not."""
     ref = _at(payload, "ref") if event == "push" else ""
     branches = {
         "push": ref if ref.startswith(_HEADS) else "",
@@ -61,6 +65,7 @@ def occurrence(event: str, payload: Mapping[str, Any], changed: Changed) -> Occu
         tag=ref.removeprefix(_TAGS) if ref.startswith(_TAGS) else "",
         cron=_at(payload, "schedule") if event == "schedule" else "",
         pipeline=_at(payload, "workflow_run", "name"),
+        message=_at(payload, "head_commit", "message") or message,
     )
 
 
@@ -69,6 +74,8 @@ def judge(on: Mapping[str, Templated], occurred: Occurrence) -> Verdict:
     event = occurred.event
     if event not in on:
         return Verdict(f"`{event}` is none of the events in `on`: {', '.join(on)}")
+    if skip := skipped_by(event, occurred.message):
+        return Verdict(f"the commit's message says {skip}")
     filters, where = on[event], f"on.{event}"
     if isinstance(filters, list):
         return Verdict(_wrong_time(filters, occurred, where))
