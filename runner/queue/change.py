@@ -6,8 +6,17 @@ from typing import Protocol
 
 from runner.concurrency import Claim, Lines
 from runner.errors import InvalidInputError
-from runner.events import Event, JobFinished, JobQueued, Result, RunFinished
-from runner.plan import Decision, asker_of, called_in, expanded, explained, ready, unfolded
+from runner.events import Event, JobFinished, JobQueued, Result, RunFinished, RunStarted
+from runner.plan import (
+    Decision,
+    asker_of,
+    called_in,
+    callers_of,
+    expanded,
+    explained,
+    ready,
+    unfolded,
+)
 from runner.queue.groups import claim_at, claim_of_run, is_call, pipeline_of, places_of
 from runner.queue.outcome import LOST, NOTHING_REUSED, JobOutcome
 from runner.store.rows import JobStatus, Place, StoredJob, StoredRun, blocked, states_of
@@ -133,6 +142,8 @@ class Change:
             if self.run.jobs[key].state == "blocked" and self._has_its_groups(key):
                 self._start(key)
         if decision.result is not None:
+            if self.run.state == "queued" and not self.run.cancel_requested:
+                self._begin()
             self._finish(decision.result, "" if decision.result == "success" else self.run.reason)
 
     def _wait(self) -> None:
@@ -225,6 +236,19 @@ class Change:
         elif job.state != "finished":
             self.end(job.key, JobOutcome("cancelled", reason=reason))
 
+    def _begin(self) -> None:
+        """No job is left for a worker to begin the run with: it begins as it ends."""
+        run = self.run = replace(self.run, state="running", started_at=self._now)
+        calls = {caller for key in run.jobs for caller in callers_of(key)}
+        started = RunStarted(
+            run=run.id,
+            time=self._now,
+            name=run.submission.name,
+            file=run.submission.file,
+            jobs=len(run.jobs.keys() - calls),
+        )
+        self.events.insert(0, started)
+
     def _finish(self, result: Result, reason: str) -> None:
         self.run = replace(
             self.run, state="finished", result=result, reason=reason, finished_at=self._now
@@ -255,5 +279,7 @@ class Change:
                 final=final,
                 softly=outcome.failed_softly,
                 outputs=outcome.outputs,
+                environment=outcome.environment,
+                environment_url=outcome.environment_url,
             )
         )
