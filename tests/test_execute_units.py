@@ -166,8 +166,8 @@ def test_a_job_that_was_cancelled_stays_so() -> None:
         ("success", False, {"success", "always"}),
         ("failure", False, {"failure", "always"}),
         ("cancelled", False, {"cancelled", "always"}),
-        ("success", True, {"cancelled", "always"}),
-        ("failure", True, {"cancelled", "always"}),
+        ("success", True, {"success", "cancelled", "always"}),
+        ("failure", True, {"failure", "cancelled", "always"}),
         ("cancelled", True, {"cancelled", "always"}),
     ],
 )

@@ -46,7 +46,7 @@ class _Beside:
             self.thread.join()
         if self.crash is not None:
             raise self.crash
-        return self.run.settle(fails=False)
+        return self.run.settle()
 
 
 class Background:

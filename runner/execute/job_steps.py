@@ -12,7 +12,6 @@ from runner.execute.background import Background
 from runner.execute.composite import enter
 from runner.execute.frame import Frame
 from runner.execute.job_actions import Loaded
-from runner.execute.reporting import CommandState
 from runner.execute.run_step import run_script
 from runner.execute.scope import Scope
 from runner.execute.step import StepRun
@@ -56,7 +55,12 @@ class JobSteps:
         while self.around.posts and self._goes_on():
             post = self.around.posts.pop()
             # It asks how the job went; what it sees else is what its action saw.
-            frame = replace(post.frame, status=self._frame.status, deadline=float("inf"))
+            frame = replace(
+                post.frame,
+                status=self._frame.status,
+                deadline=float("inf"),
+                goes_on=lambda: False,
+            )
             run = StepRun(self.around, post.step, self._next(), frame, post.work)
             self._take(run)
             if run.end.conclusion == "failure":
@@ -90,7 +94,7 @@ class JobSteps:
 
     def _one(self, step: Step) -> None:
         if step.background:
-            self._background.start(self._run_of(step, commands=self.around.commands.apart()))
+            self._background.start(self._run_of(step, beside=True))
         else:
             self._take(self._run_of(step, self._control(step)))
 
@@ -114,10 +118,8 @@ class JobSteps:
         self._number += 1
         return self._number
 
-    def _run_of(
-        self, step: Step, work: Work | None = None, commands: CommandState | None = None
-    ) -> StepRun:
-        return StepRun(self.around, step, self._next(), self._frame, work, commands)
+    def _run_of(self, step: Step, work: Work | None = None, *, beside: bool = False) -> StepRun:
+        return StepRun(self.around, step, self._next(), self._frame, work, beside)
 
     def _control(self, step: Step) -> Work | None:
         """How a step is done that starts others, waits for them or ends them."""
@@ -128,5 +130,5 @@ class JobSteps:
         return partial(self._group, step) if step.parallel else None
 
     def _group(self, step: Step, trying: Try) -> StepEnd:
-        runs = [self._run_of(each, commands=self.around.commands.apart()) for each in step.parallel]
+        runs = [self._run_of(each, beside=True) for each in step.parallel]
         return self._background.group(trying, runs)
