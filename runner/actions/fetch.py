@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from runner.actions.reference import RemoteAction
+from runner.engines.box import NO_STOP, EngineError, Stop
 from runner.errors import EnvironmentMissingError, InvalidInputError
 
 SERVER = "https://github.com"
@@ -21,6 +23,8 @@ SERVER = "https://github.com"
 FRESH = 24 * 3600.0
 #: Seconds that one call of git may take.
 PATIENCE = 300
+#: Seconds between looks at whether somebody still wants what is waited for.
+TICK = 0.05
 
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _KEPT = frozenset({"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"})
@@ -66,17 +70,23 @@ class ActionStore:
     sources: Mapping[str, Path] = field(default_factory=dict)
     offline: bool = False
 
-    def fetch(self, action: RemoteAction) -> Fetched:
-        """The repository of the action. Raises EnvironmentMissingError when it cannot be had, and
-        InvalidInputError when it has no such ref."""
+    def fetch(self, action: RemoteAction, stop: Stop = NO_STOP) -> Fetched:
+        """The repository of the action. Raises EnvironmentMissingError when it cannot be had,
+        InvalidInputError when it has no such ref, and EngineError when `stop` ends the wait."""
         source = self.sources.get(action.repository.lower())
         if source is not None:
             name = f"actions/{action.repository.lower()}/source"
             return Fetched(source, name, note=f"{action.repository} is the folder {source}")
         folder = self.home / "actions" / quote(self.server, safe="") / action.repository.lower()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _locked(folder / "lock"):
-            return self._kept(folder, action) or self._fetched(folder, action)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with _locked(folder / "lock", stop):
+                return self._kept(folder, action) or self._fetched(folder, action, stop)
+        except OSError as error:
+            raise EnvironmentMissingError(
+                f"the action `{action}` could not be kept on this machine: {error}",
+                hint=f"is there space, and may you write, in {self.home}?",
+            ) from error
 
     def _kept(self, folder: Path, action: RemoteAction) -> Fetched | None:
         """What is here already, if nothing newer has to be asked for."""
@@ -86,18 +96,18 @@ class ActionStore:
         if not known.exists():
             return None
         if self.offline or time.time() - known.stat().st_mtime < FRESH:
-            return _found(folder, action, known.read_text().strip())
+            return _found(folder, action, _kept_ref(known))
         return None
 
-    def _fetched(self, folder: Path, action: RemoteAction) -> Fetched:
+    def _fetched(self, folder: Path, action: RemoteAction, stop: Stop) -> Fetched:
         if self.offline:
             raise EnvironmentMissingError(
                 f"the action `{action}` is not on this machine, and `--offline` forbids to fetch it",
                 hint=f"run once without it, or use `--action-source {action.repository}=FOLDER`",
             )
         try:
-            commit = self._download(folder, action)
-        except (_GitError, OSError, subprocess.TimeoutExpired) as error:
+            commit = self._download(folder, action, stop)
+        except (_GitError, OSError) as error:
             return self._stale(folder, action, error)
         _keep_ref(_ref_file(folder, action.ref), commit)
         found = _found(folder, action, commit)
@@ -113,7 +123,7 @@ class ActionStore:
                 hint="a ref is a branch, a tag or a full commit id",
             ) from error
         known = _ref_file(folder, action.ref)
-        found = known.exists() and _found(folder, action, known.read_text().strip())
+        found = known.exists() and _found(folder, action, _kept_ref(known))
         if not found:
             raise EnvironmentMissingError(
                 f"the action `{action}` could not be fetched: {text}",
@@ -123,10 +133,13 @@ class ActionStore:
         note = f"{action} is as it was fetched earlier ({found.commit[:12]}): {text}"
         return Fetched(found.folder, found.name, found.commit, note)
 
-    def _download(self, folder: Path, action: RemoteAction) -> str:
+    def _download(self, folder: Path, action: RemoteAction, stop: Stop) -> str:
+        for left in folder.glob(".*"):
+            # Who was killed at it holds the lock no more.
+            shutil.rmtree(left, ignore_errors=True)
         work = folder / f".{secrets.token_hex(8)}"
         try:
-            git = _Git(work / "git", work / "tree")
+            git = _Git(work / "git", work / "tree", stop)
             git.create()
             commit = git.fetch(_url(self.server, action.repository), action.ref)
             target = folder / commit
@@ -144,6 +157,7 @@ class _Git:
 
     git_dir: Path
     tree: Path
+    stop: Stop
 
     def create(self) -> None:
         self.tree.mkdir(parents=True)
@@ -172,24 +186,48 @@ class _Git:
     def _run(self, *arguments: str) -> str:
         command = ["git", f"--git-dir={self.git_dir}", *_SAFE, *arguments]
         try:
-            ended = subprocess.run(
+            # A session of its own: what git starts ends with it, and ^C is not for it.
+            process = subprocess.Popen(
                 command,
                 cwd=self.tree,
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 text=True,
                 errors="replace",
-                timeout=PATIENCE,
-                check=False,
+                start_new_session=True,
             )
         except FileNotFoundError as error:
             raise EnvironmentMissingError(
                 "actions of other repositories need git", hint="install git"
             ) from error
-        if ended.returncode:
-            raise _GitError(ended.stderr.strip() or f"git ended with {ended.returncode}")
-        return ended.stdout
+        with process:
+            try:
+                printed, said = _awaited(process, self.stop)
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+        if process.returncode:
+            raise _GitError(said.strip() or f"git ended with {process.returncode}")
+        return printed
+
+
+def _awaited(process: "subprocess.Popen[str]", stop: Stop) -> tuple[str, str]:
+    """What a process has printed by its end. Raises _GitError when it takes too long."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return process.communicate(timeout=TICK)
+        except subprocess.TimeoutExpired as error:
+            _not_stopped(stop)
+            if time.monotonic() > deadline:
+                raise _GitError(f"git was not done after {PATIENCE} seconds") from error
+
+
+def _not_stopped(stop: Stop) -> None:
+    if reason := stop.reason():
+        raise EngineError(reason, f"fetching an action was stopped: {reason}")
 
 
 def _environment() -> dict[str, str]:
@@ -223,12 +261,26 @@ def _keep_ref(file: Path, commit: str) -> None:
     fresh.replace(file)
 
 
+def _kept_ref(file: Path) -> str:
+    return file.read_text(errors="replace").strip()
+
+
 @contextmanager
-def _locked(file: Path) -> Iterator[None]:
+def _locked(file: Path, stop: Stop) -> Iterator[None]:
     """Alone with a repository, among all processes of this machine."""
     lock = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        while not _is_taken(lock):
+            _not_stopped(stop)
+            time.sleep(TICK)
         yield
     finally:
         os.close(lock)
+
+
+def _is_taken(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -15,6 +15,7 @@ from runner.execute.job_actions import Loaded
 from runner.execute.run_step import run_script
 from runner.execute.scope import Scope
 from runner.execute.step import StepRun
+from runner.execute.stopping import JobStop
 from runner.execute.trying import Try, Work
 from runner.execute.uses_step import use
 from runner.model import Step
@@ -43,7 +44,8 @@ class JobSteps:
     def run(self) -> None:
         """All steps of the job, and what they leave to be done."""
         for run in self._before(self.around.task.job.steps, self._frame):
-            self._take(run)
+            if self._goes_on():
+                self._take(run)
         for step in self.around.task.job.steps:
             if self._goes_on():
                 self._one(step)
@@ -73,7 +75,7 @@ class JobSteps:
             uses = step.uses or ""
             if not uses or not self.around.actions.is_remote(uses):
                 continue
-            loaded = self.around.actions.load(uses, self.around.box)
+            loaded = self.around.actions.load(uses, self.around.box, JobStop(self.around.clock))
             if stage := pre_stage(loaded):
                 shown, work = shown_as(step, "Pre", stage), RunStage(loaded, stage.run)
                 yield StepRun(self.around, shown, self._next(), frame, work)

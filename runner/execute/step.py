@@ -155,13 +155,21 @@ class StepRun:
         except InvalidInputError as error:
             end = self._failed(error, "expression")
         except EngineError as error:
-            end = self._failed(error, error.reason)
+            end = self._engine_failed(error)
         except EnvironmentMissingError as error:
             end = self._failed(error, "environment")
         self.process = trying.process or self.process
         self._outputs = reporter.outputs
         self.variables.update(reporter.variables)
         self.path += reporter.path
+        return end
+
+    def _engine_failed(self, error: EngineError) -> StepEnd:
+        """The engine could not do its part, or had to stop while it was at it."""
+        end = self._failed(error, error.reason)
+        job_is_over = error.reason == "timeout" and self.around.clock.ending() == "timeout"
+        if error.reason == "cancelled" or job_is_over:
+            return replace(end, outcome="cancelled", conclusion="cancelled")
         return end
 
     def _failed(self, error: PipeError, reason: str) -> StepEnd:
