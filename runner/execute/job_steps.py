@@ -42,7 +42,13 @@ class JobSteps:
         return self.around.state.frame
 
     def run(self) -> None:
-        """All steps of the job, and what they leave to be done."""
+        """All steps of the job, up to the end of those that run beside others."""
+        try:
+            self._run()
+        finally:
+            self._background.abandon()
+
+    def _run(self) -> None:
         for run in self._before(self.around.task.job.steps, self._frame):
             if self._goes_on():
                 self._take(run)

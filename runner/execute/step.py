@@ -85,6 +85,16 @@ class StepRun:
             end = self._failed(error, "expression")
         self._finish(end)
 
+    def is_pointless(self) -> bool:
+        """Whether it would have to end as soon as it had begun."""
+        assert self._scope is not None
+        ends = bool(self.around.clock.ending()) and not self._new_try(self._scope).goes_on()
+        return ends or self.unwanted()
+
+    def drop(self) -> None:
+        """End it before it has done anything."""
+        self._finish(StepEnd("cancelled", "cancelled", reason="cancelled"))
+
     def settle(self) -> StepEnd:
         """Let later steps see what it did, and that it failed."""
         end = self.end
@@ -145,11 +155,14 @@ class StepRun:
         while time.monotonic() < until and not self._is_over():
             time.sleep(min(0.1, max(0.0, until - time.monotonic())))
 
-    def _try(self, scope: Scope) -> StepEnd:
+    def _new_try(self, scope: Scope) -> Try:
         around = self._apart or self.around
         reporter = around.reporter(self.number, scope.contexts["env"])
-        trying = Try(around, self.frame, self.step, self.number, scope, reporter, self.unwanted)
-        work = self.work or around.work(self.step)
+        return Try(around, self.frame, self.step, self.number, scope, reporter, self.unwanted)
+
+    def _try(self, scope: Scope) -> StepEnd:
+        trying = self._new_try(scope)
+        reporter, work = trying.reporter, self.work or self.around.work(self.step)
         try:
             end = work(trying)
         except InvalidInputError as error:
@@ -159,7 +172,8 @@ class StepRun:
         except EnvironmentMissingError as error:
             end = self._failed(error, "environment")
         self.process = trying.process or self.process
-        self._outputs = reporter.outputs
+        # What the process left running may go on to set outputs; those come too late.
+        self._outputs = dict(reporter.outputs)
         self.variables.update(reporter.variables)
         self.path += reporter.path
         return end
