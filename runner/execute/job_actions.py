@@ -19,19 +19,20 @@ from runner.engines.box import NO_STOP, Box, Image, Stop
 from runner.engines.script import run_script
 from runner.errors import InvalidInputError
 from runner.model import Step
-from runner.source import load
+from runner.source import MAX_BYTES, load
 
 #: How deep actions may use others.
 DEEPEST = 10
 
-#: Prints which of `$3`... is there in the folder `$2`, and the content of an action's definition.
-_LOOK = """\
-folder=$2
-shift 2
+#: Prints which of `$4`... is there in the folder `$2`, and the content of an action's definition,
+#: of which `$3` bytes are enough to see that it is too large.
+LOOK = """\
+folder=$2 most=$3
+shift 3
 for name; do
   if [ -f "$folder/$name" ]; then
     echo "$name"
-    case $name in *.yml | *.yaml) cat "$folder/$name" ;; esac
+    case $name in *.yml | *.yaml) head -c "$most" < "$folder/$name" ;; esac
     exit
   fi
 done
@@ -159,7 +160,7 @@ def _image(uses: str, reference: ImageAction) -> Loaded:
 
 def _local(uses: str, reference: LocalAction, box: Box) -> Loaded:
     folder = posixpath.normpath(posixpath.join(box.facts.workspace, reference.path))
-    ended = run_script(box, _LOOK, [folder, *FILES, DOCKERFILE])
+    ended = run_script(box, LOOK, [folder, str(MAX_BYTES + 1), *FILES, DOCKERFILE])
     name, _, content = ended.output.partition(b"\n")
     if not name:
         raise InvalidInputError(
