@@ -1,14 +1,17 @@
 """Actions of other repositories, fetched from repositories in a folder."""
 
+import fcntl
 import os
 import subprocess
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from runner.actions.definition import read_action
 from runner.actions.fetch import FRESH, ActionStore
 from runner.actions.reference import (
     ImageAction,
@@ -16,8 +19,13 @@ from runner.actions.reference import (
     RemoteAction,
     parse_reference,
 )
+from runner.engines.box import NO_STOP, EngineError
 from runner.errors import EnvironmentMissingError, InvalidInputError
+from runner.execute.job_actions import DEEPEST, JobActions
+from runner.model import Step
+from runner.source import load
 from tests.conftest import RunPipe
+from tests.leftovers import wait_until
 
 NODE = "pipe-test/node:24"
 COMPOSITE = "runs: {using: composite, steps: [{shell: sh, run: 'echo %s'}]}\n"
@@ -173,6 +181,98 @@ def test_a_folder_stands_for_a_repository(tmp_path: Path) -> None:
     store = ActionStore(tmp_path / "home", "nowhere", {"o/n": tmp_path})
     fetched = store.fetch(action("O/N@anything"))
     assert (fetched.folder, fetched.commit) == (tmp_path, "")
+
+
+class Stopped:
+    """Somebody wants the wait to end."""
+
+    def reason(self) -> Literal["", "cancelled", "timeout"]:
+        return "cancelled"
+
+    def immediately(self) -> bool:
+        return False
+
+
+@pytest.fixture
+def endless_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a server that git never hears from; its child writes down who it is."""
+    program = tmp_path / "bin" / "git-remote-endless"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 300\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    return "endless://server"
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one whose end nobody has asked for yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_download_ends_when_nobody_wants_it_any_more(tmp_path: Path, endless_server: str) -> None:
+    store, pid = ActionStore(tmp_path / "home", endless_server), tmp_path / "pid"
+
+    class OnceItRuns(Stopped):
+        def reason(self) -> Literal["", "cancelled", "timeout"]:
+            return "cancelled" if pid.exists() and pid.read_text().strip() else ""
+
+    with pytest.raises(EngineError, match="stopped: cancelled") as stopped:
+        store.fetch(action("o/n@v1"), OnceItRuns())
+    assert stopped.value.reason == "cancelled"
+    wait_until(lambda: not is_alive(int(pid.read_text())), "what git has started goes on")
+    assert list(store.home.rglob(".*")) == []
+
+
+def test_the_wait_for_another_download_ends_too(server: Server, store: ActionStore) -> None:
+    server.commit("o/n", {"a": "1"}, "v1")
+    store.fetch(action("o/n@v1"))
+    [lock] = store.home.rglob("lock")
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(EngineError, match="stopped"):
+            store.fetch(action("o/n@v1"), Stopped())
+    assert store.fetch(action("o/n@v1"), Stopped()).commit, "what is here needs no wait"
+
+
+def test_what_a_crash_left_behind_is_removed_or_fetched_again(
+    server: Server, store: ActionStore
+) -> None:
+    commit = server.commit("o/n", {"a": "1"}, "v1")
+    store.fetch(action("o/n@v1"))
+    [known] = store.home.rglob("refs/v1")
+    left = known.parent.parent / ".half-done"
+    left.mkdir()
+    for content in (b"\xff\xfe\0", b"", b"../../..", b"0" * 40):
+        known.write_bytes(content)
+        assert store.fetch(action("o/n@v1")).commit == commit
+        assert known.read_text() == f"{commit}\n"
+    assert not left.exists()
+
+
+def test_a_store_that_cannot_be_written_is_told(server: Server, store: ActionStore) -> None:
+    server.commit("o/n", {"a": "1"}, "v1")
+    store.home.write_text("a file where a folder belongs")
+    with pytest.raises(EnvironmentMissingError, match="could not be kept") as told:
+        store.fetch(action("o/n@v1"))
+    assert str(store.home) in told.value.hint
+
+
+def test_many_paths_to_one_action_are_one_way(server: Server, store: ActionStore) -> None:
+    """Ten steps that each use the next action, nine times over, would be a thousand million."""
+    for number in range(1, DEEPEST):
+        steps = f"[{', '.join([f'{{uses: o/n{number + 1}@v1}}'] * 10)}]"
+        server.commit(
+            f"o/n{number}", {"action.yml": f"runs: {{using: composite, steps: {steps}}}"}, "v1"
+        )
+    server.commit(f"o/n{DEEPEST}", {"action.yml": COMPOSITE % "x"}, "v1")
+    actions = JobActions(store)
+    step = Step(id="a", path=(), uses="o/n1@v1")
+    assert len(actions.prepare([step], NO_STOP)) == DEEPEST
+    first = read_action(load((server.folder / "o/n1/action.yml").read_text(), "action.yml"))
+    assert not actions.wants_pre(first)
 
 
 # -- in a run

@@ -1,10 +1,15 @@
 """One thread listens for all: nobody misses news, and whoever has to be alone gets to be."""
 
+import os
 import queue
+import selectors
 import threading
 import time
 
-from runner.engines.turns import Turns
+import pytest
+
+from runner.engines.pipes import Pipes
+from runner.engines.turns import Turns, Waker
 
 
 def test_one_listens_and_the_others_hear_of_it() -> None:
@@ -65,3 +70,49 @@ def test_a_listener_that_fails_gives_its_turn_back() -> None:
         raise AssertionError("the error was lost")
     with turns.alone():
         pass
+
+
+def test_a_listener_that_hears_nothing_is_woken_for_who_has_to_be_alone() -> None:
+    waker, selector = Waker(), selectors.DefaultSelector()
+    selector.register(waker, selectors.EVENT_READ)
+    turns, listening = Turns(waker.wake), threading.Event()
+
+    def listen() -> None:
+        listening.set()
+        selector.select(10)
+        waker.calm()
+
+    thread = threading.Thread(target=turns.wait, args=(listen, 10))
+    thread.start()
+    listening.wait(10)
+    start = time.monotonic()
+    with turns.alone():
+        assert time.monotonic() - start < 5
+    thread.join()
+    assert selector.select(0) == []
+    selector.close()
+    waker.close()
+
+
+def test_an_error_about_output_is_told_to_the_one_whose_output_it_is() -> None:
+    selector = selectors.DefaultSelector()
+    pipes, printed = Pipes(selector), list[bytes]()
+
+    def refuse(_: bytes) -> None:
+        raise OSError("no space")
+
+    flows = []
+    for write in (refuse, printed.append):
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        flows.append(pipes.watch(reading, write))
+        os.write(writing, b"text")
+        os.close(writing)
+    for key, _ in selector.select(0):
+        pipes.pump(key.fd)
+    flows[1].check()
+    assert printed == [b"text"]
+    with pytest.raises(OSError, match="no space"):
+        flows[0].check()
+    pipes.close()
+    selector.close()

@@ -1,5 +1,6 @@
 """Parts of a job's execution by themselves: its place, what expressions see, limits, commands."""
 
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from runner.execute.commands import Command, parse_command
 from runner.execute.contexts import JobState, job_contexts, status_functions, variables
 from runner.execute.evaluation import seconds, text, text_map
 from runner.execute.frame import Frame
+from runner.execute.job_actions import LOOK
 from runner.execute.place import choose, labels_of
 from runner.execute.reporting import CommandState, Reporter
 from runner.execute.stopping import CANCEL_LIMIT, JobClock, StepStop
@@ -166,8 +168,8 @@ def test_a_job_that_was_cancelled_stays_so() -> None:
         ("success", False, {"success", "always"}),
         ("failure", False, {"failure", "always"}),
         ("cancelled", False, {"cancelled", "always"}),
-        ("success", True, {"cancelled", "always"}),
-        ("failure", True, {"cancelled", "always"}),
+        ("success", True, {"success", "cancelled", "always"}),
+        ("failure", True, {"failure", "cancelled", "always"}),
         ("cancelled", True, {"cancelled", "always"}),
     ],
 )
@@ -551,3 +553,11 @@ def test_minutes_that_are_none_are_refused(minutes: Any) -> None:
 def test_an_expression_that_is_wrong_is_refused(minutes: str) -> None:
     with pytest.raises(InvalidInputError):
         seconds(minutes, CONTEXTS)
+
+
+def test_a_definition_is_not_read_further_than_it_can_matter(tmp_path: Path) -> None:
+    """The script that looks for an action prints at most what it was told, of whatever is there."""
+    (tmp_path / "action.yml").write_text("x" * 100)
+    command = ["/bin/sh", "-c", LOOK, "sh", "unused", str(tmp_path), "10", "action.yml"]
+    printed = subprocess.run(command, capture_output=True, check=True).stdout
+    assert printed == b"action.yml\n" + b"x" * 10

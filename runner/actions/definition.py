@@ -35,6 +35,8 @@ _DOCKER_KEYS = (
 _KEYS = {"composite": ("using", "steps"), "docker": _DOCKER_KEYS}
 #: What the steps of a composite action see: neither secrets nor what belongs to the pipeline's jobs.
 CONTEXTS = frozenset(("github", "inputs", "strategy", "matrix", "steps", "job", "runner", "env"))
+#: What the default of an input sees: what does not depend on the steps of the job.
+_OF_DEFAULTS = frozenset(("github", "strategy", "matrix", "job", "runner"))
 _PLAIN = FUNCTIONS - STATUS_FUNCTIONS
 
 
@@ -174,6 +176,7 @@ def _problems(document: Document) -> Iterator[Problem]:
         yield _problem(document, ("runs", "using"), f"`runs.using` has to be {known}")
         return
     yield from _key_problems(document, runs, using)
+    yield from _value_problems(document)
     if using == "composite":
         yield from _composite_problems(document)
 
@@ -208,6 +211,38 @@ def _key_problems(document: Document, runs: Mapping[str, Any], using: str) -> It
     needed = {"composite": "steps", "docker": "image"}.get(using, "main")
     if runs.get(needed) in (None, ""):
         yield _problem(document, ("runs",), f"a `{using}` action needs `runs.{needed}`")
+
+
+def _value_problems(document: Document) -> Iterator[Problem]:
+    """Expressions outside of steps: an action must not reach for what was not passed to it."""
+    runs = document.data["runs"]
+    yield from _property_problems(document, "inputs", "default", _OF_DEFAULTS)
+    if "steps" in runs:
+        yield from _property_problems(document, "outputs", "value", CONTEXTS)
+    for key in ("args", "env", "pre-if", "post-if"):
+        yield from _problems_in(document, ("runs", key), runs.get(key), CONTEXTS)
+
+
+def _property_problems(
+    document: Document, key: str, name: str, contexts: frozenset[str]
+) -> Iterator[Problem]:
+    written = document.data.get(key)
+    for each, properties in written.items() if isinstance(written, dict) else ():
+        if isinstance(properties, dict):
+            yield from _problems_in(document, (key, each, name), properties.get(name), contexts)
+
+
+def _problems_in(
+    document: Document, path: Path, value: Any, contexts: frozenset[str]
+) -> Iterator[Problem]:
+    try:
+        if path[-1] in ("if", "pre-if", "post-if"):
+            parse_condition(value, contexts, FUNCTIONS)
+        else:
+            _check(value, contexts)
+    except ExpressionError as error:
+        hint = error.hint or f"available here: {', '.join(sorted(contexts))}"
+        yield _problem(document, path, error.message, hint)
 
 
 def _composite_problems(document: Document) -> Iterator[Problem]:
@@ -250,24 +285,17 @@ def _expression_problems(
     document: Document, step: Mapping[str, Any], path: Path
 ) -> Iterator[Problem]:
     for key, value in step.items():
-        try:
-            if key == "if":
-                parse_condition(value, CONTEXTS, FUNCTIONS)
-            else:
-                _check(value)
-        except ExpressionError as error:
-            hint = error.hint or f"available in an action: {', '.join(sorted(CONTEXTS))}"
-            yield _problem(document, (*path, key), error.message, hint)
+        yield from _problems_in(document, (*path, key), value, CONTEXTS)
 
 
-def _check(value: Any) -> None:
+def _check(value: Any, contexts: frozenset[str]) -> None:
     if isinstance(value, dict):
         value = [*value.keys(), *value.values()]
     if isinstance(value, list):
         for each in value:
-            _check(each)
+            _check(each, contexts)
     elif isinstance(value, str):
-        parse_template(value, CONTEXTS, _PLAIN)
+        parse_template(value, contexts, _PLAIN)
 
 
 def _problem(

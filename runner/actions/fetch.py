@@ -5,11 +5,13 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 from runner.actions.git import COMMIT, Access, Git, GitError, locked, protocols_of
 from runner.actions.reference import RemoteAction
+from runner.engines.box import NO_STOP, EngineError, Stop
 from runner.errors import EnvironmentMissingError, InvalidInputError
 
 SERVER = "https://github.com"
@@ -45,17 +47,23 @@ class ActionStore:
     sources: Mapping[str, Path] = field(default_factory=dict)
     offline: bool = False
 
-    def fetch(self, action: RemoteAction) -> Fetched:
-        """The repository of the action. Raises EnvironmentMissingError when it cannot be had, and
-        InvalidInputError when it has no such ref."""
+    def fetch(self, action: RemoteAction, stop: Stop = NO_STOP) -> Fetched:
+        """The repository of the action. Raises EnvironmentMissingError when it cannot be had,
+        InvalidInputError when it has no such ref, and EngineError when `stop` ends the wait."""
         source = self.sources.get(action.repository.lower())
         if source is not None:
             name = f"actions/{action.repository.lower()}/source"
             return Fetched(source, name, note=f"{action.repository} is the folder {source}")
         folder = self.home / "actions" / quote(self.server, safe="") / action.repository.lower()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with locked(folder / "lock"):
-            return self._kept(folder, action) or self._fetched(folder, action)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with locked(folder / "lock", partial(_not_stopped, stop)):
+                return self._kept(folder, action) or self._fetched(folder, action, stop)
+        except OSError as error:
+            raise EnvironmentMissingError(
+                f"the action `{action}` could not be kept on this machine: {error}",
+                hint=f"is there space, and may you write, in {self.home}?",
+            ) from error
 
     def _kept(self, folder: Path, action: RemoteAction) -> Fetched | None:
         """What is here already, if nothing newer has to be asked for."""
@@ -65,17 +73,17 @@ class ActionStore:
         if not known.exists():
             return None
         if self.offline or time.time() - known.stat().st_mtime < FRESH:
-            return _found(folder, action, known.read_text().strip())
+            return _found(folder, action, _kept_ref(known))
         return None
 
-    def _fetched(self, folder: Path, action: RemoteAction) -> Fetched:
+    def _fetched(self, folder: Path, action: RemoteAction, stop: Stop) -> Fetched:
         if self.offline:
             raise EnvironmentMissingError(
                 f"the action `{action}` is not on this machine, and `--offline` forbids to fetch it",
                 hint=f"run once without it, or use `--action-source {action.repository}=FOLDER`",
             )
         try:
-            commit = self._download(folder, action)
+            commit = self._download(folder, action, stop)
         except (GitError, OSError) as error:
             return self._stale(folder, action, error)
         _keep_ref(_ref_file(folder, action.ref), commit)
@@ -92,7 +100,7 @@ class ActionStore:
                 hint="a ref is a branch, a tag or a full commit id",
             ) from error
         known = _ref_file(folder, action.ref)
-        found = known.exists() and _found(folder, action, known.read_text().strip())
+        found = known.exists() and _found(folder, action, _kept_ref(known))
         if not found:
             raise EnvironmentMissingError(
                 f"the action `{action}` could not be fetched: {text}",
@@ -102,13 +110,16 @@ class ActionStore:
         note = f"{action} is as it was fetched earlier ({found.commit[:12]}): {text}"
         return Fetched(found.folder, found.name, found.commit, note)
 
-    def _download(self, folder: Path, action: RemoteAction) -> str:
+    def _download(self, folder: Path, action: RemoteAction, stop: Stop) -> str:
+        for left in folder.glob(".*"):
+            # Who was killed at it holds the lock no more.
+            shutil.rmtree(left, ignore_errors=True)
         work = folder / f".{secrets.token_hex(8)}"
         try:
             tree = work / "tree"
             tree.mkdir(parents=True)
-            access = Access(protocols_of(self.server))
-            git = Git(tree, (f"--git-dir={work / 'git'}",), access, patience=PATIENCE)
+            access, check = Access(protocols_of(self.server)), partial(_not_stopped, stop)
+            git = Git(tree, (f"--git-dir={work / 'git'}",), access, check, PATIENCE)
             git.run("init", "--quiet", "--bare", "--template=")
             commit = _fetch(git, _url(self.server, action.repository), action.ref)
             target = folder / commit
@@ -156,3 +167,12 @@ def _keep_ref(file: Path, commit: str) -> None:
     fresh = file.with_name(f".{secrets.token_hex(8)}")
     fresh.write_text(f"{commit}\n")
     fresh.replace(file)
+
+
+def _kept_ref(file: Path) -> str:
+    return file.read_text(errors="replace").strip()
+
+
+def _not_stopped(stop: Stop) -> None:
+    if reason := stop.reason():
+        raise EngineError(reason, f"fetching an action was stopped: {reason}")

@@ -1,7 +1,7 @@
 """What all steps of a job share, and how each of them ends."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from runner.engines.box import Box
@@ -63,22 +63,23 @@ class Surroundings:
         where = self.task.where()
         self.emit(ImagePulling(**where, image=image, current=current, total=total, done=done))
 
-    def reporter(
-        self, step: int, env: Mapping[str, str], commands: CommandState | None = None
-    ) -> Reporter:
+    def apart(self) -> "Surroundings":
+        """For a step that runs beside the others."""
+        return replace(self, state=self.state.apart(), commands=self.commands.apart())
+
+    def reporter(self, step: int, env: Mapping[str, str]) -> Reporter:
         """What carries out the commands of one try of a step with these variables."""
         return Reporter(
             self.task,
             step,
             self.emit,
             self.masker,
-            commands or self.commands,
+            self.commands,
             env,
             lambda path: read_file(self.box, path),
             self.box.facts.workspace,
         )
 
     def add_post(self, post: "Post") -> None:
-        """Do this at the end; a step that is tried again has one end all the same."""
-        if not any(each.is_of(post) for each in self.posts):
-            self.posts.append(post)
+        """Do this at the end; a step that is tried again has one end all the same, the last."""
+        self.posts[:] = [*(each for each in self.posts if not each.is_of(post)), post]

@@ -12,6 +12,8 @@ from runner.execute.trying import Try
 
 #: More steps than this do not run at once, as on GitHub; the others queue.
 MOST = 10
+#: Seconds between looks at whether a step that queues, or a group, still has to go on.
+TICK = 0.1
 
 
 @dataclass(slots=True)
@@ -32,11 +34,23 @@ class _Beside:
 
     def _work(self, slots: threading.Semaphore) -> None:
         try:
-            with slots:
+            if not self._has_slot(slots):
+                self.run.drop()
+                return
+            try:
                 self.run.carry_on()
+            finally:
+                slots.release()
         except BaseException as error:
             # Somebody waits for this step, and is told then.
             self.crash = error
+
+    def _has_slot(self, slots: threading.Semaphore) -> bool:
+        """Wait for a slot, which one who need not begin any more does not get."""
+        while not self.run.is_pointless():
+            if slots.acquire(timeout=TICK):
+                return True
+        return False
 
     def is_running(self) -> bool:
         return self.thread is not None and self.thread.is_alive()
@@ -46,7 +60,7 @@ class _Beside:
             self.thread.join()
         if self.crash is not None:
             raise self.crash
-        return self.run.settle(fails=False)
+        return self.run.settle()
 
 
 class Background:
@@ -87,7 +101,7 @@ class Background:
         for each in members:
             while each.is_running():
                 assert each.thread is not None
-                each.thread.join(0.1)
+                each.thread.join(TICK)
                 if stop.reason() == "timeout":
                     for other in members:
                         other.unwanted.set()
@@ -96,6 +110,14 @@ class Background:
             trying.complain("the time limit of these steps is over")
             return StepEnd("failure", "failure", reason="timeout")
         return end
+
+    def abandon(self) -> None:
+        """The box is gone: have all end, and let none go on when the job is over."""
+        for each in self._open:
+            each.unwanted.set()
+        for each in self._open:
+            if each.thread is not None:
+                each.thread.join()
 
     def finish(self) -> list[StepRun]:
         """Wait for all that is left; those that failed."""

@@ -19,7 +19,7 @@ def run_composite(trying: Try, loaded: Loaded) -> StepEnd:
     frame = enter(trying, loaded)
     last = _run_steps(trying, runs, frame)
     _take_outputs(trying, loaded.action, frame)
-    outcome = "cancelled" if last.outcome == "cancelled" else frame.status
+    outcome = frame.status
     if outcome == "success" and trying.reporter.failure:
         trying.complain(trying.reporter.failure)
         outcome = "failure"
@@ -45,6 +45,7 @@ def enter(trying: Try, loaded: Loaded) -> Frame:
         env={**trying.frame.env, **trying.scope.own_env},
         github=github,
         deadline=trying.stop().deadline,
+        goes_on=trying.goes_on,
     )
 
 
@@ -52,24 +53,29 @@ def _run_steps(trying: Try, runs: Composite, frame: Frame) -> StepEnd:
     """How the last step that did not succeed ended, or else that all did."""
     around, worst = trying.around, StepEnd("success", "success")
     for step in runs.steps:
-        if around.clock.immediately():
+        if around.clock.ending() and not trying.goes_on():
+            # From here on only those steps go on that want to even then.
+            frame.status = "cancelled"
+        if around.clock.immediately() or trying.unwanted():
+            frame.status = "cancelled"
             return StepEnd("cancelled", "cancelled", reason="cancelled")
-        run = StepRun(
-            around,
-            step,
-            trying.number,
-            frame,
-            commands=trying.reporter.state,
-            unwanted=trying.unwanted,
-            nested=True,
-        )
+        run = StepRun(around, step, trying.number, frame, unwanted=trying.unwanted, nested=True)
         end = run.run()
-        trying.process = run.process or trying.process
+        _keep(trying, run)
+        if end.outcome == "cancelled":
+            frame.status = "cancelled"
         if end.conclusion in ("failure", "cancelled"):
             worst = end
         if end.reason == BOX_LOST:
             break
     return worst
+
+
+def _keep(trying: Try, run: StepRun) -> None:
+    """What a step of the action leaves to the job, it leaves as a part of the one that uses it."""
+    trying.process = run.process or trying.process
+    trying.reporter.variables.update(run.variables)
+    trying.reporter.path += run.path
 
 
 def _take_outputs(trying: Try, action: Action, frame: Frame) -> None:

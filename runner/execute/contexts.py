@@ -1,8 +1,8 @@
 """What expressions in a job see, and the variables that its steps get from it."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner.engines.box import BoxFacts
@@ -36,6 +36,16 @@ class JobState:
     def status(self) -> Result:
         """How the job went until now."""
         return self.frame.status
+
+    def take(self, variables: Mapping[str, str], folders: Iterable[str]) -> None:
+        """What a step has written to GITHUB_ENV and GITHUB_PATH."""
+        self.env.update(variables)
+        for folder in folders:
+            self.path = [folder, *(each for each in self.path if each != folder)]
+
+    def apart(self) -> "JobState":
+        """As it is now, for a step beside the others: neither sees what the other writes."""
+        return replace(self, env=dict(self.env), path=list(self.path))
 
 
 def job_contexts(task: JobTask, facts: BoxFacts, state: JobState) -> dict[str, Any]:
@@ -83,10 +93,14 @@ def runner_context(task: JobTask, facts: BoxFacts) -> dict[str, str]:
 
 
 def status_functions(status: Result, *, cancelled: bool) -> Functions:
-    """`success()` and its siblings at the level of a step."""
+    """`success()` and its siblings at the level of a step.
+
+    `status` is how the steps went that it stands among; in an action they may all be well although
+    the job is `cancelled`.
+    """
     return {
-        "success": lambda *_: status == "success" and not cancelled,
-        "failure": lambda *_: status == "failure" and not cancelled,
+        "success": lambda *_: status == "success",
+        "failure": lambda *_: status == "failure",
         "cancelled": lambda: cancelled or status == "cancelled",
         "always": lambda: True,
     }

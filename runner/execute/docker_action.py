@@ -31,7 +31,9 @@ def run_container(
         box.new_folder(),
         argv=_arguments(runs, inputs, contexts),
         cwd=box.facts.workspace,
-        env={**own, **trying.scope.contexts["env"], "HOME": box.facts.temp, **env},
+        env={**env, "HOME": box.facts.temp},
+        beneath=own,
+        with_path=False,
     )
     return carry_out(
         trying,

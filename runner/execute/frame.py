@@ -28,6 +28,8 @@ class Frame:
     github: Mapping[str, str] = field(default_factory=dict)
     #: of `time.monotonic()`: when the step that uses the action has to have ended
     deadline: float = float("inf")
+    #: whether the step that uses the action goes on although the job should end
+    goes_on: Callable[[], bool] = lambda: False
     status: Result = "success"
     #: the `steps` context
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)

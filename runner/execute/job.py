@@ -124,7 +124,7 @@ class _Attempt:
     def _open(self, place: Place) -> Box:
         task = self._task
         self._emit(StepStarted(**self._task.where(), step=SET_UP, id="", name="Set up job"))
-        mounts = self._actions.prepare(task.job.steps)
+        mounts = self._actions.prepare(task.job.steps, JobStop(self._clock))
         spec = BoxSpec(
             run=task.run,
             job=task.planned.key,
@@ -145,7 +145,7 @@ class _Attempt:
         box = self._engines["host" if place.host else "docker"].open(
             spec, self._pulling, write=self._set_up_says, stop=JobStop(self._clock)
         )
-        for note in self._actions.notes:
+        for note in self._actions.take_notes():
             self._say(SET_UP, note)
         self._say(SET_UP, f"image {place.image.name}" if place.image.name else "this machine")
         for service in place.services:

@@ -15,23 +15,24 @@ from runner.actions.reference import (
     RemoteAction,
     parse_reference,
 )
-from runner.engines.box import Box, Image
+from runner.engines.box import NO_STOP, Box, Image, Stop
 from runner.engines.script import run_script
 from runner.errors import InvalidInputError
 from runner.model import Step
-from runner.source import load
+from runner.source import MAX_BYTES, load
 
 #: How deep actions may use others.
 DEEPEST = 10
 
-#: Prints which of `$3`... is there in the folder `$2`, and the content of an action's definition.
-_LOOK = """\
-folder=$2
-shift 2
+#: Prints which of `$4`... is there in the folder `$2`, and the content of an action's definition,
+#: of which `$3` bytes are enough to see that it is too large.
+LOOK = """\
+folder=$2 most=$3
+shift 3
 for name; do
   if [ -f "$folder/$name" ]; then
     echo "$name"
-    case $name in *.yml | *.yaml) cat "$folder/$name" ;; esac
+    case $name in *.yml | *.yaml) head -c "$most" < "$folder/$name" ;; esac
     exit
   fi
 done
@@ -66,26 +67,30 @@ class JobActions:
     nodes: dict[int, str] = field(default_factory=dict)
     built: dict[str, Image] = field(default_factory=dict)
     _fetched: dict[str, tuple[Fetched, Action]] = field(default_factory=dict)
+    #: What was prepared, and how deep it was then: many paths may lead to the same action.
+    _prepared: set[tuple[str, int]] = field(default_factory=set)
+    _wanting_pre: dict[str, bool] = field(default_factory=dict)
 
-    def prepare(self, steps: Iterable[Step]) -> dict[str, Path]:
+    def prepare(self, steps: Iterable[Step], stop: Stop) -> dict[str, Path]:
         """Fetch what the steps use, and what that uses in turn; folders to be seen in the box.
 
         Raises as `ActionStore.fetch`, and InvalidInputError for an action that makes no sense.
         """
         for step in _every(steps):
-            self._prepare(step.uses, 1)
+            self._prepare(step.uses, 1, stop)
         return {fetched.name: fetched.folder for fetched, _ in self._fetched.values()}
 
-    def _prepare(self, uses: str | None, depth: int) -> None:
+    def _prepare(self, uses: str | None, depth: int, stop: Stop) -> None:
+        reference = self._reference(uses) if uses else None
+        if not isinstance(reference, RemoteAction) or (str(reference), depth) in self._prepared:
+            return
         if depth > DEEPEST:
             raise InvalidInputError(f"`{uses}`: actions use each other more than {DEEPEST} deep")
-        reference = self._reference(uses) if uses else None
-        if not isinstance(reference, RemoteAction):
-            return
-        _, action = self._remote(reference)
+        self._prepared.add((str(reference), depth))
+        _, action = self._remote(reference, stop)
         if isinstance(action.runs, Composite):
             for step in action.runs.steps:
-                self._prepare(step.uses, depth + 1)
+                self._prepare(step.uses, depth + 1, stop)
 
     def native(self, uses: str) -> str:
         """The name of the action that runs without a folder; empty if `uses` names no such one."""
@@ -106,30 +111,37 @@ class JobActions:
         if not isinstance(runs, Composite):
             return runs.pre is not None
         inner = (self._reference(step.uses) for step in runs.steps if step.uses)
-        return any(
-            self.wants_pre(self._remote(each)[1])
-            for each in inner
-            if isinstance(each, RemoteAction)
-        )
+        return any(self._leads_to_pre(each) for each in inner if isinstance(each, RemoteAction))
 
-    def load(self, uses: str, box: Box) -> Loaded:
-        """The action that `uses` names, its folder in the box. Raises InvalidInputError."""
+    def _leads_to_pre(self, reference: RemoteAction) -> bool:
+        key = str(reference)
+        if key not in self._wanting_pre:
+            self._wanting_pre[key] = self.wants_pre(self._remote(reference)[1])
+        return self._wanting_pre[key]
+
+    def take_notes(self) -> list[str]:
+        """What the user was not told yet."""
+        notes, self.notes = self.notes, []
+        return notes
+
+    def load(self, uses: str, box: Box, stop: Stop) -> Loaded:
+        """The action that `uses` names, its folder in the box. Raises as `prepare`."""
         reference = self._reference(uses)
         if isinstance(reference, LocalAction):
             return _local(uses, reference, box)
         if isinstance(reference, ImageAction):
             return _image(uses, reference)
         assert reference is not None
-        fetched, action = self._remote(reference)
+        fetched, action = self._remote(reference, stop)
         inside = posixpath.join(box.bring(fetched.name, fetched.folder), reference.path)
         folder = fetched.folder / reference.path
         where = reference.repository, reference.ref
         return Loaded(action, uses, inside.rstrip("/"), folder, *where)
 
-    def _remote(self, reference: RemoteAction) -> tuple[Fetched, Action]:
+    def _remote(self, reference: RemoteAction, stop: Stop = NO_STOP) -> tuple[Fetched, Action]:
         key = str(reference)
         if key not in self._fetched:
-            fetched = self.store.fetch(reference)
+            fetched = self.store.fetch(reference, stop)
             self._fetched[key] = fetched, definition_in(fetched.folder, reference)
             if fetched.note:
                 self.notes.append(fetched.note)
@@ -148,7 +160,7 @@ def _image(uses: str, reference: ImageAction) -> Loaded:
 
 def _local(uses: str, reference: LocalAction, box: Box) -> Loaded:
     folder = posixpath.normpath(posixpath.join(box.facts.workspace, reference.path))
-    ended = run_script(box, _LOOK, [folder, *FILES, DOCKERFILE])
+    ended = run_script(box, LOOK, [folder, str(MAX_BYTES + 1), *FILES, DOCKERFILE])
     name, _, content = ended.output.partition(b"\n")
     if not name:
         raise InvalidInputError(

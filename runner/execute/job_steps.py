@@ -12,10 +12,10 @@ from runner.execute.background import Background
 from runner.execute.composite import enter
 from runner.execute.frame import Frame
 from runner.execute.job_actions import Loaded
-from runner.execute.reporting import CommandState
 from runner.execute.run_step import run_script
 from runner.execute.scope import Scope
 from runner.execute.step import StepRun
+from runner.execute.stopping import JobStop
 from runner.execute.trying import Try, Work
 from runner.execute.uses_step import use
 from runner.model import Step
@@ -42,9 +42,16 @@ class JobSteps:
         return self.around.state.frame
 
     def run(self) -> None:
-        """All steps of the job, and what they leave to be done."""
+        """All steps of the job, up to the end of those that run beside others."""
+        try:
+            self._run()
+        finally:
+            self._background.abandon()
+
+    def _run(self) -> None:
         for run in self._before(self.around.task.job.steps, self._frame):
-            self._take(run)
+            if self._goes_on():
+                self._take(run)
         for step in self.around.task.job.steps:
             if self._goes_on():
                 self._one(step)
@@ -56,7 +63,12 @@ class JobSteps:
         while self.around.posts and self._goes_on():
             post = self.around.posts.pop()
             # It asks how the job went; what it sees else is what its action saw.
-            frame = replace(post.frame, status=self._frame.status, deadline=float("inf"))
+            frame = replace(
+                post.frame,
+                status=self._frame.status,
+                deadline=float("inf"),
+                goes_on=lambda: False,
+            )
             run = StepRun(self.around, post.step, self._next(), frame, post.work)
             self._take(run)
             if run.end.conclusion == "failure":
@@ -69,7 +81,7 @@ class JobSteps:
             uses = step.uses or ""
             if not uses or not self.around.actions.is_remote(uses):
                 continue
-            loaded = self.around.actions.load(uses, self.around.box)
+            loaded = self.around.actions.load(uses, self.around.box, JobStop(self.around.clock))
             if stage := pre_stage(loaded):
                 shown, work = shown_as(step, "Pre", stage), RunStage(loaded, stage.run)
                 yield StepRun(self.around, shown, self._next(), frame, work)
@@ -90,7 +102,7 @@ class JobSteps:
 
     def _one(self, step: Step) -> None:
         if step.background:
-            self._background.start(self._run_of(step, commands=self.around.commands.apart()))
+            self._background.start(self._run_of(step, beside=True))
         else:
             self._take(self._run_of(step, self._control(step)))
 
@@ -114,10 +126,8 @@ class JobSteps:
         self._number += 1
         return self._number
 
-    def _run_of(
-        self, step: Step, work: Work | None = None, commands: CommandState | None = None
-    ) -> StepRun:
-        return StepRun(self.around, step, self._next(), self._frame, work, commands)
+    def _run_of(self, step: Step, work: Work | None = None, *, beside: bool = False) -> StepRun:
+        return StepRun(self.around, step, self._next(), self._frame, work, beside)
 
     def _control(self, step: Step) -> Work | None:
         """How a step is done that starts others, waits for them or ends them."""
@@ -128,5 +138,5 @@ class JobSteps:
         return partial(self._group, step) if step.parallel else None
 
     def _group(self, step: Step, trying: Try) -> StepEnd:
-        runs = [self._run_of(each, commands=self.around.commands.apart()) for each in step.parallel]
+        runs = [self._run_of(each, beside=True) for each in step.parallel]
         return self._background.group(trying, runs)

@@ -39,7 +39,7 @@ class OutputFilter:
         names: Callable[[], Collection[str]] = lambda: COMMANDS,
     ) -> None:
         #: An engine may pass output on in a thread of its own.
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._stream = MaskedStream(masker)
         self._write = write
         self._command = command
@@ -54,15 +54,17 @@ class OutputFilter:
 
     def feed(self, data: bytes) -> None:
         """Takes the next bytes of the output."""
-        if self._opened and not self._ends_held_line(data):
-            self._hold(data)
-        else:
-            self._sift(self._take_held() + data)
+        with self._lock:
+            if self._opened and not self._ends_held_line(data):
+                self._hold(data)
+            else:
+                self._sift(self._take_held() + data)
 
     def finish(self) -> None:
         """The output has ended: nothing waits any longer."""
-        self._sift(self._take_held(), final=True)
-        self._emit(self._stream.finish())
+        with self._lock:
+            self._sift(self._take_held(), final=True)
+            self._emit(self._stream.finish())
 
     def _ends_held_line(self, data: bytes) -> bool:
         # A carriage return at the very end may be the first half of a line's end.

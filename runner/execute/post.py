@@ -16,5 +16,5 @@ class Post:
     work: Work
 
     def is_of(self, other: "Post") -> bool:
-        """Whether both end the same use of an action."""
-        return self.frame is other.frame and self.step.path == other.step.path
+        """Whether both end the same use of an action, which may have been tried again."""
+        return (self.frame.key, self.step.id) == (other.frame.key, other.step.id)

@@ -45,10 +45,15 @@ def make_process(
     cwd: str,
     files: Mapping[str, bytes] = _NO_FILES,
     env: Mapping[str, str] = _NONE,
+    beneath: Mapping[str, str] = _NONE,
+    with_path: bool = True,
 ) -> Process:
-    """A process with all variables that a step has; `env` adds to them, `folder` is the box's."""
+    """A process with all variables that a step has; `folder` is the box's. `env` wins over them,
+    they over those in `beneath`. `with_path`: GITHUB_PATH counts, which is about the box."""
     identity = secrets.token_hex(8)
-    own = {**_environment(trying, box, folder), **env, "PIPE_STEP": identity}
+    known = _environment(trying, folder)
+    path = _path(trying, box, known.get("PATH", "")) if with_path else {}
+    own = {**beneath, **known, **path, **env, "PIPE_STEP": identity}
     return Process(
         id=identity,
         folder=folder,
@@ -81,14 +86,17 @@ def carry_out(trying: Try, process: Process, run: Run) -> StepEnd:
     return _judge(trying, finished, stop)
 
 
-def _environment(trying: Try, box: Box, folder: str) -> dict[str, str]:
-    contexts, path = trying.scope.contexts, trying.around.state.path
+def _environment(trying: Try, folder: str) -> dict[str, str]:
+    contexts = trying.scope.contexts
     fixed = variables(contexts, folder)
-    env = {**TRUST_WORKSPACE, "CI": fixed.pop("CI"), **contexts["env"], **fixed}
-    if path:
-        base = env.get("PATH") or box.facts.env.get("PATH") or DEFAULT_PATH
-        env["PATH"] = ":".join([*path, base])
-    return env
+    return {**TRUST_WORKSPACE, "CI": fixed.pop("CI"), **contexts["env"], **fixed}
+
+
+def _path(trying: Try, box: Box, own: str) -> dict[str, str]:
+    """PATH, if steps have added to it; `own` is what the step itself says it is."""
+    added = trying.around.state.path
+    base = own or box.facts.env.get("PATH") or DEFAULT_PATH
+    return {"PATH": ":".join([*added, base])} if added else {}
 
 
 def _read_files(finished: Finished, reporter: Reporter) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runner.engines.hash_files import hash_files
+from runner.events import Result
 from runner.execute.around import Surroundings
 from runner.execute.contexts import command_files, status_functions, step_contexts
 from runner.execute.evaluation import seconds, text, text_map
@@ -55,11 +56,11 @@ class Scope:
         """A time limit; None when there is none."""
         return seconds(minutes, self.contexts, self._functions)
 
-    def holds(self, *, cancelled: bool) -> bool:
-        """Whether the step's condition lets it run."""
-        status = status_functions(self._frame.status, cancelled=cancelled)
-        condition = parse_condition(self._step.condition)
-        return truthy(condition.evaluate(self.contexts, {**self._functions, **status}))
+    def holds(self, status: Result, *, cancelled: bool) -> bool:
+        """Whether the step's condition lets it run; `status` is that of the steps before it, and
+        `cancelled` says how it is with the job."""
+        functions = {**self._functions, **status_functions(status, cancelled=cancelled)}
+        return truthy(parse_condition(self._step.condition).evaluate(self.contexts, functions))
 
     def _hash_files(self, *patterns: Any) -> str:
         box = self._around.box

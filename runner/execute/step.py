@@ -9,7 +9,6 @@ from runner.errors import EnvironmentMissingError, InvalidInputError, PipeError,
 from runner.events import StepFinished, StepStarted
 from runner.execute.around import StepEnd, Surroundings
 from runner.execute.frame import Frame
-from runner.execute.reporting import CommandState
 from runner.execute.retry import backoff, is_due
 from runner.execute.scope import Scope
 from runner.execute.trying import Try, Work
@@ -33,19 +32,21 @@ class StepRun:
     frame: Frame
     #: how it is done; by its kind, unless somebody knows better
     work: Work | None = None
-    #: what workflow commands leave for later ones; the job's, unless the step runs beside others
-    commands: CommandState | None = None
+    #: it runs beside others: what it does shows, and its failure counts, when it is waited for
+    beside: bool = False
     unwanted: Callable[[], bool] = lambda: False
     #: it belongs to an action, and shows in the log of the step that uses it
     nested: bool = False
     #: the last process that ran, for a shell in its place
     process: Process | None = None
     end: StepEnd = SKIPPED
+    #: what it has written to GITHUB_ENV and GITHUB_PATH
+    variables: dict[str, str] = field(default_factory=dict)
+    path: list[str] = field(default_factory=list)
     _name: str = ""
+    _apart: Surroundings | None = None
     _scope: Scope | None = None
     _outputs: Mapping[str, str] = field(default_factory=dict)
-    _variables: dict[str, str] = field(default_factory=dict)
-    _path: list[str] = field(default_factory=list)
 
     def run(self) -> StepEnd:
         """Run the step, or skip it, and record what it did."""
@@ -59,8 +60,10 @@ class StepRun:
         """Decide whether the step runs; False when it has ended by that."""
         self._name = self._written_name()
         try:
+            self._apart = self.around.apart() if self.beside else None
             self._scope = Scope(self.around, self.step, self.frame)
-            goes = self._scope.holds(cancelled=self.around.state.status == "cancelled")
+            cancelled = self.around.state.status == "cancelled" or bool(self.around.clock.ending())
+            goes = self._scope.holds(self.frame.status, cancelled=cancelled)
         except InvalidInputError as error:
             self._start()
             self._finish(self._failed(error, "expression"))
@@ -82,19 +85,27 @@ class StepRun:
             end = self._failed(error, "expression")
         self._finish(end)
 
-    def settle(self, *, fails: bool = True) -> StepEnd:
-        """Let later steps see what it did; with `fails`, also that it failed."""
-        state, end = self.around.state, self.end
-        state.env.update(self._variables)
-        for folder in self._path:
-            state.path = [folder, *(each for each in state.path if each != folder)]
+    def is_pointless(self) -> bool:
+        """Whether it would have to end as soon as it had begun."""
+        assert self._scope is not None
+        ends = bool(self.around.clock.ending()) and not self._new_try(self._scope).goes_on()
+        return ends or self.unwanted()
+
+    def drop(self) -> None:
+        """End it before it has done anything."""
+        self._finish(StepEnd("cancelled", "cancelled", reason="cancelled"))
+
+    def settle(self) -> StepEnd:
+        """Let later steps see what it did, and that it failed."""
+        end = self.end
+        self.around.state.take(self.variables, self.path)
         if self.step.named:
             self.frame.steps[self.step.id] = {
                 "outputs": _ignoring_case(self._outputs),
                 "outcome": end.outcome,
                 "conclusion": end.conclusion,
             }
-        if fails and end.conclusion == "failure":
+        if not self.beside and end.conclusion == "failure":
             self.frame.fail()
         return end
 
@@ -144,23 +155,35 @@ class StepRun:
         while time.monotonic() < until and not self._is_over():
             time.sleep(min(0.1, max(0.0, until - time.monotonic())))
 
+    def _new_try(self, scope: Scope) -> Try:
+        around = self._apart or self.around
+        reporter = around.reporter(self.number, scope.contexts["env"])
+        return Try(around, self.frame, self.step, self.number, scope, reporter, self.unwanted)
+
     def _try(self, scope: Scope) -> StepEnd:
-        around = self.around
-        reporter = around.reporter(self.number, scope.contexts["env"], self.commands)
-        trying = Try(around, self.frame, self.step, self.number, scope, reporter, self.unwanted)
-        work = self.work or around.work(self.step)
+        trying = self._new_try(scope)
+        reporter, work = trying.reporter, self.work or self.around.work(self.step)
         try:
             end = work(trying)
         except InvalidInputError as error:
             end = self._failed(error, "expression")
         except EngineError as error:
-            end = self._failed(error, error.reason)
+            end = self._engine_failed(error)
         except EnvironmentMissingError as error:
             end = self._failed(error, "environment")
         self.process = trying.process or self.process
-        self._outputs = reporter.outputs
-        self._variables.update(reporter.variables)
-        self._path += reporter.path
+        # What the process left running may go on to set outputs; those come too late.
+        self._outputs = dict(reporter.outputs)
+        self.variables.update(reporter.variables)
+        self.path += reporter.path
+        return end
+
+    def _engine_failed(self, error: EngineError) -> StepEnd:
+        """The engine could not do its part, or had to stop while it was at it."""
+        end = self._failed(error, error.reason)
+        job_is_over = error.reason == "timeout" and self.around.clock.ending() == "timeout"
+        if error.reason == "cancelled" or job_is_over:
+            return replace(end, outcome="cancelled", conclusion="cancelled")
         return end
 
     def _failed(self, error: PipeError, reason: str) -> StepEnd:

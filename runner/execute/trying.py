@@ -34,11 +34,13 @@ class Try:
         limit = self.scope.seconds(self.step.timeout_minutes)
         own = time.monotonic() + limit if limit else float("inf")
         deadline = min(own, self.frame.deadline)
-        return StepStop(self.around.clock, self._goes_on, deadline, unwanted=self.unwanted)
+        return StepStop(self.around.clock, self.goes_on, deadline, unwanted=self.unwanted)
 
-    def _goes_on(self) -> bool:
+    def goes_on(self) -> bool:
+        """Whether the step's condition still holds now that the job should end."""
+        status = self.frame.status if self.frame.goes_on() else "cancelled"
         try:
-            return self.scope.holds(cancelled=True)
+            return self.scope.holds(status, cancelled=True)
         except PipeError:
             return False  # a condition that cannot be asked keeps nothing alive
 

@@ -24,7 +24,9 @@ def use(trying: Try) -> StepEnd:
     native = around.actions.native(uses)
     if native:
         return run_native(trying, NATIVE_ACTIONS[native])
-    loaded = around.actions.load(uses, around.box)
+    loaded = around.actions.load(uses, around.box, trying.stop())
+    for note in around.actions.take_notes():
+        trying.say(note)
     complain_of_inputs(trying, loaded.action)
     _complain_of_pre(trying, loaded)
     if isinstance(loaded.action.runs, Composite):

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from runner.engines.docker.link import Link
-from runner.engines.turns import Turns
+from runner.engines.turns import Turns, Waker
 
 #: Seconds that the supervisor may take to answer.
 PATIENCE = 10.0
@@ -29,10 +29,12 @@ class Attached:
         self.link = link
         self.selector = selectors.DefaultSelector()
         self.selector.register(link, selectors.EVENT_READ)
+        self._waker = Waker()
+        self.selector.register(self._waker, selectors.EVENT_READ)
         self._executions: dict[str, Execution] = {}
         self._memory_kills = 0
         #: Who listens to what is registered in `selector`.
-        self.turns = Turns()
+        self.turns = Turns(self._waker.wake)
 
     def launch(self, folder: str) -> Execution:
         """Have a launcher wait in `folder` for its start file."""
@@ -49,6 +51,14 @@ class Attached:
     def forget(self, execution: Execution) -> None:
         self._executions.pop(execution.token, None)
 
+    def takes(self, ready: object) -> bool:
+        """Take what is ready to be read, if it is ours."""
+        if ready is self.link:
+            self.listen()
+        elif ready is self._waker:
+            self._waker.calm()
+        return ready is self.link or ready is self._waker
+
     def listen(self) -> None:
         """Take what the supervisor and the launchers have said."""
         for reply in self.link.receive():
@@ -56,8 +66,9 @@ class Attached:
 
     def check_line(self) -> None:
         """As `listen`, without waiting. Raises BoxGoneError when the box has ended."""
-        with self.turns.alone():
-            while self.selector.select(0):
+        with self.turns.alone(), selectors.DefaultSelector() as selector:
+            selector.register(self.link, selectors.EVENT_READ)
+            while selector.select(0):
                 self.listen()
 
     def check(self, execution: Execution) -> None:
@@ -97,6 +108,7 @@ class Attached:
 
     def close(self) -> None:
         self.selector.close()
+        self._waker.close()
         self.link.close()
 
     def _ask(self, verb: str) -> list[str]:

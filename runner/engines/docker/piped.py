@@ -13,7 +13,7 @@ from runner.engines.control import Folder, HostControl, HostFolder
 from runner.engines.docker import launch
 from runner.engines.docker.attached import Attached, Execution
 from runner.engines.ending import Ending
-from runner.engines.pipes import Pipes
+from runner.engines.pipes import Flow, Pipes
 
 #: Seconds between looks at the stop and the clock while a process is silent.
 TICK = 0.1
@@ -92,13 +92,12 @@ class PipedRunner:
         output = f"{folder.inside}/{launch.OUTPUT}"
         script = launch.supervised(process.argv, process.env, process.cwd, output)
         folder.put({**process.files, launch.START: script})
-        pipe = folder.go()
-        self._pipes.watch(pipe, write, end)
+        flow = self._pipes.watch(folder.go(), write, end)
         self._prepare_next()
         ending = Ending(stop)
-        self._follow(folder, process.id, ending)
+        self._follow(folder, process.id, flow, ending)
         with self._attached.turns.alone():
-            self._pipes.drain(pipe)
+            self._pipes.drain(flow)
         code = folder.execution.exit_code
         return (137, ending.reason or "lost") if code is None else (code, ending.reason)
 
@@ -116,10 +115,11 @@ class PipedRunner:
     def _berth(self) -> Berth:
         return Berth(self._control.folder(), self._attached)
 
-    def _follow(self, berth: Berth, process: str, ending: Ending) -> None:
+    def _follow(self, berth: Berth, process: str, output: Flow, ending: Ending) -> None:
         execution, checked, relaunches = berth.execution, time.monotonic(), 0
         while execution.exit_code is None and not ending.hopeless():
             self._attached.turns.wait(self._listen, TICK)
+            output.check()
             for signal in ending.due():
                 self._attached.signal(execution, process, signal)
             if time.monotonic() - checked > PULSE:
@@ -134,7 +134,5 @@ class PipedRunner:
 
     def _listen(self) -> None:
         for key, _ in self._attached.selector.select(TICK):
-            if key.fileobj is self._attached.link:
-                self._attached.listen()
-            else:
+            if not self._attached.takes(key.fileobj):
                 self._pipes.pump(key.fd)

@@ -22,11 +22,11 @@ from runner.engines.control import HostControl, HostFolder, explained, read_back
 from runner.engines.ending import Ending
 from runner.engines.host.running import NotStartedError, Running
 from runner.engines.host.trees import HostTrees
-from runner.engines.pipes import Pipes
+from runner.engines.pipes import Flow, Pipes
 from runner.engines.processes import BOX, STEP, end_marked
 from runner.engines.tar import tar_stream
 from runner.engines.trees import pack, unpack
-from runner.engines.turns import Turns
+from runner.engines.turns import Turns, Waker
 from runner.events import Result
 
 #: Seconds between looks at a process whose output is held open by others.
@@ -53,7 +53,9 @@ class HostBox:
         self._folders: dict[str, HostFolder] = {}
         self._selector = selectors.DefaultSelector()
         self._pipes = Pipes(self._selector)
-        self._turns = Turns()
+        self._waker = Waker()
+        self._selector.register(self._waker, selectors.EVENT_READ)
+        self._turns = Turns(self._waker.wake)
 
     def new_folder(self) -> str:
         with explained():
@@ -77,7 +79,7 @@ class HostBox:
     def _run(self, process: Process, write: Write, stop: Stop, end: End | None) -> tuple[int, str]:
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
-        self._pipes.watch(reading, write, end)
+        flow = self._pipes.watch(reading, write, end)
         try:
             running = Running.start(process, self._environment(process), writing)
         except NotStartedError as error:
@@ -86,25 +88,30 @@ class HostBox:
         finally:
             os.close(writing)
         ending = Ending(stop)
-        self._follow(running, reading, ending)
+        self._follow(running, flow, ending)
         if ending.reason:
             end_marked(STEP, process.id)
         with self._turns.alone():
-            self._pipes.drain(reading)
+            self._pipes.drain(flow)
         code = running.exit_code()
         return 137 if code is None else code, ending.reason
 
-    def _follow(self, running: Running, output: int, ending: Ending) -> None:
+    def _follow(self, running: Running, output: Flow, ending: Ending) -> None:
         while running.exit_code() is None and not ending.hopeless():
-            if output not in self._pipes:
+            if not output.is_open:
                 running.wait(TICK)
             self._turns.wait(self._listen, TICK)
+            output.check()
             for signal in ending.due():
                 running.signal(signal)
 
     def _listen(self) -> None:
-        for key, _ in self._selector.select(TICK if self._selector.get_map() else 0):
-            self._pipes.pump(key.fd)
+        # The waker alone is nothing to wait for.
+        for key, _ in self._selector.select(TICK if len(self._selector.get_map()) > 1 else 0):
+            if key.fileobj is self._waker:
+                self._waker.calm()
+            else:
+                self._pipes.pump(key.fd)
 
     def _environment(self, process: Process) -> dict[str, str]:
         return {**self.facts.env, **process.env, STEP: process.id, BOX: self._label}
@@ -198,6 +205,7 @@ class HostBox:
             closing.callback(self._control.close)
             for folder in self._folders.values():
                 closing.callback(folder.close)
+            closing.callback(self._waker.close)
             closing.callback(self._selector.close)
             closing.callback(self._pipes.close)
 

@@ -1,0 +1,1 @@
+console.log(`begins ${process.env.INPUT_NUMBER}`);

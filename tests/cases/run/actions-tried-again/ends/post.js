@@ -1,0 +1,1 @@
+console.log(`ends ${process.env.INPUT_NUMBER}`);
