@@ -196,12 +196,12 @@ class Stopped:
 @pytest.fixture
 def endless_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of a server that git never hears from; its child writes down who it is."""
-    program = tmp_path / "bin" / "git-remote-endless"
+    program = tmp_path / "bin" / "ssh"
     program.parent.mkdir()
     program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 300\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-    return "endless://server"
+    return "ssh://server"
 
 
 def is_alive(pid: int) -> bool:

@@ -35,14 +35,18 @@ def place(image: str, **changes: Any) -> Place:
     return Place(host=False, image=Image(image), **changes)
 
 
+def machine(image: str) -> Place:
+    return place(image, is_machine=True)
+
+
 @pytest.mark.parametrize(
     ("runs_on", "container", "expected"),
     [
-        ("ubuntu-latest", None, place("debian:12")),
-        ("Ubuntu-Latest", "", place("debian:12")),
-        (["linux", "gpu"], {}, place("cuda")),
-        ({"group": "large", "labels": "gpu"}, None, place("cuda")),
-        ({"labels": ["x", "ubuntu-latest"]}, None, place("debian:12")),
+        ("ubuntu-latest", None, machine("debian:12")),
+        ("Ubuntu-Latest", "", machine("debian:12")),
+        (["linux", "gpu"], {}, machine("cuda")),
+        ({"group": "large", "labels": "gpu"}, None, machine("cuda")),
+        ({"labels": ["x", "ubuntu-latest"]}, None, machine("debian:12")),
         ("windows-2022", "alpine", place("alpine")),
         (None, "docker://alpine:3", place("alpine:3")),
         ("self-hosted", {"image": "alpine"}, place("alpine")),
