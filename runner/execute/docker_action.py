@@ -2,15 +2,17 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from runner.actions.definition import Docker
-from runner.engines.box import Image
+from runner.engines.box import EngineError, Image
 from runner.errors import InvalidInputError
 from runner.execute.around import StepEnd
 from runner.execute.job_actions import Loaded
 from runner.execute.process import carry_out, make_process
 from runner.execute.trying import Try
+from runner.execute.waiting import wait_for
 from runner.expressions import resolve, to_string
 
 _PULLED = "docker://"
@@ -67,10 +69,18 @@ def _image(trying: Try, loaded: Loaded, runs: Docker) -> Image:
         return Image(runs.image.removeprefix(_PULLED))
     built = around.actions.built.get(loaded.inside)
     if built is None:
-        built = around.box.build_image(
-            loaded.folder or loaded.inside,
-            runs.image,
-            lambda data: around.log.write(trying.number, around.masker.mask(data)),
-        )
+        built = wait_for(partial(_build, trying, loaded, runs), "building the image", trying.stop())
         around.actions.built[loaded.inside] = built
     return built
+
+
+def _build(trying: Try, loaded: Loaded, runs: Docker) -> Image:
+    around, stop = trying.around, trying.stop()
+
+    def write(data: bytes) -> None:
+        # Nobody waits any more: the log is the next step's, and this ends the build.
+        if reason := stop.reason():
+            raise EngineError(reason, "the build is not wanted any more")
+        around.log.write(trying.number, around.masker.mask(data))
+
+    return around.box.build_image(loaded.folder or loaded.inside, runs.image, write)
