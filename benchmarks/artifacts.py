@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 from benchmarks import pipelines
 from benchmarks.effort import Effort
@@ -18,39 +18,39 @@ PEAK = Bound(150, of="ours")
 #: The numbers of the steps that are measured.
 WAYS = {"up": 2, "down": 4}
 
+#: Seconds that a way takes without us.
+Baseline = Callable[[str], float]
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is stored: the script that makes it, and what storing it is held against."""
+    """What is stored: the script that makes it in `out`, and what storing it is held against."""
 
     name: str
     make: str
     bound: Bound
     against: str
-    baseline: Callable[[Sandbox, Path, str], float]
 
 
 def measure(sandbox: Sandbox, effort: Effort) -> Iterator[Figure]:
     """The time of the steps alone, and the memory of the whole command."""
     size, files = effort.sized(MEGABYTES), effort.sized(FILES)
-    large = f"head -c {size}000000 /dev/urandom > out/large"
-    small = f"for i in $(seq {files}); do echo line $i > out/file$i; done"
-    yield from _figures(sandbox, effort, Kind("large", large, Bound(2), "cp, then sync", _copy))
-    yield from _figures(sandbox, effort, Kind("small", small, Bound(1), "tar, then sync", _tar))
+    large = f"mkdir out && head -c {size}000000 /dev/urandom > out/large"
+    small = f"mkdir out && for i in $(seq {files}); do echo line $i > out/file$i; done"
+    kind = Kind("large", large, Bound(2), "cp FILE COPY && sync COPY")
+    yield from _figures(sandbox, effort, kind, _copying(sandbox, kind))
+    kind = Kind("small", small, Bound(1), "docker exec CONTAINER tar, and a file")
+    yield from _figures(sandbox, effort, kind, _packing(sandbox, kind))
 
 
-def _figures(sandbox: Sandbox, effort: Effort, kind: Kind) -> Iterator[Figure]:
+def _figures(sandbox: Sandbox, effort: Effort, kind: Kind, baseline: Baseline) -> Iterator[Figure]:
     project = sandbox.project(f"artifacts-{kind.name}", pipelines.one_job(_steps(kind), DEBIAN))
-    source = sandbox.folder / f"source-{kind.name}"
-    source.mkdir()
-    sandbox.run("bash", "-c", f"mkdir out; {kind.make}", cwd=source)
     pairs: dict[str, list[Pair]] = {way: [] for way in WAYS}
     peaks = []
     for _ in range(effort.pairs(RUNS)):
         run = sandbox.pipe_run(project, "--json")
         for way, number in WAYS.items():
-            ours = _took(run.output, number)
-            pairs[way].append(Pair(ours, kind.baseline(sandbox, source, way)))
+            pairs[way].append(Pair(_took(run.output, number), baseline(way)))
         peaks.append(Pair(run.peak_bytes / 1e6))
         shutil.rmtree(sandbox.home / "blobs")
     for way, taken in pairs.items():
@@ -61,7 +61,7 @@ def _figures(sandbox: Sandbox, effort: Effort, kind: Kind) -> Iterator[Figure]:
 
 def _steps(kind: Kind) -> list[str | dict[str, object]]:
     return [
-        f"mkdir out && {kind.make}; sync",
+        f"{kind.make}; sync",
         {"uses": "actions/upload-artifact@v4", "with": {"name": "it", "path": "out"}},
         "rm -r out; sync",
         {"uses": "actions/download-artifact@v4", "with": {"name": "it", "path": "got"}},
@@ -75,20 +75,33 @@ def _took(output: bytes, number: int) -> float:
     return max(moments) - min(moments)
 
 
-def _copy(sandbox: Sandbox, source: Path, way: str) -> float:  # noqa: ARG001 - one shape for both
-    try:
-        return sandbox.run("sh", "-c", "cp out/large copy && sync copy", cwd=source).seconds
-    finally:
+def _copying(sandbox: Sandbox, kind: Kind) -> Baseline:
+    """The same file on the same disk: there and back is the same."""
+    source = sandbox.folder / "source"
+    source.mkdir()
+    sandbox.run("bash", "-c", kind.make, cwd=source)
+
+    def copy(_: str) -> float:
+        seconds = sandbox.run("sh", "-c", "cp out/large copy && sync copy", cwd=source).seconds
         (source / "copy").unlink()
+        return seconds
+
+    return copy
 
 
-def _tar(sandbox: Sandbox, source: Path, way: str) -> float:
+def _packing(sandbox: Sandbox, kind: Kind) -> Baseline:
+    """The same files in a container, which a file on this machine gets and gives back."""
+    started = sandbox.docker_run("--detach", DEBIAN, "sleep", "3600")
+    container = started.output.decode().strip()
+    execute = partial(sandbox.run, "docker", "exec", "-w", "/tmp", container, "bash", "-c")
+    execute(kind.make)
     scripts = {
-        "up": "tar cf copy out && sync copy",
-        "down": "mkdir got && tar xf copy -C got; sync -f got",
+        "up": f"docker exec -w /tmp {container} tar c out > packed && sync packed",
+        "down": f"docker exec -i -w /tmp/got {container} tar x < packed",
     }
-    try:
-        return sandbox.run("sh", "-c", scripts[way], cwd=source).seconds
-    finally:
-        if way == "down":
-            shutil.rmtree(source / "got")
+
+    def pack(way: str) -> float:
+        execute("rm -rf got && mkdir got && sync")
+        return sandbox.run("sh", "-c", scripts[way]).seconds
+
+    return pack

@@ -57,6 +57,7 @@ class JobStarted(JobEvent):
     name: str
     worker: str
     image: str = ""
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,7 @@ class JobFinished(JobEvent):
     """The end of an attempt, or of a job that never ran (skipped, cancelled).
 
     `final`: no attempt follows; `softly`: it failed, and `continue-on-error` says that this is fine.
+    `environment_url` is where its environment can be seen.
     """
 
     name: str
@@ -72,6 +74,8 @@ class JobFinished(JobEvent):
     final: bool = True
     softly: bool = False
     outputs: Mapping[str, str] = field(default_factory=dict)
+    environment: str = ""
+    environment_url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

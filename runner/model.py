@@ -130,8 +130,11 @@ class Job:
     outputs: Mapping[str, Templated] = field(default_factory=dict)
     #: Text is one expression that gives all of it.
     strategy: Strategy | str | None = None
+    #: a name, or a map with `name` and `url`
+    environment: Templated = None
     continue_on_error: Templated = False
     timeout_minutes: Templated = None
+    cancel_timeout_minutes: Templated = None
     container: Templated = None
     concurrency: Concurrency | None = None
     services: Templated = None

@@ -15,6 +15,8 @@ from runner.errors import InvalidInputError, Position, Problem
 from runner.events import Emit, Event
 
 MASK = b"***"
+#: Between an environment and the name of a secret that is its own.
+SCOPE = ":"
 
 #: Shorter pieces of base64 would hide much that has nothing to do with the secret.
 _SHORTEST_BASE64 = 4
@@ -26,6 +28,7 @@ _NOT_TEXT = frozenset({"job", "id", "level", "result", "outcome", "conclusion"})
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEY = re.compile(r"[ \t]*(?:export[ \t]+)?([^=\n]*?)[ \t]*=")
+_SECTION = re.compile(r"[ \t]*\[[ \t]*([^\]\n]*[^\]\s])[ \t]*\][ \t]*(?:#[^\n]*)?(?:\n|\Z)")
 _OPENING_QUOTE = re.compile(r"[ \t]*(?=[\"'])")
 _QUOTED = re.compile(r"""(?:"((?:[^"\\]|\\.)*)"|'([^']*)')""", re.DOTALL)
 _REST_OF_LINE = re.compile(r"[^\n]*\n?")
@@ -116,6 +119,7 @@ def masking(emit: Emit, masker: Masker) -> Emit:
 def read_secret_file(path: Path) -> dict[str, str]:
     """The secrets in a file of `NAME=value` lines.
 
+    Those after a line `[production]` belong to that environment: `production:NAME`.
     Blank lines, `#` comments and a leading `export` are allowed. A value may stand in quotes and
     then span lines; `\\n`, `\\r`, `\\t`, `\\"`, `\\\\` and `\\$` mean something in double quotes only.
     Raises InvalidInputError with every problem of the file; no message repeats a value.
@@ -134,17 +138,20 @@ def read_secret_file(path: Path) -> dict[str, str]:
 def parse_assignment(text: str, environment: Mapping[str, str] = os.environ) -> tuple[str, str]:
     """Name and value of `NAME=value`; a bare `NAME` takes its value from `environment`.
 
+    `production:NAME` is a secret of that environment, and bare takes the value of `NAME`.
+
     Raises InvalidInputError for a name that GitHub would refuse, or one without a value.
     """
-    name, given, value = text.partition("=")
-    if reason := _wrong_name(name):
-        raise InvalidInputError(f"`{name}` {reason}", hint="write it as NAME=value or NAME")
+    full, given, value = text.partition("=")
+    scope, is_scoped, name = full.rpartition(SCOPE)
+    if reason := _wrong_name(name) or ("" if scope or not is_scoped else "names no environment"):
+        raise InvalidInputError(f"`{full}` {reason}", hint="write it as NAME=value or NAME")
     if given:
-        return name, value
+        return full, value
     if name not in environment:
         hint = f"export {name}, or write {name}=value"
         raise InvalidInputError(f"{name} is not set in the environment", hint=hint)
-    return name, environment[name]
+    return full, environment[name]
 
 
 def _wrong_name(name: str) -> str:
@@ -390,11 +397,16 @@ class _Entries:
 
     def read(self) -> Iterator[tuple[str, str]]:
         seen: set[str] = set()
+        scope = ""
         while self._at < len(self._text):
             if self._take(_BLANK_OR_COMMENT):
                 continue
+            if section := self._take(_SECTION):
+                scope = f"{section[1]}{SCOPE}"
+                continue
             start = self._at
             if name := self._name():
+                name = f"{scope}{name}"
                 if name.upper() in seen:
                     self._problem("duplicate-secret", start, f"{name} is given twice", "keep one")
                 seen.add(name.upper())

@@ -286,3 +286,17 @@ def test_a_source_that_is_not_there_is_refused(
     assert (ended.exit_code, "there is no folder nowhere" in ended.stderr) == (2, True)
     ended = run_pipe("run", "ci.yaml", "--action-source", "o=.", cwd=folder)
     assert (ended.exit_code, "`o` is no repository" in ended.stderr) == (2, True)
+
+
+def test_validate_knows_the_inputs_of_actions_that_are_here(
+    server: Server, store: ActionStore, tmp_path: Path, run_pipe: RunPipe, pipe_home: Path
+) -> None:
+    server.commit("o/n", {"action.yml": "inputs: {word: {}}\n" + COMPOSITE % "x"}, "v1")
+    text = "on: push\njobs: {a: {runs-on: x, steps: [{uses: o/n@v1, with: {wrd: 1}}]}}\n"
+    (tmp_path / "ci.yaml").write_text(text)
+    env = {"PIPE_ACTIONS_SERVER": server.url}
+    assert "unknown-action-input" not in run_pipe("validate", "ci.yaml", env=env).stdout
+    ActionStore(pipe_home, server.url).fetch(action("o/n@v1"))
+    shown = run_pipe("validate", "ci.yaml", env=env).stdout
+    assert "unknown-action-input" in shown
+    assert "did you mean `word`" in shown

@@ -2,7 +2,8 @@
 
 `pipeline.yaml` is run in a project that holds the folder's files. `case.yaml` says:
 `args` of `pipe run`, `env` of the command, `exit` code, `prints` (texts in this order),
-`never` (texts that must not show), `modes` of the engine (all of them unless named).
+`never` (texts that must not show), `modes` of the engine (all of them unless named). A `pipe.yaml`
+adds to the images that all cases have.
 """
 
 import json
@@ -58,7 +59,8 @@ def make_project(source: Path, target: Path) -> None:
     """A committed project with the case's files in it."""
     shutil.copytree(source, target, symlinks=True)
     (target / "case.yaml").unlink(missing_ok=True)
-    (target / "pipe.yaml").write_text(CONFIG)
+    config = target / "pipe.yaml"
+    config.write_text(CONFIG + (config.read_text() if config.exists() else ""))
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "first"]):
         subprocess.run(["git", *command], cwd=target, check=True, capture_output=True)
 

@@ -116,7 +116,7 @@ def test_secrets_are_missed_where_the_user_would_give_them(
 
 
 def test_what_cannot_run_in_a_called_pipeline_is_refused_there() -> None:
-    write("pipelines/x.yaml", CALLED + "    sources: [src]\n")
+    write("pipelines/x.yaml", CALLED + "    snapshot: mine\n")
     with pytest.raises(InvalidInputError) as caught:
         pipe("run", "main", "--dry-run")
     assert [str(each.position) for each in caught.value.problems] == ["pipelines/x.yaml:20:5"]

@@ -1,9 +1,15 @@
 """`pipe run` before and around the run: what is refused or only warned of, and how to run again."""
 
+import fcntl
 import json
+import os
+import pty
 import shlex
 import sqlite3
-from contextlib import closing
+import subprocess
+import sys
+import termios
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -163,6 +169,173 @@ def test_required_secrets_that_are_missing_stop_the_run(run_pipe: RunPipe) -> No
     )
 
 
+def test_secrets_of_an_environment_are_given_to_its_jobs_alone() -> None:
+    Path("p.yaml").write_text(
+        "on: push\njobs:\n"
+        "  a: {runs-on: x, environment: Prod, steps: [{run: echo $X, env: {X: '${{ secrets.A }}'}}]}\n"
+        "  b: {runs-on: x, steps: [{run: echo $X, env: {X: '${{ secrets.B }}'}}]}\n"
+        "  c:\n    runs-on: x\n    environment: {name: '${{ github.ref_name }}'}\n"
+        "    steps: [{run: echo $X, env: {X: '${{ secrets.C }}'}}]\n"
+    )
+    arguments = ["-s", "prod:A=1", "-s", "prod:B=2", "-s", "main:C=3"]
+    warned = CliRunner().invoke(group, ["run", "p.yaml", "--dry-run", *arguments])
+    assert "not given, and so empty: `B`\n" in warned.stderr
+
+
+def test_nobody_is_asked_where_there_is_no_terminal(run_pipe: RunPipe) -> None:
+    Path("p.yaml").write_text(ASKING)
+    refused = run_pipe("run", "p.yaml", "--prompt-secrets", "-s", "KEY=1", "-j", "build")
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        "error: nobody is there to be asked for these secrets: `EVERYWHERE`, `TOKEN`\n"
+        "  `--prompt-secrets` needs a terminal; give them with `--secret`\n",
+    )
+    bare = run_pipe("run", "p.yaml", "-s", "KEY")
+    assert (bare.exit_code, "KEY is not set in the environment" in bare.stderr) == (2, True)
+
+
+def at_a_terminal(answers: list[tuple[bytes, bytes]], *arguments: str, **env: str) -> str:
+    """All that `pipe run` shows on a terminal where each question gets its answer."""
+    ours, theirs = pty.openpty()
+    command = [str(Path(sys.executable).with_name("pipe")), "run", *arguments]
+    process = subprocess.Popen(
+        command,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=os.environ | {"TERM": "xterm", **env},
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # Linux says so when the last one at the other end is gone.
+        while block := os.read(ours, 4096):
+            shown += block
+            if answers and shown.endswith(answers[0][0]):
+                os.write(ours, answers.pop(0)[1])
+    os.close(ours)
+    assert process.wait() == 0, shown
+    assert not answers, shown
+    return shown.decode()
+
+
+SECRETS_SHOWN = """\
+on: push
+jobs:
+  one:
+    runs-on: small
+    steps:
+      - run: test "${{ secrets.FIRST }} ${{ secrets.SECOND }}" = "one two" && echo "same"
+"""
+
+
+@pytest.mark.docker
+def test_secrets_are_asked_for_at_a_terminal() -> None:
+    Path("pipe.yaml").write_text("images:\n  small: pipe-test/busybox:1\n")
+    Path("p.yaml").write_text(SECRETS_SHOWN)
+    answers = [(b"Secret FIRST: ", b"one\n"), (b"Secret SECOND: ", b"two\n")]
+    shown = at_a_terminal(answers, "p.yaml", "-s", "FIRST", "--prompt-secrets")
+    assert shown.startswith("Secret FIRST: \r\nSecret SECOND: \r\n")
+    assert "run 1 succeeded" in shown
+
+
+# -- events that do not start it --
+
+REACTING = """\
+on:
+  push: {branches: [main]}
+  workflow_dispatch:
+    inputs: {target: {required: true}}
+jobs:
+  build:
+    runs-on: ubuntu-latest
+    steps: [{run: echo}]
+"""
+OBSTACLE = 'branch "dev" matches none of on.push.branches [main]'
+
+
+@pytest.fixture
+def reacting(folder: Path) -> Path:
+    """A repository with a pipeline that pushes to `dev`, which is checked out, do not start."""
+    for arguments in (["init", "-qb", "dev"], ["commit", "-qm", "first", "--allow-empty"]):
+        subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True)
+    (folder / "p.yaml").write_text(REACTING)
+    return folder
+
+
+@pytest.mark.parametrize("mode", [[], ["-q"], ["--dry-run"]])
+@pytest.mark.parametrize(
+    ("event", "why"),
+    [
+        ("push", OBSTACLE),
+        ("release", "`release` is none of the events in `on`: push, workflow_dispatch"),
+    ],
+)
+def test_an_event_that_starts_nothing_says_why(
+    reacting: Path, run_pipe: RunPipe, pipe_home: Path, event: str, why: str, mode: list[str]
+) -> None:
+    found = run_pipe("run", "p.yaml", "--event", event, *mode, cwd=reacting)
+    expected = Finished(0, f"p.yaml does not run: {why}\n", "")
+    assert found == expected
+    assert not (pipe_home / "pipe.db").exists()
+
+
+def test_a_pull_request_whose_newest_commit_asks_for_no_runs(
+    reacting: Path, run_pipe: RunPipe
+) -> None:
+    (reacting / "p.yaml").write_text(REACTING.replace("on:", "on:\n  pull_request:", 1))
+    skipping = ["git", "commit", "-qm", "docs: more [skip ci]", "--allow-empty"]
+    subprocess.run(skipping, cwd=reacting, check=True, capture_output=True)
+    found = run_pipe("run", "p.yaml", "--event", "pull_request", "--dry-run", cwd=reacting)
+    assert found.stdout == "p.yaml does not run: the commit's message says [skip ci]\n"
+    elsewhere = reacting / "elsewhere.json"
+    elsewhere.write_text('{"pull_request": {"head": {"sha": "0123456789"}}}')
+    given = ["--event", "pull_request", "--event-file", elsewhere, "--dry-run"]
+    assert run_pipe("run", "p.yaml", *given, cwd=reacting).stdout == "build\n    echo\n"
+
+
+def test_an_event_that_starts_nothing_is_a_note_in_json(reacting: Path, run_pipe: RunPipe) -> None:
+    found = run_pipe("run", "p.yaml", "--event", "push", "--json", cwd=reacting)
+    told = json.loads(found.stdout)
+    assert (told["event"], told["run"]) == ("Note", 0)
+    assert told["message"] == f"p.yaml does not run: {OBSTACLE}"
+
+
+@pytest.mark.parametrize(
+    ("payload", "exit_code", "says"),
+    [
+        ({"ref": "refs/heads/main"}, 0, "build\n    echo\n"),
+        ({"ref": "refs/tags/v1"}, 0, 'p.yaml does not run: "v1" is a tag, and on.push has'),
+    ],
+)
+def test_the_payload_that_was_given_decides(
+    reacting: Path, run_pipe: RunPipe, payload: dict[str, str], exit_code: int, says: str
+) -> None:
+    (reacting / "e.json").write_text(json.dumps(payload))
+    arguments = ("--event", "push", "--event-file", "e.json", "--dry-run")
+    found = run_pipe("run", "p.yaml", *arguments, cwd=reacting)
+    assert (found.exit_code, found.stderr) == (exit_code, "")
+    assert found.stdout.startswith(says)
+
+
+def test_inputs_belong_to_runs_by_hand(reacting: Path, run_pipe: RunPipe) -> None:
+    refused = run_pipe("run", "p.yaml", "--event", "push", "--input", "target=x", cwd=reacting)
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("error: a run for `push` has no input `target`\n")
+    (reacting / "e.json").write_text('{"inputs": {"target": 3}}')
+    given = run_pipe("run", "p.yaml", "--event-file", "e.json", "--dry-run", cwd=reacting)
+    assert given.exit_code == 0
+
+
+def test_changes_that_nobody_knows_are_noted(folder: Path, run_pipe: RunPipe) -> None:
+    (folder / "p.yaml").write_text(REACTING.replace("branches: [main]", "paths: [src/**]"))
+    found = run_pipe("run", "p.yaml", "--event", "push", "--dry-run")
+    assert found.stderr == (
+        "note: which files changed is not known, so on.push.paths counts as met\n"
+    )
+
+
 # -- how to run again --
 
 
@@ -182,11 +355,12 @@ def typed(arguments: str) -> Options:
         ("--input 'a=b c' p.yaml --input d==", "p.yaml --input 'a=b c' --input d=="),
         ("p.yaml -s A=hidden -s B --secret C=", "p.yaml --secret A --secret B --secret C"),
         ("--require-secrets p.yaml", "p.yaml --require-secrets"),
+        ("p.yaml --prompt-secrets -s p:A=x", "p.yaml --secret p:A --prompt-secrets"),
         ("p.yaml --secret-file 'my secrets'", "p.yaml --secret-file 'my secrets'"),
         ("p.yaml --env A= --var B=c", "p.yaml --env A= --var B=c"),
         ("p.yaml --matrix os:x", "p.yaml --matrix os:x"),
         ("p.yaml --event-file e.json --event push", "p.yaml --event push --event-file e.json"),
-        ("--host --bind p.yaml", "p.yaml --bind --host"),
+        ("--skip-unmapped --host --bind p.yaml", "p.yaml --bind --host --skip-unmapped"),
         ("p.yaml --keep on-failure", "p.yaml --keep on-failure"),
         ("p.yaml --shell-on-failure", "p.yaml --shell-on-failure"),
         ("p.yaml --parallel 3 --from-failed 7", "p.yaml --from-failed 7 --parallel 3"),

@@ -1,12 +1,13 @@
 """`pipe show`, `pipe runs` and `pipe run --dry-run` print what others wrote, and stay readable."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runner import queue
-from runner.events import Annotation, StepFinished
+from runner.events import Annotation, StepFinished, SummaryWritten
 from runner.plan import plan
 from runner.queue import JobOutcome
 from runner.store import Store
@@ -46,15 +47,27 @@ def finished(pipe_home: Path) -> None:
         store.record(StepFinished(**step, **names, outcome="failure", conclusion="failure"))
         note: dict[str, Any] = {"message": f"message {HOSTILE}", "file": f"file {HOSTILE}"}
         store.record(Annotation(**step, **note, level="error"))
+        store.record(SummaryWritten(**step, text=f"# summary {HOSTILE}\n"))
+        store.record(SummaryWritten(**step, text="- more"))
         outputs = {"out": f"output {HOSTILE}"}
-        queue.finish(store, lease, JobOutcome("failure", outputs, f"because {HOSTILE}"), 3.0)
+        outcome = JobOutcome(
+            "failure",
+            outputs,
+            f"because {HOSTILE}",
+            environment=f"environment {HOSTILE}",
+            environment_url="https://shop.example",
+        )
+        queue.finish(store, lease, outcome, 3.0)
 
 
 @pytest.mark.usefixtures("finished")
 @pytest.mark.parametrize(
     ("arguments", "kinds"),
     [
-        (("show", "1"), ("run", "job", "step", "reason", "because", "message", "file", "output")),
+        (
+            ("show", "1"),
+            ("run", "job", "step", "reason", "because", "message", "file", "output", "environment"),
+        ),
         (("runs",), ("run",)),
         (("run", "p.yaml", "--dry-run"), ("job", "step")),
     ],
@@ -69,3 +82,16 @@ def test_no_text_can_drive_the_terminal(
         kinds, True
     )
     assert not set("\x1b\x07\u202e") & set(shown.stdout)
+
+
+@pytest.mark.usefixtures("finished")
+def test_summaries_and_environments_are_kept(run_pipe: RunPipe) -> None:
+    shown = run_pipe("show", "1").stdout
+    assert f"  environment environment {HARMLESS} https://shop.example\n" in shown
+    assert shown.endswith("  # summary a[2Jb]0;c\n  d\n  - more\n")
+    [job] = json.loads(run_pipe("show", "1", "--json").stdout)["jobs"]
+    assert job["summary"] == f"# summary {HOSTILE}\n- more\n"
+    assert (job["environment"], job["environment_url"]) == (
+        f"environment {HOSTILE}",
+        "https://shop.example",
+    )

@@ -10,6 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from runner.actions.fetch import ActionStore
 from runner.cli import graph, validate
 from runner.cli.loading import load_pipeline
 from runner.cli.local_actions import ProjectActions
@@ -280,9 +281,10 @@ def test_an_action_outside_of_the_project_is_not_read(folder: Path) -> None:
     write("action.yml", ACTION)
     (folder / "project" / "linked").mkdir(parents=True)
     (folder / "project" / "linked" / "action.yml").symlink_to(folder / "action.yml")
-    actions = ProjectActions(folder / "project")
+    store = ActionStore(folder / "home", offline=True)
+    actions = ProjectActions(folder / "project", store)
     assert actions("./..") is actions("./linked") is None
-    assert ProjectActions(folder)("./") is not None
+    assert ProjectActions(folder, store)("./") is not None
 
 
 # -- as a hook of pre-commit --

@@ -1,6 +1,5 @@
 """The documentation against the program: pipelines in it are valid, and nothing goes unmentioned."""
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -172,47 +171,6 @@ def mentioned(*names: str) -> set[str]:
 @pytest.mark.parametrize("where", ["top", "job", "step"])
 def test_every_key_of_the_language_is_documented(where: str) -> None:
     assert sorted(keys(where).keys() - mentioned("pipelines.md", "compatibility.md")) == []
-
-
-@pytest.mark.parametrize("where", ["top", "job", "step"])
-def test_what_the_page_says_is_refused_is_what_is_refused(where: str) -> None:
-    section = prose(ROOT / "docs" / "pipelines.md").partition("## Refused")[2]
-    row = re.search(rf"^\| {where} \| (.*) \|$", section, re.MULTILINE)
-    assert row
-    listed = set(re.findall(r"`([^`]+)`", row[1])) & keys(where).keys()
-    assert listed == {key for key in keys(where) if is_refused(where, key)}
-
-
-def is_refused(where: str, key: str) -> bool:
-    """Whether this version cannot run a pipeline in which the key has the schema's own example."""
-    for data in samples(where, key):
-        try:
-            pipeline = parse(load(json.dumps(data), "pipeline.yaml"))
-        except InvalidInputError:
-            continue
-        paths = [*pipeline.unsupported]
-        paths += (path for job in pipeline.jobs.values() for path in job.unsupported)
-        return any(path[-1] == key for path in paths)
-    raise AssertionError(f"no pipeline has {key}")
-
-
-def samples(where: str, key: str) -> list[dict[str, Any]]:
-    """Pipelines with the key: beside what there mostly is, instead of it, and beside a call."""
-    value = {key: example(keys(where)[key])}
-    match where:
-        case "top":
-            return [{"on": "push", "jobs": {"a": JOB}} | value]
-        case "job":
-            calls = {"uses": "./.github/workflows/called.yml"}
-            return [{"jobs": {"a": job}} for job in (JOB | value, value, calls | value)]
-    others: tuple[dict[str, str], ...] = ({"run": "make"}, {}, {"uses": "actions/checkout@v4"})
-    return [{"jobs": {"a": JOB | {"steps": [other | value]}}} for other in others]
-
-
-def example(described: dict[str, Any]) -> Any:
-    definition = described.get("$ref", "").rpartition("/")[2]
-    found = schema()["definitions"][definition] if definition else described
-    return found["examples"][0]
 
 
 def test_the_changelog_has_this_version_on_top() -> None:

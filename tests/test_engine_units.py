@@ -14,7 +14,7 @@ from runner.engines.box import EngineError, Image
 from runner.engines.docker import DockerEngine, launch, workspace
 from runner.engines.docker.images import ImageFacts, Images, split_tag
 from runner.engines.docker.options import apply_options, size
-from runner.engines.docker.ports import read_ports
+from runner.engines.docker.ports import published, read_ports
 from runner.engines.ending import Ending
 from runner.errors import InvalidInputError
 
@@ -228,6 +228,15 @@ def test_after_15_seconds_there_is_no_hope(clock: Clock) -> None:
         ("--gpus 2", {"DeviceRequests": [{"Driver": "", "Count": 2, "Capabilities": [["gpu"]]}]}),
         ("--pids-limit 7 --ipc host --pid host", {"PidsLimit": 7, "IpcMode": "host", "PidMode": "host"}),
         ("--add-host a:1.2.3.4 --dns 1.1.1.1", {"ExtraHosts": ["a:1.2.3.4"], "Dns": ["1.1.1.1"]}),
+        (
+            "--mount type=bind,src=/a,dst=/b,readonly --mount source=v,target=/c",
+            {
+                "Mounts": [
+                    {"Type": "bind", "ReadOnly": True, "Source": "/a", "Target": "/b"},
+                    {"Type": "volume", "ReadOnly": False, "Source": "v", "Target": "/c"},
+                ]
+            },
+        ),
     ],
 )  # fmt: skip
 def test_an_option_sets_its_field_of_the_host(text: str, changed: Mapping[str, Any]) -> None:
@@ -249,9 +258,49 @@ def test_an_option_sets_its_field_of_the_container() -> None:
     }
 
 
+def test_a_health_check_is_one_field() -> None:
+    config: dict[str, Any] = {"HostConfig": {}}
+    apply_options(
+        "--health-cmd 'a b' --health-interval 1m30s --health-timeout 500ms --health-retries 4"
+        " --health-start-period=1.5h",
+        config,
+    )
+    assert config["Healthcheck"] == {
+        "Test": ["CMD-SHELL", "a b"],
+        "Interval": 90_000_000_000,
+        "Timeout": 500_000_000,
+        "Retries": 4,
+        "StartPeriod": 5_400_000_000_000,
+    }
+    apply_options("--no-healthcheck", config)
+    assert config["Healthcheck"]["Test"] == ["NONE"]
+
+
+def test_a_service_may_have_more_options_than_the_container_of_a_job() -> None:
+    config: dict[str, Any] = {"HostConfig": {}}
+    text = "--entrypoint /x --restart on-failure:3 -w /y --network-alias a --network-alias b"
+    apply_options(text, config, "services.db.options", fixed=())
+    assert config == {
+        "HostConfig": {"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3}},
+        "Entrypoint": ["/x"],
+        "WorkingDir": "/y",
+        "Aliases": ["a", "b"],
+    }
+    with pytest.raises(
+        InvalidInputError, match=r"`services\.db\.options`: `--restart` cannot be `no:1`"
+    ):
+        apply_options("--restart no:1", config, "services.db.options", fixed=())
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("--entrypoint x", "`--entrypoint` cannot be set for the container that steps run in"),
+        ("--restart always", "`--restart` cannot be set"),
+        ("--health-interval 5", "`--health-interval` cannot be `5`"),
+        ("--health-interval 1s2", "`--health-interval` cannot be `1s2`"),
+        ("--health-retries x", "`--health-retries` cannot be `x`"),
+        ("--mount type=bind,from=/a", "`--mount` cannot be `type=bind,from=/a`"),
         ("--memroy 5m", "unrecognized arguments: --memroy 5m"),
         ("--mem 5m", "--mem"),
         ("--network host", "--network"),
@@ -327,6 +376,17 @@ def test_a_port_is_bound(entry: str, port: str, address: str, outside: str) -> N
 def test_a_port_is_bound_more_than_once() -> None:
     _, bindings = read_ports(["1:80", "2:80"])
     assert [binding["HostPort"] for binding in bindings["80/tcp"]] == ["1", "2"]
+
+
+def test_ports_are_told_as_the_engine_has_published_them() -> None:
+    found = {
+        "53/udp": [{"HostIp": "", "HostPort": "5"}],
+        "53/tcp": [{"HostIp": "0.0.0.0", "HostPort": "4"}, {"HostIp": "::", "HostPort": "6"}],
+        "80/tcp": None,
+        "9/udp": [{"HostIp": "", "HostPort": "7"}],
+    }
+    assert published({"NetworkSettings": {"Ports": found}}) == {"53": "4", "9": "7"}
+    assert published({"NetworkSettings": {"Ports": None}}) == {}
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_expressions_see_the_job_and_its_box() -> None:
     }
     assert dict(contexts["env"]) == {"A": "policy", "B": "job", "C": "file"}
     assert contexts["job"]["status"] == "failure"
-    assert contexts["job"]["container"] == {"id": "box1", "network": "net"}
+    assert contexts["job"]["container"] == {"id": "box1", "network": "net", "ports": {}}
     assert (contexts["secrets"], contexts["matrix"]) == ({"KEY": "word"}, {"n": 1})
     assert contexts["runner"]["temp"] == "/c/temp"
     assert contexts["runner"]["debug"] == ""
@@ -249,6 +249,13 @@ def test_a_job_ends_at_its_limit(clock: Clock) -> None:
     clock.now += CANCEL_LIMIT
     assert (job.ending(), job.immediately(), job.told_at) == ("timeout", False, 1010)
     clock.now += 0.1
+    assert job.immediately()
+
+
+def test_a_job_may_have_a_patience_of_its_own(clock: Clock) -> None:
+    job = JobClock(Wanted(stop=True), deadline=2000, patience=3.0)
+    assert (job.ending(), job.immediately()) == ("cancelled", False)
+    clock.now += 3.1
     assert job.immediately()
 
 

@@ -325,11 +325,10 @@ def test_not_durations(text: str) -> None:
 
 def test_unsupported_keys_are_listed() -> None:
     everything = pipeline((CASES / "everything.yaml").read_text(encoding="utf-8"))
-    assert everything.unsupported == (("priority",), ("queue",), ("timeouts",))
+    watched = tuple(("on", "watch", key) for key in ("paths", "ignore", "debounce"))
+    assert everything.unsupported == (("priority",), ("queue",), ("timeouts",), *watched)
     build = [path[2:] for path in everything.jobs["build"].unsupported]
     assert build == [
-        ("cancel-timeout-minutes",),
-        ("environment",),
         ("snapshot",),
         ("sources",),
         ("container", "build"),

@@ -14,6 +14,7 @@ import pytest
 from runner.errors import EnvironmentMissingError, InvalidInputError
 from runner.project import (
     DEFAULT_IMAGES,
+    Environment,
     Project,
     ProjectConfig,
     RunFacts,
@@ -130,6 +131,15 @@ def test_project_configuration(tmp_path: Path) -> None:
     assert config.vars == {"A": "x", "N": "1", "F": "1.5", "B": "true", "E": ""}
 
 
+def test_environments_of_a_project(tmp_path: Path) -> None:
+    text = "environments: {prod: {url: 'https://x', vars: {N: 1}}, test: }\n"
+    write(tmp_path, {"pipe.yaml": text})
+    assert read_project_config(tmp_path / "pipe.yaml").environments == {
+        "prod": Environment("https://x", {"N": "1"}),
+        "test": Environment(),
+    }
+
+
 def test_user_configuration() -> None:
     file = user_config_file()
     assert file == Path(os.environ["XDG_CONFIG_HOME"], "pipe", "config.yaml")
@@ -143,10 +153,27 @@ def test_user_configuration() -> None:
         ("image: {}", [("unknown-key", 1, 1, "unknown key `image`", "did you mean `images`?")]),
         ("x: 1", [("unknown-key", 1, 1, "unknown key `x`", "known keys: images, vars")]),
         (
-            "vars: {}\nenvironments:\n  prod: {}\nstorage: s3",
+            "vars: {}\nnotifications:\n  prod: {}\nstorage: s3",
             [
-                ("not-supported", 2, 1, "`environments` is not supported", "remove it for now"),
+                ("not-supported", 2, 1, "`notifications` is not supported", "remove it for now"),
                 ("not-supported", 4, 1, "`storage` is not supported", "remove it for now"),
+            ],
+        ),
+        (
+            "environments:\n  prod:\n    reviewers: [ada]\n    wait-timer: 5m\n    ur1: x",
+            [
+                ("not-supported", 3, 5, "`reviewers` of an environment is not supp", "remove"),
+                ("not-supported", 4, 5, "`wait-timer` of an environment is not sup", "remove"),
+                ("unknown-key", 5, 5, "unknown key `ur1`", "did you mean `url`?"),
+            ],
+        ),
+        ("environments: [a]", [("wrong-type", 1, 15, "`environments` must be a map of", "")]),
+        ("environments:\n  a: 1", [("wrong-type", 2, 6, "`environments.a` must be a map", "")]),
+        (
+            "environments:\n  a: {url: '', vars: {A: [1]}}",
+            [
+                ("wrong-type", 2, 12, "`environments.a.url` must be a text", ""),
+                ("wrong-type", 2, 26, "`environments.a.vars.A` must be a text", ""),
             ],
         ),
         ("notifications: []", [("not-supported", 1, 1, "`notifications` is", "remove")]),
@@ -531,7 +558,7 @@ def test_the_context_of_a_pull_request(repo: Path) -> None:
     found = context(repo, "pull_request", **given)
     assert (found["head_ref"], found["base_ref"]) == ("feature", "release")
     assert found["ref"] == "refs/pull/9/merge"
-    assert context(repo, "pull_request_target", **given)["ref"] == "refs/heads/release"
+    assert context(repo, "pull_request_target", **given)["ref"] == "refs/heads/main"
 
 
 def test_a_given_payload_wins(repo: Path) -> None:

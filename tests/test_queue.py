@@ -172,6 +172,16 @@ def test_how_runs_end(
     assert recorded(store)[-1] == run.result
 
 
+def test_a_run_of_which_no_job_runs_begins_when_it_ends(store: Store) -> None:
+    submit(store, NEVER)
+    assert recorded(store) == ["started", "skipped build", "skipped test", "success"]
+    run = reads.run(store, 1).run
+    assert run.started_at == run.finished_at
+    started = next(event for _, event in store.events(1))
+    assert isinstance(started, RunStarted)
+    assert (started.name, started.file, started.jobs) == ("CI", "ci.yaml", 2)
+
+
 def test_events_come_in_the_order_of_what_follows_from_what(store: Store) -> None:
     submit(store, CLEANED)
     assert told(finish(store, FAILURE)) == ["failure build", "skipped test", "queued clean"]

@@ -240,6 +240,10 @@ def test_an_event_without_secrets_is_passed_on_itself() -> None:
         (b'A=""\nB=\'\'', {"A": "", "B": ""}),
         ("A=ä".encode(), {"A": "ä"}),
         (b"GITHUB_TOKEN=x", {"GITHUB_TOKEN": "x"}),
+        (
+            b"A=1\n[production]\nA=2\n\n [ eu/test env ] # note\nexport A=3\nB='[x]\n[y]'\n[z]",
+            {"A": "1", "production:A": "2", "eu/test env:A": "3", "eu/test env:B": "[x]\n[y]"},
+        ),
     ],
 )  # fmt: skip
 def test_secret_files(tmp_path: Path, content: bytes, secrets: dict[str, str]) -> None:
@@ -257,6 +261,8 @@ def test_secret_files(tmp_path: Path, content: bytes, secrets: dict[str, str]) -
         (b"=hush", ["1:1 `` is not a name"]),
         (b"A=1\nGITHUB_SHA=hush", ["2:1 `GITHUB_SHA` is not allowed"]),
         (b"A=hush\na=hush", ["2:1 a is given twice"]),
+        (b"[p]\nA=hush\n[P]\na=hush", ["4:1 P:a is given twice"]),
+        (b"[]\nA=1\n[x hush\n", ["1:1 expected NAME=value", "3:1 expected NAME=value"]),
         (b'A="hush\nB=1', ["1:3 the quote"]),
         (b"A=  'hush", ["1:5 the quote"]),
         (b'A="a"hush\nB=1\n-=', ["1:6 there is text", "3:1 `-` is not a name"]),
@@ -291,6 +297,9 @@ def test_a_secret_file_that_is_not_there(tmp_path: Path) -> None:
         ("HOST", ("HOST", "x y")),
         ("EMPTY", ("EMPTY", "")),
         ("GITHUB_TOKEN=t", ("GITHUB_TOKEN", "t")),
+        ("production:A=1:2=3", ("production:A", "1:2=3")),
+        ("a:b c:A=", ("a:b c:A", "")),
+        ("production:HOST", ("production:HOST", "x y")),
     ],
 )
 def test_assignments(text: str, assignment: tuple[str, str]) -> None:
@@ -307,6 +316,10 @@ def test_assignments(text: str, assignment: tuple[str, str]) -> None:
         ("Ä=x", "`Ä` is not a name"),
         ("github_x=y", "`github_x` is not allowed"),
         ("A", "A is not set in the environment"),
+        ("p:A", "A is not set in the environment"),
+        (":A=x", "`:A` names no environment"),
+        ("p:=x", "`p:` is not a name"),
+        ("p:GITHUB_x=y", "`p:GITHUB_x` is not allowed"),
     ],
 )
 def test_assignments_that_are_invalid(text: str, message: str) -> None:

@@ -43,6 +43,7 @@ from runner.events import (
 )
 from runner.terminal import Mode, View, open_view
 from runner.terminal.escapes import Cleaner
+from runner.terminal.markdown import LONGEST, rendered
 from runner.terminal.marks import Marks
 from runner.terminal.transcript import BLOCK, Transcript
 from runner.terminal.words import cells, duration, elapsed, shortened, size, visible
@@ -741,6 +742,43 @@ def test_live_leaves_what_matters(script: Script) -> None:
         with script.view(screen.stream):
             play_a_run(script)
         assert "\n".join(screen.close()) + "\n" == LIVE + END_OF_THE_RUN
+
+
+def test_live_lays_summaries_out(script: Script) -> None:
+    with terminal(60) as screen:
+        with script.view(screen.stream):
+            script.begin(1)
+            script.job("a", 1)
+            script.tell(SummaryWritten, 1, job="a", step=1, text="# Title\n\n- **bold** item\n")
+            script.job_end("a", 2)
+            script.end(2)
+        shown = "\n".join(screen.close())
+    assert "• bold item" in shown
+    assert "Title" in shown
+    assert not {"#", "*"} & set(shown)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("| a | b |\n|---|---|\n| 1 | 2 |", ["a b", "────", "1 2"]),
+        ("[here](http://x.example)", ["here (http://x.example)"]),
+        ("<table>\n<tr><td>1</td></tr>\n</table>", ["<table>", "<tr><td>1</td></tr>", "</table>"]),
+        ("# \x1b[2J\u202ex", ["[2Jx"]),
+        ("a\n" * LONGEST, ["a"] * LONGEST),
+        ("", []),
+    ],
+)
+def test_markdown(text: str, expected: list[str]) -> None:
+    lines = rendered(text, colour=False, width=80)
+    assert [" ".join(line.split()) for line in lines if line] == expected
+
+
+def test_hostile_markdown_takes_no_time() -> None:
+    began = time.monotonic()
+    for text in (">" * 60_000, "[" * 60_000, "*a " * 20_000, "- " * 30_000, "|a" * 30_000):
+        rendered(text, colour=True, width=80)
+    assert time.monotonic() - began < 20
 
 
 def test_live_shows_what_runs(script: Script) -> None:

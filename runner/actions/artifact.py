@@ -70,10 +70,17 @@ def _wanted(call: NativeCall) -> _Wanted:
         )
     return _Wanted(
         name=_check_name(call.inputs["name"]),
-        days=integer(call, "retention-days", 0, RETENTION_DAYS) or RETENTION_DAYS,
+        days=_days(call),
         overwrite=boolean(call, "overwrite"),
         archive=boolean(call, "archive"),
     )
+
+
+def _days(call: NativeCall) -> int:
+    days = integer(call, "retention-days", 0, 2**31) or RETENTION_DAYS
+    if days > RETENTION_DAYS:
+        call.warning(f"an artifact is kept for {RETENTION_DAYS} days at most, not for {days}")
+    return min(days, RETENTION_DAYS)
 
 
 def _check_name(name: str) -> str:

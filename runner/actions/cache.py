@@ -19,7 +19,7 @@ from runner.engines.box import BOX_LOST, EngineError
 from runner.errors import InvalidInputError, PipeError
 from runner.expressions import to_string
 from runner.storage import Cache, CacheScope, CorruptBlobError
-from runner.storage.tar_read import Piece
+from runner.storage.tar_read import BadArchiveError, Piece
 from runner.storage.untrusted import Rules, Tally, remade
 
 LONGEST_KEY = 512
@@ -91,6 +91,8 @@ def _save_softly(call: NativeCall, key: str) -> None:
     """Save it if possible: a job does not fail because there is no cache for the next one."""
     try:
         _save(call, key)
+    except BadArchiveError as error:
+        call.warning(f"the cache is not saved: {error.message}")
     except (ActionStoppedError, InvalidInputError):
         raise
     except EngineError as error:
@@ -106,7 +108,10 @@ def _save(call: NativeCall, key: str) -> None:
     if caches.has(scope, key):
         call.log(f"there is a cache `{key}` already, and a cache is never changed")
         return
-    found = matches_of(call, lines(call, "path"))
+    paths = lines(call, "path")
+    if "/" in paths:
+        raise InvalidInputError("a cache cannot hold the whole file system")
+    found = matches_of(call, paths)
     if not found:
         call.warning("the cache is not saved: none of the paths exists")
         return
@@ -131,9 +136,6 @@ def _parts(call: NativeCall, found: Sequence[str]) -> Iterator[tuple[str, Iterat
 
 
 def _packed(call: NativeCall, folder: str, names: Sequence[str]) -> Iterator[Piece]:
-    if folder == "/" and "." in names:
-        raise InvalidInputError("a cache cannot hold the whole file system")
-
     def admits(name: str) -> bool:
         return "." in names or any(is_in(name, each) for each in names)
 

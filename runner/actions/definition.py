@@ -206,7 +206,7 @@ def _key_problems(document: Document, runs: Mapping[str, Any], using: str) -> It
         if key in known and not isinstance(runs.get(key), kind | None):
             yield _problem(document, ("runs", key), f"`{key}` has to be a {word}")
     needed = {"composite": "steps", "docker": "image"}.get(using, "main")
-    if runs.get(needed) in (None, "", []):
+    if runs.get(needed) in (None, ""):
         yield _problem(document, ("runs",), f"a `{using}` action needs `runs.{needed}`")
 
 

@@ -1,18 +1,14 @@
 """Actions of other repositories: fetched by git once, kept by commit, usable without a network."""
 
-import fcntl
-import os
-import re
 import secrets
 import shutil
-import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+from runner.actions.git import COMMIT, Access, Git, GitError, locked, protocols_of
 from runner.actions.reference import RemoteAction
 from runner.errors import EnvironmentMissingError, InvalidInputError
 
@@ -21,23 +17,6 @@ SERVER = "https://github.com"
 FRESH = 24 * 3600.0
 #: Seconds that one call of git may take.
 PATIENCE = 300
-
-_COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
-_KEPT = frozenset({"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"})
-#: A hook or a monitor is a program that a configuration names; none of it is wanted here.
-_SAFE = (
-    "-c",
-    "core.hooksPath=/dev/null",
-    "-c",
-    "core.fsmonitor=false",
-    "-c",
-    "advice.detachedHead=0",
-)
-_UNKNOWN = ("couldn't find remote ref", "not our ref", "does not exist in", "unadvertised object")
-
-
-class _GitError(Exception):
-    """git ended with an error; the text is what it said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +54,12 @@ class ActionStore:
             return Fetched(source, name, note=f"{action.repository} is the folder {source}")
         folder = self.home / "actions" / quote(self.server, safe="") / action.repository.lower()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _locked(folder / "lock"):
+        with locked(folder / "lock"):
             return self._kept(folder, action) or self._fetched(folder, action)
 
     def _kept(self, folder: Path, action: RemoteAction) -> Fetched | None:
         """What is here already, if nothing newer has to be asked for."""
-        if _COMMIT.fullmatch(action.ref):
+        if COMMIT.fullmatch(action.ref):
             return _found(folder, action, action.ref)
         known = _ref_file(folder, action.ref)
         if not known.exists():
@@ -97,7 +76,7 @@ class ActionStore:
             )
         try:
             commit = self._download(folder, action)
-        except (_GitError, OSError, subprocess.TimeoutExpired) as error:
+        except (GitError, OSError) as error:
             return self._stale(folder, action, error)
         _keep_ref(_ref_file(folder, action.ref), commit)
         found = _found(folder, action, commit)
@@ -107,7 +86,7 @@ class ActionStore:
     def _stale(self, folder: Path, action: RemoteAction, error: Exception) -> Fetched:
         """The ref as it was the last time, when it cannot be asked for now."""
         text = str(error).strip().rpartition("\n")[2]
-        if any(sign in text for sign in _UNKNOWN):
+        if isinstance(error, GitError) and error.is_about_ref():
             raise InvalidInputError(
                 f"`{action.repository}` has no `{action.ref}`",
                 hint="a ref is a branch, a tag or a full commit id",
@@ -126,79 +105,35 @@ class ActionStore:
     def _download(self, folder: Path, action: RemoteAction) -> str:
         work = folder / f".{secrets.token_hex(8)}"
         try:
-            git = _Git(work / "git", work / "tree")
-            git.create()
-            commit = git.fetch(_url(self.server, action.repository), action.ref)
+            tree = work / "tree"
+            tree.mkdir(parents=True)
+            access = Access(protocols_of(self.server))
+            git = Git(tree, (f"--git-dir={work / 'git'}",), access, patience=PATIENCE)
+            git.run("init", "--quiet", "--bare", "--template=")
+            commit = _fetch(git, _url(self.server, action.repository), action.ref)
             target = folder / commit
             if not target.exists():
-                git.checkout(commit)
-                (work / "tree").rename(target)
+                files = ("checkout", "--quiet", "--force", commit, "--", ".")
+                git.run(f"--work-tree={tree}", *files)
+                tree.rename(target)
             return commit
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _Git:
-    """A repository of our own for one download."""
-
-    git_dir: Path
-    tree: Path
-
-    def create(self) -> None:
-        self.tree.mkdir(parents=True)
-        self._run("init", "--quiet", "--bare", os.fspath(self.git_dir))
-
-    def fetch(self, url: str, ref: str) -> str:
-        """Fetch the ref and give its commit; not every server gives out a commit by its id."""
-        try:
-            self._run("fetch", "--quiet", "--depth=1", "--no-tags", url, ref)
-            return self._commit("FETCH_HEAD")
-        except _GitError:
-            if not _COMMIT.fullmatch(ref):
-                raise
-        self._run("fetch", "--quiet", url, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
-        try:
-            return self._commit(ref)
-        except _GitError as error:
-            raise _GitError(f"couldn't find remote ref {ref}") from error
-
-    def checkout(self, commit: str) -> None:
-        self._run(f"--work-tree={self.tree}", "checkout", "--quiet", "--force", commit, "--", ".")
-
-    def _commit(self, name: str) -> str:
-        return self._run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
-
-    def _run(self, *arguments: str) -> str:
-        command = ["git", f"--git-dir={self.git_dir}", *_SAFE, *arguments]
-        try:
-            ended = subprocess.run(
-                command,
-                cwd=self.tree,
-                env=_environment(),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=PATIENCE,
-                check=False,
-            )
-        except FileNotFoundError as error:
-            raise EnvironmentMissingError(
-                "actions of other repositories need git", hint="install git"
-            ) from error
-        if ended.returncode:
-            raise _GitError(ended.stderr.strip() or f"git ended with {ended.returncode}")
-        return ended.stdout
-
-
-def _environment() -> dict[str, str]:
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("GIT_") or name in _KEPT or name.startswith("GIT_SSL_")
-    }
-    return {**kept, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+def _fetch(git: Git, url: str, ref: str) -> str:
+    """Fetch the ref and give its commit; not every server gives out a commit by its id."""
+    try:
+        git.run("fetch", "--quiet", "--depth=1", "--no-tags", "--", url, ref)
+        return git.commit("FETCH_HEAD")
+    except GitError:
+        if not COMMIT.fullmatch(ref):
+            raise
+    git.run("fetch", "--quiet", "--", url, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+    commit = git.commit(ref)
+    if not commit:
+        raise GitError(f"couldn't find remote ref {ref}")
+    return commit
 
 
 def _url(server: str, repository: str) -> str:
@@ -207,7 +142,7 @@ def _url(server: str, repository: str) -> str:
 
 def _found(folder: Path, action: RemoteAction, commit: str) -> Fetched | None:
     tree = folder / commit
-    if not _COMMIT.fullmatch(commit) or not tree.is_dir():
+    if not COMMIT.fullmatch(commit) or not tree.is_dir():
         return None
     return Fetched(tree, f"actions/{action.repository.lower()}/{commit}", commit)
 
@@ -221,14 +156,3 @@ def _keep_ref(file: Path, commit: str) -> None:
     fresh = file.with_name(f".{secrets.token_hex(8)}")
     fresh.write_text(f"{commit}\n")
     fresh.replace(file)
-
-
-@contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Alone with a repository, among all processes of this machine."""
-    lock = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)

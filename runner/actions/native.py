@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from runner.engines.box import BoxFacts, Stop
+from runner.actions.fetch import ActionStore
+from runner.engines.box import BoxFacts, Stop, Workspace
 from runner.engines.script import RunsProcesses
 from runner.errors import EXIT_RUN_FAILED, PipeError
 from runner.storage import Storage
@@ -62,12 +63,28 @@ class NativeCall(Protocol):
     @property
     def storage(self) -> Storage: ...
     @property
+    def source(self) -> Workspace:
+        """What the box's workspace was made from."""
+        ...
+
+    @property
+    def actions(self) -> ActionStore: ...
+    @property
+    def shared(self) -> MutableMapping[str, str]:
+        """What all uses of the action in this job keep for each other."""
+        ...
+
+    @property
     def state(self) -> MutableMapping[str, str]: ...
     @property
     def stop(self) -> Stop: ...
 
     def log(self, text: str) -> None:
         """Print to the step's log."""
+        ...
+
+    def mask(self, secret: str) -> None:
+        """From now on nothing that is printed shows it."""
         ...
 
     def set_output(self, name: str, value: str) -> None: ...
@@ -93,7 +110,8 @@ class ActionInput:
 class NativeAction:
     """An action. Its parts raise PipeError when the step fails.
 
-    `post` is called at the end of the job, if `main` was and the condition `post_if` holds.
+    `post` is called at the end of the job, if `main` was and the condition `post_if` holds; with
+    `post_if_kept` only if `main` left something in `state`.
     """
 
     name: str
@@ -102,6 +120,7 @@ class NativeAction:
     main: Callable[[NativeCall], None]
     post: Callable[[NativeCall], None] | None = None
     post_if: str = "always()"
+    post_if_kept: bool = False
 
 
 def watched(call: NativeCall, blocks: Iterable[bytes | memoryview]) -> Iterator[Any]:

@@ -8,6 +8,8 @@ from runner.actions.native import ActionFailedError, ActionStoppedError, NativeC
 from runner.engines.globs import parse_patterns, search_paths, selects, walk_order
 from runner.engines.script import Ended, run_script
 
+#: The most of what a program complains about that is shown.
+COMPLAINT = 500
 #: Prints, each followed by NUL, the files below each path, links to files and folders followed.
 _FILES = """\
 shift
@@ -42,7 +44,7 @@ class Found:
 def files_of(call: NativeCall, lines: Sequence[str], *, hidden: bool) -> Found:
     """All files that the patterns select, in walk order; without `hidden` none whose name, or that
     of a folder below the start of the search, begins with a dot."""
-    patterns = parse_patterns(lines, call.workspace, home(call))
+    patterns = parse_patterns(lines, call.workspace, _home_in(call, lines))
     searched = search_paths(patterns)
     listed = _listed(call, _FILES, searched)
     files = tuple(
@@ -55,7 +57,7 @@ def files_of(call: NativeCall, lines: Sequence[str], *, hidden: bool) -> Found:
 
 def matches_of(call: NativeCall, lines: Sequence[str]) -> list[str]:
     """What the patterns name themselves, files and folders; nothing that is in another one."""
-    patterns = parse_patterns(lines, call.workspace, home(call), below=False)
+    patterns = parse_patterns(lines, call.workspace, _home_in(call, lines), below=False)
     plain = [pattern.start for pattern in patterns if pattern.covers(pattern.start)]
     wild = [pattern for pattern in patterns if not pattern.covers(pattern.start)]
     candidates = [*_existing(call, plain), *_listed(call, _ALL, search_paths(wild))]
@@ -69,6 +71,11 @@ def home(call: NativeCall) -> str:
         return given
     ended = _checked(run_script(call.box, 'printf %s "${HOME:-/}"', stop=call.stop))
     return ended.output.decode(errors="surrogateescape")
+
+
+def _home_in(call: NativeCall, lines: Iterable[str]) -> str:
+    """The home folder if a line may mean it: to ask the box takes time."""
+    return home(call) if any("~" in line for line in lines) else "/"
 
 
 def absolute(call: NativeCall, path: str) -> str:
@@ -88,7 +95,7 @@ def _listed(call: NativeCall, script: str, paths: Sequence[str]) -> list[str]:
         return []
     ended = _checked(run_script(call.box, script, paths, stop=call.stop))
     if ended.complaint:
-        call.warning(f"not all of it could be searched: {ended.complaint}")
+        call.warning(f"not all of it could be searched: {ended.complaint[:COMPLAINT]}")
     return ended.output.decode(errors="surrogateescape").split("\0")[:-1]
 
 
@@ -108,9 +115,11 @@ def _checked(ended: Ended) -> Ended:
 
 
 def _is_hidden(path: str, searched: Iterable[str]) -> bool:
+    """Whether a dot begins a name in it, from the name on where the search began."""
+    if "/." not in path:
+        return False
     start = next(start for start in searched if is_in(path, start))
-    seen = path.removeprefix(posixpath.dirname(start))
-    return "/." in seen
+    return "/." in path.removeprefix(posixpath.dirname(start))
 
 
 def _root(searched: Sequence[str], files: Sequence[str]) -> str:

@@ -70,7 +70,7 @@ def _remote(uses: str) -> RemoteAction:
     known = len(names) > 1 and all(
         _NAME.fullmatch(each) and each not in (".", "..") for each in names
     )
-    if not at or not known or not _is_ref(ref):
+    if not at or not known or not is_ref(ref):
         raise InvalidInputError(
             f"`uses: {uses}` names no action",
             hint="write `owner/name@ref`, `owner/name/path@ref`, `./path` or `docker://image`",
@@ -78,7 +78,7 @@ def _remote(uses: str) -> RemoteAction:
     return RemoteAction(owner, name, path, ref)
 
 
-def _is_ref(ref: str) -> bool:
+def is_ref(ref: str) -> bool:
     """Whether git could have a ref of that name; an option of git's is none."""
     forbidden = re.search(r"[\x00-\x20~^:?*\[\\\x7f]|\.\.|@\{|//|\.lock(/|$)", ref)
     return bool(ref) and not forbidden and not ref.startswith(("-", "/")) and ref[-1] not in "./"

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from runner.actions.fetch import SERVER, ActionStore
@@ -15,10 +16,16 @@ VARIABLE = "PIPE_ACTIONS_SERVER"
 
 def action_store(project: Project, options: Options, home: Path) -> ActionStore:
     """The store for a run. Raises InvalidInputError for a folder that is none."""
-    configured = _folders(project.config.action_sources, project.folder, "pipe.yaml")
+    known = known_actions(project, home)
     typed = _folders(options.action_sources, Path.cwd(), "--action-source")
+    return replace(known, sources={**known.sources, **typed}, offline=options.offline)
+
+
+def known_actions(project: Project, home: Path) -> ActionStore:
+    """What the configuration names and what was fetched before. Raises as `action_store`."""
+    configured = _folders(project.config.action_sources, project.folder, "pipe.yaml")
     server = os.environ.get(VARIABLE) or project.config.actions_server or SERVER
-    return ActionStore(home, server, {**configured, **typed}, options.offline)
+    return ActionStore(home, server, configured, offline=True)
 
 
 def _folders(sources: Mapping[str, str], base: Path, where: str) -> dict[str, Path]:

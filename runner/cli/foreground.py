@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -20,6 +21,7 @@ from runner.cli.upcoming import jobs_to_run
 from runner.engines.box import Engine, Image, Workspace
 from runner.engines.docker import DockerEngine
 from runner.engines.host import HostEngine
+from runner.environments import laid_over
 from runner.errors import (
     EXIT_CANCELLED,
     EXIT_ENVIRONMENT,
@@ -27,9 +29,10 @@ from runner.errors import (
     EXIT_SUCCESS,
 )
 from runner.events import Emit, Event, JobFinished, OutputWritten, RunFinished
-from runner.execute.place import choose
+from runner.execute.place import UnmappedLabelError, choose
 from runner.execute.task import Policy
 from runner.expressions import has_expression, resolve, to_string
+from runner.model import Job
 from runner.project import (
     Snapshot,
     home_folder,
@@ -46,6 +49,8 @@ from runner.terminal import Files, Mode, View, open_files, open_view, together
 from runner.worker import Means, Worker
 
 Outcome = TypeVar("Outcome")
+#: A secret or an entry of `vars` with this name switches debug output on, as on GitHub.
+_STEP_DEBUG = "ACTIONS_STEP_DEBUG"
 
 
 class ForegroundRun:
@@ -94,10 +99,15 @@ class ForegroundRun:
             allow_host=self._options.host
             or self._user.allow_host
             or os.environ.get("PIPE_ALLOW_HOST") == "1",
+            skip_unmapped=self._options.skip_unmapped,
             env=self._options.env,
             keep_failed=self._options.keep == "on-failure",
             shell_on_failure=self._options.shell_on_failure,
-            debug=self._verbose,
+            debug=self._verbose or _asks_for_debugging(self._prepared),
+            environments={
+                name: replace(each, vars=laid_over(each.vars, self._options.variables))
+                for name, each in self._loaded.project.config.environments.items()
+            },
         )
 
     def _images(self) -> list[Image]:
@@ -105,9 +115,17 @@ class ForegroundRun:
         images = []
         for job in (each.job for each in jobs_to_run(self._prepared) if not each.job.call):
             if not has_expression(f"{job.runs_on} {job.container}"):
-                place = choose(job.runs_on, job.container, self._policy)
-                images += [] if place.host else [place.image]
+                images += self._images_of(job)
         return list(dict.fromkeys(images))
+
+    def _images_of(self, job: Job) -> list[Image]:
+        try:
+            place = choose(job.runs_on, job.container, self._policy)
+        except UnmappedLabelError:
+            if self._policy.skip_unmapped:
+                return []
+            raise
+        return [] if place.host else [place.image]
 
     @contextmanager
     def _source(self) -> Iterator["_Beside[Snapshot | None]"]:
@@ -214,6 +232,13 @@ class ForegroundRun:
             if isinstance(event, JobFinished) and event.final and event.result == "failure"
         }
         return EXIT_ENVIRONMENT if reasons == {"environment"} else EXIT_RUN_FAILED
+
+
+def _asks_for_debugging(prepared: Preparation) -> bool:
+    """What the secret says counts, and without it what the variable says."""
+    given = {**prepared.contexts["vars"], **prepared.secrets}
+    named = [value for name, value in given.items() if name.upper() == _STEP_DEBUG]
+    return bool(named) and to_string(named[-1]).lower() == "true"
 
 
 def _read(storage: Storage, written: OutputWritten) -> bytes:

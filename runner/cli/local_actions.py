@@ -1,49 +1,43 @@
-"""The actions of the project itself, as far as `pipe validate` needs to know them."""
+"""The actions whose inputs `pipe validate` knows: the project's own, built-in and fetched ones."""
 
 from pathlib import Path
-from typing import Any
 
-from runner.errors import InvalidInputError
+from runner.actions.definition import Action
+from runner.actions.fetch import ActionStore
+from runner.actions.folder import action_at, definition_in
+from runner.actions.reference import LocalAction, RemoteAction, parse_reference
+from runner.errors import PipeError
 from runner.lint import ActionInputs, known_inputs
-from runner.source import read
-
-#: What an action's definition is called.
-_FILES = ("action.yml", "action.yaml")
 
 
 class ProjectActions:
-    """Tells the inputs of an action: of one in the project from its file, of others by name."""
+    """Tells the inputs of an action; nothing is fetched for that."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, store: ActionStore) -> None:
+        """`store` has to be one that works offline."""
         self._root = root.resolve()
+        self._store = store
 
     def __call__(self, uses: str) -> ActionInputs | None:
-        if not uses.startswith("./"):
-            return known_inputs(uses)
-        files = (self._root / uses / name for name in _FILES)
-        file = next((file for file in files if self._is_ours(file)), None)
-        return _inputs(file) if file else None
+        known = known_inputs(uses)
+        if known is not None:
+            return known
+        try:
+            action = self._action(uses)
+        except PipeError:
+            return None  # the run will tell
+        return _inputs(action) if action else None
 
-    def _is_ours(self, file: Path) -> bool:
-        return file.is_file() and file.resolve().is_relative_to(self._root)
-
-
-def _inputs(file: Path) -> ActionInputs | None:
-    """The inputs that a definition declares; None when it is none, which the run will tell."""
-    try:
-        data = read(file).data
-    except InvalidInputError:
+    def _action(self, uses: str) -> Action | None:
+        reference = parse_reference(uses)
+        if isinstance(reference, LocalAction):
+            return action_at(self._root, self._root / reference.path, uses)
+        if isinstance(reference, RemoteAction):
+            return definition_in(self._store.fetch(reference).folder, reference)
         return None
-    if not isinstance(data, dict) or not isinstance(data.get("runs"), dict):
-        return None
-    declared = data.get("inputs") or {}
-    if not isinstance(declared, dict):
-        return None
-    needed = (name for name, declaration in declared.items() if _is_needed(declaration))
-    return ActionInputs(frozenset(declared), frozenset(needed))
 
 
-def _is_needed(declaration: Any) -> bool:
-    if not isinstance(declaration, dict) or "default" in declaration:
-        return False
-    return declaration.get("required") in (True, "true")
+def _inputs(action: Action) -> ActionInputs:
+    inputs = action.inputs.values()
+    needed = (each.name for each in inputs if each.required and each.default is None)
+    return ActionInputs(frozenset(action.inputs), frozenset(needed))

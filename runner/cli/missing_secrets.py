@@ -1,42 +1,62 @@
 """Secrets that the jobs of a run ask for by name, and that nobody gave."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
+from runner.cli.given_secrets import Ask
 from runner.cli.loading import Loaded
 from runner.cli.preparing import Preparation
 from runner.cli.upcoming import jobs_to_run
+from runner.environments import possible_secrets
 from runner.errors import InvalidInputError, Problem
 from runner.expressions import has_expression, parse_template
 
 
+def asked_for(loaded: Loaded, prepared: Preparation, ask: Ask) -> Preparation:
+    """With what is missing asked for, one after the other. Raises InvalidInputError without a terminal."""
+    missing = _missing(loaded, prepared)
+    if missing and ask is None:
+        raise InvalidInputError(
+            f"nobody is there to be asked for these secrets: {_listed(missing)}",
+            hint="`--prompt-secrets` needs a terminal; give them with `--secret`",
+        )
+    answers = {name: ask(name) for name in missing} if ask else {}
+    return replace(prepared, secrets={**prepared.secrets, **answers})
+
+
 def warnings(loaded: Loaded, prepared: Preparation, *, required: bool) -> tuple[Problem, ...]:
     """One warning that names all of them, if there are any; raises InvalidInputError if `required`."""
-    given = {name.upper() for name in prepared.secrets}
-    missing = sorted(_asked_for(loaded, prepared) - given - {"GITHUB_TOKEN"})
+    missing = _missing(loaded, prepared)
     if not missing:
         return ()
-    names = ", ".join(f"`{name}`" for name in missing)
     hint = f"give each with `--secret`, as in `--secret {missing[0]}`"
     if required:
-        raise InvalidInputError(f"these secrets are needed and not given: {names}", hint=hint)
-    message = f"these secrets are not given, and so empty: {names}"
+        message = f"these secrets are needed and not given: {_listed(missing)}"
+        raise InvalidInputError(message, hint=hint)
+    message = f"these secrets are not given, and so empty: {_listed(missing)}"
     return (Problem("secret-not-given", message, None, hint, severity="warning"),)
 
 
-def _asked_for(loaded: Loaded, prepared: Preparation) -> set[str]:
+def _listed(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _missing(loaded: Loaded, prepared: Preparation) -> list[str]:
     """The names, upper-case, in what is written for the jobs that are going to run.
 
     What a call passes by name is asked for where it is called.
     """
-    written = []
+    missing: set[str] = set()
     for upcoming in jobs_to_run(prepared):
         if upcoming.inherits:
             data = loaded.document_of(upcoming.pipeline).data
             outside = (value for key, value in data.items() if key not in ("jobs", "on"))
-            written += [*outside, data["jobs"][upcoming.job.id]]
-    return {name.upper() for name in _names(written)}
+            written = _names([*outside, data["jobs"][upcoming.job.id]])
+            wanted = {name.upper() for name in written}
+            missing |= wanted - possible_secrets(upcoming.job.environment, prepared.secrets)
+    return sorted(missing - {"GITHUB_TOKEN"})
 
 
 def _names(value: Any) -> Iterator[str]:

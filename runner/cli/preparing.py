@@ -1,23 +1,18 @@
 """From a pipeline and what was typed to a plan that could start."""
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from runner.cli.from_failed import taken_over
+from runner.cli.given_secrets import Ask, given_secrets
 from runner.cli.loading import Loaded
+from runner.cli.occasion import Occasion
 from runner.cli.typed import Options
 from runner.errors import InvalidInputError, Problem
-from runner.expressions import to_string
-from runner.inputs import typed_inputs
-from runner.model import Pipeline
+from runner.model import Path, Pipeline
 from runner.plan import Plan, called_pipelines, plan, select
-from runner.project import RunFacts, github_context
 from runner.queue import JobOutcome
-from runner.secrets import parse_assignment, read_secret_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,50 +28,18 @@ class Preparation:
     reused: Mapping[str, JobOutcome] = field(default_factory=dict)
 
 
-def prepare(loaded: Loaded, options: Options) -> Preparation:
+def prepare(loaded: Loaded, options: Options, occasion: Occasion, ask: Ask = None) -> Preparation:
     """Decide all that can be decided before anything runs. Raises InvalidInputError."""
+    contexts = occasion.contexts
     pipeline = select(loaded.pipeline, set(options.jobs)) if options.jobs else loaded.pipeline
     _refuse_unsupported(pipeline, loaded)
-    event = options.event or _default_event(loaded.pipeline)
-    inputs = typed_inputs(loaded.pipeline.inputs, options.inputs)
-    payload = _payload(options.event_file, event, inputs)
-    contexts = {
-        "github": _github(loaded, event, payload),
-        "inputs": inputs,
-        "vars": {**loaded.project.config.vars, **options.variables},
-    }
     wanted = plan(pipeline, contexts, _legs(options.matrix) or None)
-    prepared = Preparation(pipeline, wanted, contexts, event, _secrets(options))
+    secrets = given_secrets(options, ask)
+    prepared = Preparation(pipeline, wanted, contexts, occasion.event, secrets)
     if options.from_failed is None:
         return prepared
     reused = taken_over(options.from_failed, loaded, pipeline, wanted, contexts)
     return replace(prepared, reused=reused)
-
-
-def _default_event(pipeline: Pipeline) -> str:
-    preferred = ("workflow_dispatch", "push", "pull_request")
-    named = [event for event in preferred if event in pipeline.on]
-    return next(iter([*named, *pipeline.on]), "workflow_dispatch")
-
-
-def _payload(file: str | None, event: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    if file is None:
-        given: dict[str, Any] = {}
-    else:
-        try:
-            given = json.loads(Path(file).read_text("utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise InvalidInputError(f"cannot read the event in {file}: {error}") from error
-        if not isinstance(given, dict):
-            raise InvalidInputError(f"the event in {file} is not a JSON object")
-    if event == "workflow_dispatch":
-        given = {"inputs": {name: to_string(value) for name, value in inputs.items()}, **given}
-    return given
-
-
-def _github(loaded: Loaded, event: str, payload: Mapping[str, Any]) -> dict[str, Any]:
-    facts = RunFacts(pipeline=loaded.pipeline.name or "", file=loaded.document.file)
-    return github_context(loaded.project, event, payload, facts)
 
 
 def _legs(given: Sequence[str]) -> dict[str, set[str]]:
@@ -89,16 +52,11 @@ def _legs(given: Sequence[str]) -> dict[str, set[str]]:
     return legs
 
 
-def _secrets(options: Options) -> dict[str, str]:
-    found = read_secret_file(Path(options.secret_file)) if options.secret_file else {}
-    return {**found, **dict(parse_assignment(text, os.environ) for text in options.secrets)}
-
-
 def _refuse_unsupported(pipeline: Pipeline, loaded: Loaded) -> None:
     problems = [
         Problem(
             "not-supported-yet",
-            f"`{path[-1]}` is valid, but this version cannot run it yet",
+            _why_not(path),
             loaded.document_of(each).locate(path, key=True),
             "remove it, or run the jobs that do without it with `-j JOB`",
         )
@@ -109,8 +67,14 @@ def _refuse_unsupported(pipeline: Pipeline, loaded: Loaded) -> None:
         raise InvalidInputError(problems[0].message, problems=problems)
 
 
-def _unsupported(pipeline: Pipeline) -> list[tuple[str | int, ...]]:
+def _unsupported(pipeline: Pipeline) -> list[Path]:
     return [
         *pipeline.unsupported,
         *(path for job in pipeline.jobs.values() for path in job.unsupported),
     ]
+
+
+def _why_not(path: Path) -> str:
+    if path[0] == "jobs" and path[2:] == ("snapshot",):
+        return "`snapshot` makes an image for GitHub's own machines, which there are none of here"
+    return f"`{path[-1]}` is valid, but this version cannot run it yet"

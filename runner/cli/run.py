@@ -1,5 +1,6 @@
 """`pipe run`: from a file to a finished run, in this process."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,10 +42,16 @@ def _pairs(
     "secrets",
     multiple=True,
     metavar="NAME[=VALUE]",
-    help="A secret; without a value it is taken from the environment.",
+    help="A secret; without a value from the environment, or asked for. ENVIRONMENT:NAME for one of"
+    " an environment.",
 )
-@click.option("--secret-file", metavar="FILE", help="Secrets as NAME=VALUE lines.")
+@click.option(
+    "--secret-file",
+    metavar="FILE",
+    help="Secrets as NAME=VALUE lines; [ENVIRONMENT] before those of one.",
+)
 @click.option("--require-secrets", is_flag=True, help="Refuse to run while a secret is missing.")
+@click.option("--prompt-secrets", is_flag=True, help="Ask for each secret that is missing.")
 @click.option(
     "--env", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="A variable for steps."
 )
@@ -52,7 +59,7 @@ def _pairs(
     "--var", "variables", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="For `vars`."
 )
 @click.option("--matrix", multiple=True, metavar="KEY:VALUE", help="Only legs with this value.")
-@click.option("--event", metavar="NAME", help="The event that the run is for.")
+@click.option("--event", metavar="NAME", help="Run as for this event, if it starts the pipeline.")
 @click.option("--event-file", metavar="FILE", help="The event's payload, as JSON.")
 @click.option(
     "--action-source",
@@ -65,6 +72,7 @@ def _pairs(
 @click.option("--offline", is_flag=True, help="Fetch no actions: use those that are here.")
 @click.option("--bind", is_flag=True, help="Work in the checkout itself instead of a copy of it.")
 @click.option("--host", is_flag=True, help="Allow `runs-on: self-hosted`: steps on this machine.")
+@click.option("--skip-unmapped", is_flag=True, help="Skip jobs whose labels nothing here is for.")
 @click.option("--keep", type=click.Choice(["on-failure"]), help="Leave a failed job's container.")
 @click.option("--shell-on-failure", is_flag=True, help="Open a shell in the failed step's box.")
 @click.option(
@@ -107,8 +115,10 @@ def command(
     from runner.cli import missing_secrets, preparing, upcoming
     from runner.cli.action_sources import action_store
     from runner.cli.called import Repositories
+    from runner.cli.given_secrets import asking
     from runner.cli.loading import load_pipeline
-    from runner.cli.problems import show
+    from runner.cli.occasion import not_started, occasion, remark
+    from runner.cli.problems import show, tame
     from runner.cli.typed import Options
 
     options = Options(file=file, **typed)
@@ -116,7 +126,16 @@ def command(
         file, Path(), lambda project, home: Repositories(action_store(project, options, home))
     )
     show(loaded.warnings)
-    prepared = preparing.prepare(loaded, options)
+    occurred = occasion(loaded, options)
+    if options.event and occurred.verdict.obstacle:
+        click.echo(tame(not_started(occurred, loaded.document.file, progress), os.environ))
+        return
+    if (said := remark(occurred, options)) and progress != "quiet":
+        click.echo(tame(said, os.environ), err=True)
+    ask = asking(progress)
+    prepared = preparing.prepare(loaded, options, occurred, ask)
+    if options.prompt_secrets and not dry_run:
+        prepared = missing_secrets.asked_for(loaded, prepared, ask)
     show(missing_secrets.warnings(loaded, prepared, required=options.require_secrets))
     if dry_run:
         upcoming.show(prepared, loaded)

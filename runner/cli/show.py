@@ -1,16 +1,18 @@
 """`pipe show RUN`: one run with its jobs, steps, annotations and outputs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from runner.cli.history import moment, open_store, took, verdict, waiting
 from runner.cli.run_number import RUN_NUMBER
-from runner.terminal.words import visible
+from runner.terminal.words import visible, visible_lines
 
 if TYPE_CHECKING:
+    from runner.events import Event
     from runner.store.reads import RunDetail
     from runner.store.tables import AnnotationRow, JobRow, StepRow
 
@@ -25,25 +27,58 @@ def command(run: int, as_json: bool) -> None:
     with open_store() as store:
         detail = reads.run(store, run)
         reasons = {job: reason for (_, job), reason in waiting(store, run).items()}
-    lines = (
-        [json.dumps(_as_json(detail, reasons), indent=2)] if as_json else _as_text(detail, reasons)
-    )
-    click.echo("\n".join(lines))
+        told = _told((event for _, event in store.events(run)), reasons)
+    shown = json.dumps(_as_json(detail, told), indent=2) if as_json else _as_text(detail, told)
+    click.echo(shown)
 
 
-def _as_text(detail: "RunDetail", reasons: Mapping[str, str]) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a run tells beside its rows: why jobs wait, their environments with addresses, and
+    summaries."""
+
+    reasons: Mapping[str, str]
+    environments: Mapping[str, tuple[str, str]]
+    summaries: Mapping[str, str]
+
+
+def _told(events: "Iterable[Event]", reasons: Mapping[str, str]) -> _Told:
+    from runner.events import JobFinished, SummaryWritten
+
+    environments: dict[str, tuple[str, str]] = {}
+    summaries: dict[str, str] = {}
+    for event in events:
+        if isinstance(event, JobFinished) and event.environment:
+            environments[event.job] = (event.environment, event.environment_url)
+        if isinstance(event, SummaryWritten):
+            before = summaries.get(event.job, "")
+            summaries[event.job] = f"{before}{event.text.rstrip()}\n"
+    return _Told(reasons, environments, summaries)
+
+
+def _as_text(detail: "RunDetail", told: _Told) -> str:
     run = detail.run
     name = visible(f"{run.name} ({run.file})")
+    reason = run.reason or told.reasons.get("", "")
     lines = [
-        f"run {run.id}: {name}, {verdict(run.state, run.result, run.reason or reasons.get('', ''))}",
+        f"run {run.id}: {name}, {verdict(run.state, run.result, reason)}",
         f"{visible(run.event)}, started {moment(run.started_at)}, "
         f"took {took(run.started_at, run.finished_at)}",
     ]
     for job in detail.jobs:
-        lines += ["", *_job(job, detail, reasons.get(job.key, ""))]
+        lines += ["", *_job(job, detail, told.reasons.get(job.key, ""))]
+        lines += _environment(told.environments.get(job.key))
     if detail.annotations:
         lines += ["", *(_annotation(each) for each in detail.annotations)]
-    return lines
+    for job in detail.jobs:
+        if summary := visible_lines(told.summaries.get(job.key, "")):
+            indented = (f"  {line}".rstrip() for line in summary)
+            lines += ["", f"Summary of {visible(job.name)}", *indented]
+    return "\n".join(lines)
+
+
+def _environment(found: tuple[str, str] | None) -> list[str]:
+    return [f"  environment {visible(' '.join(found).strip())}"] if found else []
 
 
 def _job(job: "JobRow", detail: "RunDetail", waits: str) -> list[str]:
@@ -77,13 +112,15 @@ def _annotation(each: "AnnotationRow") -> str:
     return f"{each.level}: {visible(place + each.message)}"
 
 
-def _as_json(detail: "RunDetail", reasons: Mapping[str, str]) -> dict[str, Any]:
+def _as_json(detail: "RunDetail", told: _Told) -> dict[str, Any]:
     run = detail.run.model_dump()
-    run["reason"] = run["reason"] or reasons.get("", "")
+    run["reason"] = run["reason"] or told.reasons.get("", "")
     for job in (jobs := [each.model_dump() for each in detail.jobs]):
-        job["reason"] = job["reason"] or reasons.get(job["key"], "")
+        job["reason"] = job["reason"] or told.reasons.get(job["key"], "")
         job["outputs"] = json.loads(job["outputs"])
         del job["token"]
+        job["environment"], job["environment_url"] = told.environments.get(job["key"], ("", ""))
+        job["summary"] = told.summaries.get(job["key"], "")
     return {
         **run,
         "jobs": jobs,

@@ -18,6 +18,7 @@ class Options:
     secrets: tuple[str, ...]
     secret_file: str | None
     require_secrets: bool
+    prompt_secrets: bool
     env: Mapping[str, str]
     variables: Mapping[str, str]
     matrix: tuple[str, ...]
@@ -27,6 +28,7 @@ class Options:
     offline: bool
     bind: bool
     host: bool
+    skip_unmapped: bool
     keep: str | None
     shell_on_failure: bool
     from_failed: int | None
@@ -57,6 +59,7 @@ def _options(options: Options) -> Iterator[str]:
     yield from _each("--secret", names)
     yield from _each("--secret-file", _given(options.secret_file))
     yield from ["--require-secrets"] if options.require_secrets else []
+    yield from ["--prompt-secrets"] if options.prompt_secrets else []
     yield from _each("--env", _assignments(options.env))
     yield from _each("--var", _assignments(options.variables))
     yield from _each("--matrix", options.matrix)
@@ -66,6 +69,7 @@ def _options(options: Options) -> Iterator[str]:
     yield from ["--offline"] if options.offline else []
     yield from ["--bind"] if options.bind else []
     yield from ["--host"] if options.host else []
+    yield from ["--skip-unmapped"] if options.skip_unmapped else []
     yield from _each("--keep", _given(options.keep))
     yield from ["--shell-on-failure"] if options.shell_on_failure else []
     yield from _each("--parallel", _given(options.parallel))

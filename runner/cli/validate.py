@@ -37,15 +37,16 @@ def command(context: click.Context, files: tuple[str, ...], form: str, strict: b
     Without FILE, checks everything in pipelines/ and .github/workflows/.
     Exits with 2 when there is an error; warnings alone are fine, but for --strict.
     """
+    from runner.cli.action_sources import known_actions
     from runner.cli.local_actions import ProjectActions
     from runner.cli.verdicts import judge
     from runner.plugins import load_plugins
-    from runner.project import find_project
+    from runner.project import find_project, home_folder
 
     project = find_project(Path())
     plugins = load_plugins(project.folder / "plugins")
     show(plugins.problems)
-    actions = ProjectActions(project.root)
+    actions = ProjectActions(project.root, known_actions(project, home_folder()))
     verdicts = judge(dict.fromkeys(_paths(files)), plugins.schemas, actions, strict=strict)
     color = is_colored(sys.stdout)
     click.echo(_printed(verdicts, form, color), color=color)

@@ -118,7 +118,8 @@ class BoxSpec:
 @dataclass(frozen=True, slots=True)
 class BoxFacts:
     """What a box is like inside; `env` is the environment that its image sets, `control` the
-    folder that holds the spec's `files`. `ports` and `services` are as the host reaches them."""
+    folder that holds the spec's `files`. `objects` are where those of the workspace are. `ports` and
+    `services` are as the host reaches them."""
 
     workspace: str
     control: str
@@ -129,6 +130,7 @@ class BoxFacts:
     os: str = "Linux"
     arch: str = "X64"
     id: str = ""
+    objects: tuple[str, ...] = ()
     network: str = ""
     ports: Mapping[str, str] = field(default_factory=dict)
     services: Mapping[str, ServiceFacts] = field(default_factory=dict)

@@ -108,12 +108,14 @@ def variables(contexts: Mapping[str, Any], folder: str) -> dict[str, str]:
         **named,
         "GITHUB_ACTIONS": "true",
         **runner,
-        **{
-            f"GITHUB_{file.upper()}": f"{folder}/{file}"
-            for file in ("output", "env", "path", "state")
-        },
-        "GITHUB_STEP_SUMMARY": f"{folder}/summary",
+        **{f"GITHUB_{_constant(key)}": path for key, path in command_files(folder).items()},
     }
+
+
+def command_files(folder: str) -> dict[str, str]:
+    """Where the command files in `folder` are, as `github` says it."""
+    named = {name: f"{folder}/{name}" for name in ("output", "env", "path", "state")}
+    return {**named, "step_summary": f"{folder}/summary"}
 
 
 def _github(task: JobTask, facts: BoxFacts) -> dict[str, Any]:

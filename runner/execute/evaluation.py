@@ -27,14 +27,15 @@ def text_map(
 
 
 def seconds(
-    minutes: Any, contexts: Mapping[str, Any], functions: Functions = _NONE
+    minutes: Any,
+    contexts: Mapping[str, Any],
+    functions: Functions = _NONE,
+    key: str = "timeout-minutes",
 ) -> float | None:
-    """`timeout-minutes` in seconds; None when there is none."""
+    """The minutes at `key` in seconds; None when there are none."""
     found = resolve(minutes, contexts, functions)
     if found is None or found == "":
         return None
     if isinstance(found, bool) or not isinstance(found, (int, float)) or not found > 0:
-        raise InvalidInputError(
-            f"`timeout-minutes` has to be a number above 0, not `{to_string(found)}`"
-        )
+        raise InvalidInputError(f"`{key}` has to be a number above 0, not `{to_string(found)}`")
     return float(found) * 60

@@ -21,15 +21,16 @@ from runner.events import (
 )
 from runner.execute.around import Surroundings
 from runner.execute.contexts import EVENT_FILE, JobState, job_contexts
+from runner.execute.entering import entered
 from runner.execute.evaluation import seconds, text, text_map
 from runner.execute.frame import Frame
 from runner.execute.job_actions import JobActions
 from runner.execute.job_steps import JobSteps, work_of
 from runner.execute.log import StepLog
-from runner.execute.place import choose
+from runner.execute.place import UnmappedLabelError, choose
 from runner.execute.services import services_of
 from runner.execute.step import StepRun
-from runner.execute.stopping import JobClock, JobStop
+from runner.execute.stopping import CANCEL_LIMIT, JobClock, JobStop
 from runner.execute.task import JobEnd, JobTask, Place, Request
 from runner.expressions import CaseSensitive, resolve, truthy
 from runner.secrets import Masker, masking
@@ -81,13 +82,15 @@ class _Attempt:
 
     def run(self) -> JobEnd:
         try:
+            self._task = entered(self._task)
             self._state.job_env = self._job_env()
             place = self._place()
             self._announce(place)
             self._clock.deadline = time.monotonic() + self._limit()
+            self._clock.patience = self._patience()
             box = self._open(place)
         except PipeError as error:
-            return self._refuse(error)
+            return self._left_out(error) or self._refuse(error)
         try:
             return self._run_in(box)
         except PipeError as error:
@@ -113,6 +116,10 @@ class _Attempt:
 
     def _limit(self) -> float:
         return seconds(self._task.job.timeout_minutes, self._task.contexts) or TIMEOUT
+
+    def _patience(self) -> float:
+        written, key = self._task.job.cancel_timeout_minutes, "cancel-timeout-minutes"
+        return seconds(written, self._task.contexts, key=key) or CANCEL_LIMIT
 
     def _open(self, place: Place) -> Box:
         task = self._task
@@ -193,6 +200,7 @@ class _Attempt:
 
     def _end(self, box: Box) -> JobEnd:
         outputs = self._outputs(box)
+        address = self._address(box)
         timed_out = self._state.status == "cancelled" and self._clock.ending() == "timeout"
         if timed_out:
             self._say(COMPLETE, "##[error]the job's time limit is over")
@@ -200,9 +208,21 @@ class _Attempt:
             resolve(self._task.job.continue_on_error, self._task.contexts)
         )
         reason = "timeout" if timed_out else ""
-        return JobEnd(self._state.status, outputs, reason, softly)
+        name = self._task.environment.name
+        return JobEnd(self._state.status, outputs, reason, softly, name, address)
+
+    def _address(self, box: Box) -> str:
+        """Where the job's environment can be seen, which its steps may have found out."""
+        contexts = job_contexts(self._task, box.facts, self._state)
+        try:
+            return self._masker.mask_text(text(self._task.environment.url, contexts))
+        except InvalidInputError as error:
+            self._annotate(f"`environment.url`: {error.message}")
+            self._state.frame.fail()
+            return ""
 
     def _outputs(self, box: Box) -> dict[str, str]:
+        """The job's outputs; one that is empty is not there at all, as on GitHub."""
         contexts = job_contexts(self._task, box.facts, self._state)
         outputs: dict[str, str] = {}
         for name, value in self._task.job.outputs.items():
@@ -214,9 +234,15 @@ class _Attempt:
                 continue
             if self._masker.holds_secret(found):
                 self._annotate(f"output `{name}` holds a secret and is left out", level="warning")
-            else:
+            elif found:
                 outputs[name] = found
         return outputs
+
+    def _left_out(self, error: PipeError) -> JobEnd | None:
+        """The end of a job that no place here is for, if the user wants such jobs skipped."""
+        if isinstance(error, UnmappedLabelError) and self._task.policy.skip_unmapped:
+            return JobEnd("skipped", reason=error.message)
+        return None
 
     def _refuse(self, error: PipeError) -> JobEnd:
         """The job could not run to its end; what kept it is told like a failed step."""
@@ -228,7 +254,7 @@ class _Attempt:
             return JobEnd("cancelled", reason=reason)
         self._annotate(error.message)
         self._set_up_ended("failure", reason)
-        return JobEnd("failure", reason=reason)
+        return JobEnd("failure", reason=reason, environment=self._task.environment.name)
 
     # -- telling
 
@@ -239,6 +265,7 @@ class _Attempt:
                 name=self._task.planned.name,
                 worker="",
                 image=place.image.name,
+                environment=self._task.environment.name,
             )
         )
 

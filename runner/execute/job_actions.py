@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from runner.actions.definition import FILES, Action, Composite, Docker, read_action
 from runner.actions.fetch import ActionStore, Fetched
+from runner.actions.folder import DOCKERFILE, definition_in, dockerfile_action
 from runner.actions.reference import (
     ImageAction,
     LocalAction,
@@ -18,11 +19,10 @@ from runner.engines.box import Box, Image
 from runner.engines.script import run_script
 from runner.errors import InvalidInputError
 from runner.model import Step
-from runner.source import load, read
+from runner.source import load
 
 #: How deep actions may use others.
 DEEPEST = 10
-DOCKERFILE = "Dockerfile"
 
 #: Prints which of `$3`... is there in the folder `$2`, and the content of an action's definition.
 _LOOK = """\
@@ -130,7 +130,7 @@ class JobActions:
         key = str(reference)
         if key not in self._fetched:
             fetched = self.store.fetch(reference)
-            self._fetched[key] = fetched, _read_folder(fetched.folder, reference)
+            self._fetched[key] = fetched, definition_in(fetched.folder, reference)
             if fetched.note:
                 self.notes.append(fetched.note)
         return self._fetched[key]
@@ -146,21 +146,6 @@ def _image(uses: str, reference: ImageAction) -> Loaded:
     return Loaded(Action(uses, {}, {}, Docker(f"docker://{reference.image}")), uses)
 
 
-def _read_folder(root: Path, reference: RemoteAction) -> Action:
-    """The definition in a fetched tree, in which a link may lead anywhere."""
-    folder = root / reference.path
-    for name in FILES:
-        file = folder / name
-        if file.is_file() and file.resolve().is_relative_to(root.resolve()):
-            return read_action(read(file, f"{reference}/{name}"))
-    if (folder / DOCKERFILE).is_file():
-        return _dockerfile(str(reference))
-    raise InvalidInputError(
-        f"`{reference}` is no action: there is no action.yml in it",
-        hint="check the path and the ref; a pipeline is called by a job's `uses`",
-    )
-
-
 def _local(uses: str, reference: LocalAction, box: Box) -> Loaded:
     folder = posixpath.normpath(posixpath.join(box.facts.workspace, reference.path))
     ended = run_script(box, _LOOK, [folder, *FILES, DOCKERFILE])
@@ -173,7 +158,7 @@ def _local(uses: str, reference: LocalAction, box: Box) -> Loaded:
         )
     shown = str(PurePosixPath(reference.path, name.decode()))
     if name.decode() == DOCKERFILE:
-        return Loaded(_dockerfile(uses), uses, folder)
+        return Loaded(dockerfile_action(uses), uses, folder)
     return Loaded(read_action(load(_decoded(content, shown), shown)), uses, folder)
 
 
@@ -182,7 +167,3 @@ def _decoded(content: bytes, shown: str) -> str:
         return content.decode()
     except UnicodeDecodeError as error:
         raise InvalidInputError(f"{shown} is not UTF-8") from error
-
-
-def _dockerfile(name: str) -> Action:
-    return Action(name, {}, {}, Docker(DOCKERFILE))

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from runner.actions.fetch import ActionStore
 from runner.actions.inputs import complete, unknown
 from runner.actions.native import ActionStoppedError, NativeAction, NativeCall
-from runner.engines.box import Box, EngineError
-from runner.errors import PipeError
+from runner.engines.box import Box, EngineError, Workspace
+from runner.errors import EXIT_ENVIRONMENT, PipeError
 from runner.events import Level, Result
 from runner.execute.around import StepEnd
 from runner.execute.post import Post
@@ -22,6 +23,7 @@ class BoxNativeCall:
 
     inputs: Mapping[str, str]
     state: MutableMapping[str, str]
+    shared: MutableMapping[str, str]
     stop: StepStop
     trying: Try
 
@@ -63,6 +65,17 @@ class BoxNativeCall:
     def storage(self) -> Storage:
         return self.trying.around.task.storage
 
+    @property
+    def source(self) -> Workspace:
+        return self.trying.around.task.workspace
+
+    @property
+    def actions(self) -> ActionStore:
+        return self.trying.around.task.actions
+
+    def mask(self, secret: str) -> None:
+        self.trying.around.masker.add(secret)
+
     def log(self, text: str) -> None:
         self.trying.say(text)
 
@@ -84,11 +97,25 @@ def run_native(trying: Try, action: NativeAction) -> StepEnd:
     """Do what the action is for; its post part follows at the end of the job."""
     for sentence in unknown(action, trying.step.with_):
         trying.reporter.annotate("warning", sentence)
+    if action.post_if_kept:
+        try:
+            return RunPart(action, action.main)(trying)
+        finally:
+            if _state(trying):
+                _add_post(trying, action)
+    _add_post(trying, action)
+    return RunPart(action, action.main)(trying)
+
+
+def _add_post(trying: Try, action: NativeAction) -> None:
     if action.post is not None:
         name = f"Post {trying.step.name or f'Run {trying.step.uses}'}"
         step = replace(trying.step, name=name, condition=action.post_if, named=False, retry=None)
         trying.around.add_post(Post(step, trying.frame, RunPart(action, action.post)))
-    return RunPart(action, action.main)(trying)
+
+
+def _state(trying: Try) -> dict[str, str]:
+    return trying.around.kept.setdefault((*trying.frame.key, trying.step.id), {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +127,9 @@ class RunPart:
 
     def __call__(self, trying: Try) -> StepEnd:
         """Raises EngineError, and InvalidInputError for inputs that cannot be met."""
-        state = trying.around.kept.setdefault((*trying.frame.key, trying.step.id), {})
+        shared = trying.around.kept.setdefault((self.action.name,), {})
         inputs = complete(self.action, trying.scope.value(trying.step.with_) or {})
-        call = BoxNativeCall(inputs, state, trying.stop(), trying)
+        call = BoxNativeCall(inputs, _state(trying), shared, trying.stop(), trying)
         try:
             self.part(call)
         except ActionStoppedError as error:
@@ -112,7 +139,8 @@ class RunPart:
         except PipeError as error:
             hint = f" ({error.hint})" if error.hint else ""
             trying.complain(f"{error.message}{hint}")
-            return StepEnd("failure", "failure")
+            reason = "environment" if error.exit_code == EXIT_ENVIRONMENT else ""
+            return StepEnd("failure", "failure", reason=reason)
         return StepEnd("success", "success")
 
 

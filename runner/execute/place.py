@@ -12,10 +12,15 @@ from runner.expressions import to_string
 SELF_HOSTED = "self-hosted"
 
 
+class UnmappedLabelError(EnvironmentMissingError):
+    """No label of a job stands for a place that this machine has."""
+
+
 def choose(runs_on: Any, container: Any, policy: Policy) -> Place:
     """The place for a job; both values are evaluated already.
 
-    Raises EnvironmentMissingError when this machine has no place for the labels.
+    Raises EnvironmentMissingError when this machine has no place for the labels, and of those an
+    UnmappedLabelError when they are unknown here.
     """
     if container not in (None, "", {}):
         return _container(container)
@@ -46,16 +51,17 @@ def _host(policy: Policy) -> Place:
     )
 
 
-def _unmapped(labels: Sequence[str]) -> EnvironmentMissingError:
+def _unmapped(labels: Sequence[str]) -> UnmappedLabelError:
     names = ", ".join(f"`{label}`" for label in labels) or "nothing"
     if any(label.startswith(("windows", "macos")) for label in labels):
-        return EnvironmentMissingError(
+        return UnmappedLabelError(
             f"`runs-on` asks for {names}, which needs an engine that this machine does not have",
-            hint="run the pipeline's other jobs with `-j JOB`",
+            hint="run the pipeline's other jobs with `--skip-unmapped` or `-j JOB`",
         )
-    return EnvironmentMissingError(
+    return UnmappedLabelError(
         f"no image is known for `runs-on` {names}",
-        hint="map the label to an image in pipe.yaml: `images: {LABEL: IMAGE}`",
+        hint="map the label to an image in pipe.yaml: `images: {LABEL: IMAGE}`, or leave such jobs "
+        "out with `--skip-unmapped`",
     )
 
 

@@ -27,6 +27,7 @@ def _process(trying: Try, box: Box) -> Process:
     scope = trying.scope
     shell = scope.text(_setting(trying, "shell")) or None
     folder = box.new_folder()
+    scope.tell_where(folder)
     name = script_name(shell)
     return make_process(
         trying,

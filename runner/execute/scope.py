@@ -5,7 +5,7 @@ from typing import Any
 
 from runner.engines.hash_files import hash_files
 from runner.execute.around import Surroundings
-from runner.execute.contexts import status_functions, step_contexts
+from runner.execute.contexts import command_files, status_functions, step_contexts
 from runner.execute.evaluation import seconds, text, text_map
 from runner.execute.frame import Frame
 from runner.expressions import (
@@ -38,6 +38,10 @@ class Scope:
     def tell_whose(self, repository: str, ref: str) -> None:
         """From now on `github` names the action that the step uses."""
         self.contexts["github"].update(action_repository=repository, action_ref=ref)
+
+    def tell_where(self, folder: str) -> None:
+        """From now on `github` knows the command files of the process that is to run."""
+        self.contexts["github"].update(command_files(folder))
 
     def value(self, written: Any) -> Any:
         """The value, of whatever type."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 from runner.execute.task import Request
 
-#: Seconds that a job may go on after it was told to end.
+#: Seconds that a job which says nothing itself may go on after it was told to end.
 CANCEL_LIMIT = 300.0
 
 
@@ -18,6 +18,8 @@ class JobClock:
     request: Request
     deadline: float
     told_at: float | None = field(default=None)
+    #: seconds from being told to end to the end of everything
+    patience: float = CANCEL_LIMIT
 
     def ending(self) -> Literal["", "cancelled", "timeout"]:
         """Why the job should end, once there is a reason."""
@@ -32,7 +34,7 @@ class JobClock:
 
     def immediately(self) -> bool:
         """True when nothing of the job may go on, whatever its conditions say."""
-        overdue = self.told_at is not None and time.monotonic() - self.told_at > CANCEL_LIMIT
+        overdue = self.told_at is not None and time.monotonic() - self.told_at > self.patience
         return overdue or self.request.immediately()
 
 

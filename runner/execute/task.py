@@ -8,11 +8,13 @@ from typing import Any, Protocol
 
 from runner.actions.fetch import ActionStore
 from runner.engines.box import Image, Service, Workspace
+from runner.environments import Entered
 from runner.errors import Position
 from runner.events import Result
 from runner.model import Job, Path, Pipeline
 from runner.plan import PlannedJob
 from runner.plugin import PluginStep
+from runner.project import Environment
 from runner.storage import Storage
 
 
@@ -23,17 +25,21 @@ class Policy:
     #: label -> image, lower-case labels
     images: Mapping[str, str] = field(default_factory=dict)
     allow_host: bool = False
+    #: leave out a job that no place here is for, instead of failing it
+    skip_unmapped: bool = False
     #: `--env`: set for every step, below what the pipeline sets itself
     env: Mapping[str, str] = field(default_factory=dict)
     keep_failed: bool = False
     shell_on_failure: bool = False
     debug: bool = False
+    environments: Mapping[str, Environment] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class JobTask:
     """One attempt of a job. `contexts` are those that hold for all of it:
-    github, inputs, vars, needs, strategy, matrix."""
+    github, inputs, vars, needs, strategy, matrix. `secrets` are all that were given, and once the
+    job is in its `environment`, those that it sees."""
 
     run: int
     attempt: int
@@ -49,6 +55,7 @@ class JobTask:
     storage: Storage
     steps: Mapping[str, PluginStep] = field(default_factory=dict)
     actions: ActionStore = field(default_factory=lambda: ActionStore(File()))
+    environment: Entered = field(default_factory=Entered)
 
     def where(self) -> dict[str, Any]:
         """What every event of this attempt begins with."""
@@ -70,6 +77,8 @@ class JobEnd:
     outputs: Mapping[str, str] = field(default_factory=dict)
     reason: str = ""
     softly: bool = False
+    environment: str = ""
+    environment_url: str = ""
 
 
 class Request(Protocol):

@@ -27,9 +27,9 @@ from runner.source import Document
 _Data = Mapping[str, Any]
 
 _UNSUPPORTED_IN_PIPELINE = ("priority", "queue", "timeouts")
+#: What `on.watch` has of ours, besides GitHub's activities.
+_UNSUPPORTED_IN_WATCH = ("paths", "ignore", "debounce")
 _UNSUPPORTED_IN_JOB = (
-    "cancel-timeout-minutes",
-    "environment",
     "snapshot",
     "sources",
 )
@@ -53,7 +53,7 @@ def build(document: Document) -> Pipeline:
         defaults=_defaults(data.get("defaults")),
         concurrency=_concurrency(data.get("concurrency")),
         retry=_retry(data.get("retry")),
-        unsupported=tuple((key,) for key in _UNSUPPORTED_IN_PIPELINE if key in data),
+        unsupported=tuple(_unsupported_in_pipeline(data, on)),
     )
 
 
@@ -112,6 +112,8 @@ def _job(job_id: str, data: _Data, file: str) -> Job:
         strategy=_strategy(data.get("strategy"), path),
         continue_on_error=data.get("continue-on-error", False),
         timeout_minutes=data.get("timeout-minutes"),
+        cancel_timeout_minutes=data.get("cancel-timeout-minutes"),
+        environment=_environment(data.get("environment")),
         container=data.get("container"),
         concurrency=_concurrency(data.get("concurrency")),
         services=data.get("services"),
@@ -221,6 +223,12 @@ def _retry(data: Any) -> Retry | None:
 # -- what cannot run yet --
 
 
+def _unsupported_in_pipeline(data: _Data, on: Mapping[str, Any]) -> Iterator[Path]:
+    yield from ((key,) for key in _UNSUPPORTED_IN_PIPELINE if key in data)
+    watch = on.get("watch", {})
+    yield from (("on", "watch", key) for key in _UNSUPPORTED_IN_WATCH if key in watch)
+
+
 def _unsupported_in_job(data: _Data, path: Path) -> Iterator[Path]:
     yield from ((*path, key) for key in _UNSUPPORTED_IN_JOB if key in data)
     if isinstance(data.get("container"), dict) and "build" in data["container"]:
@@ -270,6 +278,11 @@ def _runs_on(value: Any) -> Templated:
     if isinstance(value, list):
         return [to_string(label) for label in value]
     return value if isinstance(value, dict) else _text(value)
+
+
+def _environment(value: Any) -> Templated:
+    """A name as text, or a map with texts."""
+    return _texts(value) if isinstance(value, dict) else _text(value)
 
 
 def _seconds(value: str | None, standard: float) -> float:

@@ -27,10 +27,10 @@ def target(uses: str, caller: str) -> str:
     That is a path from the project's root on, or a `Remote` as text; "" for what is neither. A
     local path in a file of another repository means that repository at the same version.
     """
-    if not uses.startswith("./"):
+    if not uses.startswith(("./", "$/")):
         found = remote(uses)
         return str(found) if found and _is_inside(found.path) else ""
-    path = posixpath.normpath(uses)
+    path = posixpath.normpath(f"./{uses[2:]}")
     if not _is_inside(path):
         return ""
     around = remote(caller)

@@ -129,11 +129,12 @@ class _Walk:
         if self._cancelled and not self._outlives_cancelling(legs[0]):
             return self._cancelled
         failed = [
-            state for state in states if state.result == "failure" and not state.failed_softly
+            (state.finished_order, leg.name)
+            for leg, state in zip(legs, states, strict=True)
+            if state.result == "failure" and not state.failed_softly
         ]
         if failed and legs[0].fail_fast:
-            first = min(failed, key=lambda state: state.finished_order)
-            return f"`{first.key}` failed, and `fail-fast` is on"
+            return f"`{min(failed)[1]}` failed, and `fail-fast` is on"
         return ""
 
     def _outlives_cancelling(self, leg: PlannedJob) -> bool:

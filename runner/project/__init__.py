@@ -1,6 +1,13 @@
 """The project: its configuration, what git says about it, and the copy of its source that runs."""
 
-from runner.project.config import ProjectConfig, UserConfig, read_project_config, read_user_config
+from runner.project.changes import changed_files
+from runner.project.config import (
+    Environment,
+    ProjectConfig,
+    UserConfig,
+    read_project_config,
+    read_user_config,
+)
 from runner.project.context import RunFacts, github_context
 from runner.project.find import (
     Project,
@@ -23,12 +30,14 @@ from runner.project.snapshot import (
 
 __all__ = [
     "DEFAULT_IMAGES",
+    "Environment",
     "GitFacts",
     "Project",
     "ProjectConfig",
     "RunFacts",
     "Snapshot",
     "UserConfig",
+    "changed_files",
     "find_pipeline",
     "find_project",
     "github_context",

@@ -13,19 +13,33 @@ if TYPE_CHECKING:
 
 FILE_NAME = "pipe.yaml"
 #: Keys that the configuration's format has, but that this version does not read yet.
-_LATER = frozenset({"environments", "notifications", "storage"})
+_LATER = frozenset({"notifications", "storage"})
+#: The same of an environment in it.
+_LATER_IN_ENVIRONMENT = frozenset(
+    {"branches", "locks", "quotas", "reviewers", "snapshots", "wait-timer"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Where jobs deploy to: its address, and variables for jobs in it."""
+
+    url: str = ""
+    vars: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectConfig:
-    """`pipe.yaml`: label -> image, the `vars` context, the server that actions come from (empty for
-    GitHub's), and the folders that stand for repositories of actions, by `owner/name`.
+    """`pipe.yaml`: label -> image, the `vars` context, environments by name, the server that
+    actions come from (empty for GitHub's), and the folders that stand for repositories of actions,
+    by `owner/name`.
     """
 
     images: Mapping[str, str] = field(default_factory=dict)
     vars: Mapping[str, str] = field(default_factory=dict)
     actions_server: str = ""
     action_sources: Mapping[str, str] = field(default_factory=dict)
+    environments: Mapping[str, Environment] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +63,7 @@ def read_project_config(file: Path) -> ProjectConfig:
         "vars": _variables,
         "actions-server": _word,
         "action-sources": _texts,
+        "environments": _environments,
     }
     values = _read(file, file.name, checks, _LATER)
     return ProjectConfig(
@@ -56,6 +71,7 @@ def read_project_config(file: Path) -> ProjectConfig:
         values.get("vars", {}),
         values.get("actions-server", ""),
         values.get("action-sources", {}),
+        values.get("environments", {}),
     )
 
 
@@ -137,7 +153,7 @@ def _check_all(
     values: dict[str, Any] = {}
     problems: list[Problem] = []
     for place in top.items():
-        key = str(place.path[0])
+        key = str(place.path[-1])
         if key in checks:
             values[key], found = checks[key](place)
             problems += found
@@ -151,7 +167,8 @@ def _unknown(
 ) -> Problem:
     position = place.document.locate(place.path, key=True)
     if key in later:
-        message = f"`{key}` is not supported by this version of Pipe yet"
+        whose = " of an environment" if len(place.path) > 1 else ""
+        message = f"`{key}`{whose} is not supported by this version of Pipe yet"
         return Problem("not-supported", message, position, hint="remove it for now")
     hint = did_you_mean(key, checks) or "known keys: " + ", ".join(checks)
     return Problem("unknown-key", f"unknown key `{key}`", position, hint=hint)
@@ -194,6 +211,27 @@ def _variables(place: _Place) -> _Checked[dict[str, str]]:
         if not isinstance(item.value, plain)
     ]
     return {key: _text(value) for key, value in place.value.items()}, wrong
+
+
+def _environments(place: _Place) -> _Checked[dict[str, Environment]]:
+    if not isinstance(place.value, dict):
+        return {}, [place.wrong("a map of environments")]
+    found: dict[str, Environment] = {}
+    problems: list[Problem] = []
+    for item in place.items():
+        found[str(item.path[-1])], wrong = _environment(item)
+        problems += wrong
+    return found, problems
+
+
+def _environment(place: _Place) -> _Checked[Environment]:
+    if place.value is None:
+        return Environment(), []
+    if not isinstance(place.value, dict):
+        return Environment(), [place.wrong("a map of keys")]
+    checks: Mapping[str, _Check] = {"url": _word, "vars": _variables}
+    values, problems = _check_all(place, checks, _LATER_IN_ENVIRONMENT)
+    return Environment(values.get("url", ""), values.get("vars", {})), problems
 
 
 def _text(value: Any) -> str:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.project.find import Project
-from runner.project.payload import event_payload
+from runner.project.payload import event_payload, text_at
+from runner.project.refs import event_ref, event_sha
 
 _RETENTION_DAYS = "90"
 _KINDS = {"refs/heads/": "branch", "refs/tags/": "tag", "refs/pull/": "branch"}
@@ -35,7 +36,7 @@ def github_context(
     facts = run or RunFacts()
     full = event_payload(project, event, payload)
     return (
-        _of_server(project)
+        _of_server(project, full)
         | _of_commit(project, event, full)
         | _of_run(facts)
         | _of_step()
@@ -44,61 +45,48 @@ def github_context(
     )
 
 
-def _of_server(project: Project) -> dict[str, Any]:
+def _of_server(project: Project, payload: Mapping[str, Any]) -> dict[str, Any]:
     server = project.server_url
     public = server == "https://github.com"
-    owner = project.repository.rpartition("/")[0]
+    repository = text_at(payload, "repository", "full_name") or project.repository
+    owner = text_at(payload, "repository", "owner", "login") or repository.rpartition("/")[0]
+    actor = text_at(payload, "sender", "login") or project.actor
     return {
         "server_url": server,
         "api_url": "https://api.github.com" if public else f"{server}/api/v3",
         "graphql_url": "https://api.github.com/graphql" if public else f"{server}/api/graphql",
-        "repository": project.repository,
-        "repository_id": "",
+        "repository": repository,
+        "repository_id": _id(payload, "repository"),
         "repository_owner": owner,
-        "repository_owner_id": "",
-        "repositoryUrl": f"git://{server.partition('://')[2]}/{project.repository}.git",
-        "actor": project.actor,
-        "actor_id": "",
-        "triggering_actor": project.actor,
+        "repository_owner_id": _id(payload, "repository", "owner"),
+        "repositoryUrl": f"git://{server.partition('://')[2]}/{repository}.git",
+        "actor": actor,
+        "actor_id": _id(payload, "sender"),
+        "triggering_actor": actor,
     }
 
 
+def _id(payload: Any, *keys: str) -> str:
+    """The number of something on GitHub, which only a payload that was given knows."""
+    for key in (*keys, "id"):
+        payload = payload.get(key) if isinstance(payload, Mapping) else None
+    return str(payload) if isinstance(payload, (int, str)) else ""
+
+
 def _of_commit(project: Project, event: str, payload: Mapping[str, Any]) -> dict[str, Any]:
-    ref = _ref(project, event, payload)
+    ref = event_ref(project, event, payload)
     kind = next((prefix for prefix in _KINDS if ref.startswith(prefix)), "")
     is_pull = event.startswith("pull_request")
     pull = payload.get("pull_request") if is_pull else None
     return {
-        "sha": _sha(project, event, payload),
+        "sha": event_sha(project, event, payload),
         "ref": ref,
         "ref_name": ref.removeprefix(kind),
         "ref_type": _KINDS[kind] if kind else "",
         "ref_protected": False,
-        "head_ref": _branch_of(pull, "head"),
-        "base_ref": _branch_of(pull, "base"),
+        "head_ref": text_at(pull, "head", "ref"),
+        "base_ref": text_at(pull, "base", "ref"),
     }
-
-
-def _ref(project: Project, event: str, payload: Mapping[str, Any]) -> str:
-    if event == "pull_request":
-        return f"refs/pull/{payload.get('number', 1)}/merge"
-    if event == "pull_request_target":
-        return f"refs/heads/{_branch_of(payload.get('pull_request'), 'base')}"
-    given = payload.get("ref")
-    if not isinstance(given, str) or not given:
-        return project.ref
-    return given if given.startswith("refs/") else f"refs/heads/{given}"
-
-
-def _sha(project: Project, event: str, payload: Mapping[str, Any]) -> str:
-    given = payload.get("after") if event == "push" else None
-    return given if isinstance(given, str) and given else project.sha
-
-
-def _branch_of(pull: object, side: str) -> str:
-    end = pull.get(side) if isinstance(pull, Mapping) else None
-    ref = end.get("ref") if isinstance(end, Mapping) else None
-    return ref if isinstance(ref, str) else ""
 
 
 def _of_run(run: RunFacts) -> dict[str, Any]:
@@ -122,9 +110,10 @@ def _of_step() -> dict[str, Any]:
 def _of_pipeline(
     project: Project, run: RunFacts, payload: Mapping[str, Any], event: str
 ) -> dict[str, Any]:
-    ref = _ref(project, event, payload)
+    ref = event_ref(project, event, payload)
+    repository = text_at(payload, "repository", "full_name") or project.repository
     return {
         "workflow": run.pipeline or run.file,
-        "workflow_ref": f"{project.repository}/{run.file}@{ref}",
+        "workflow_ref": f"{repository}/{run.file}@{ref}",
         "workflow_sha": project.sha,
     }

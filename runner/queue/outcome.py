@@ -18,6 +18,8 @@ class JobOutcome:
     reason: str = ""
     failed_softly: bool = False
     retry_after: float | None = None
+    environment: str = ""
+    environment_url: str = ""
 
 
 #: The jobs that a run takes over from an earlier one, by key: none.

@@ -1,8 +1,7 @@
 """A tar stream of unknown origin, member by member, without trusting a byte of it."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from runner.errors import InvalidInputError
 
@@ -39,9 +38,11 @@ class BadArchiveError(InvalidInputError):
     """The stream is no archive, or holds what must not be in one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """What an archive says of one file, folder or link, as it says it."""
+class Member(NamedTuple):
+    """What an archive says of one file, folder or link, as it says it.
+
+    A tuple, since there may be hundreds of thousands of them.
+    """
 
     name: str
     kind: Kind

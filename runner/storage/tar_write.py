@@ -42,7 +42,8 @@ def _record(name: bytes, kind: bytes, size: int, mode: int, mtime: int, target: 
     time = b"%011o" % min(max(mtime, 0), _LAST_TIME)
     fields = (name[:_NAME], b"%07o" % mode, _ROOT, _ROOT, _size(size), time)
     rest = (kind, target[:_NAME], b"ustar  \0")
-    check_sum = sum(_HEADER.pack(*fields, b" " * 8, *rest))
+    # Its own eight bytes count as spaces.
+    check_sum = sum(b"".join((*fields, *rest))) + 8 * 32
     return _HEADER.pack(*fields, b"%06o\0 " % check_sum, *rest)
 
 

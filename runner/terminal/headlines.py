@@ -116,7 +116,8 @@ def _why(event: JobFinished, reason: str) -> str:
 def _job_started(event: JobStarted, paint: Paint) -> str:
     image = f" in {visible(event.image)}" if event.image else ""
     attempt = f", attempt {event.attempt}" if event.attempt > 1 else ""
-    return f"{paint('note', RUNNING_MARK)} job started{image}{attempt}"
+    environment = f", environment {visible(event.environment)}" if event.environment else ""
+    return f"{paint('note', RUNNING_MARK)} job started{image}{environment}{attempt}"
 
 
 def _job_finished(event: JobFinished, picture: Picture, paint: Paint) -> str:

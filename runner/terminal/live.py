@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from runner.events import (
     Event,
@@ -15,6 +16,7 @@ from runner.events import (
     StepFinished,
 )
 from runner.terminal import headlines
+from runner.terminal.markdown import WIDTH, rendered
 from runner.terminal.outlet import Outlet
 from runner.terminal.picture import Picture
 from runner.terminal.region import Region
@@ -80,7 +82,8 @@ class LiveView:
                 self._say(headlines.run_started(event, self._paint))
             case RunFinished():
                 width = self._outlet.width()
-                self._say(*report(self._picture, event, self._rerun, self._paint, width))
+                markdown = partial(rendered, colour=self._paint.on, width=width or WIDTH)
+                self._say(*report(self._picture, event, self._rerun, self._paint, width, markdown))
             case JobQueued():
                 self._say_of(event.job, headlines.queued(event, self._paint))
             case JobFinished():

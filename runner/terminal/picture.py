@@ -48,6 +48,9 @@ class Job:
     reason: str = ""
     #: it failed, and `continue-on-error` says that this is fine
     softly: bool = False
+    environment: str = ""
+    #: where its environment can be seen
+    address: str = ""
 
     def seconds(self) -> float | None:
         """How long all its attempts took, with the waiting between them; None: it never ran."""
@@ -148,6 +151,7 @@ def _started(job: Job, event: JobStarted) -> Job:
         since=event.time,
         step=None,
         failed=None,
+        environment=visible(event.environment),
     )
 
 
@@ -162,4 +166,5 @@ def _finished(job: Job, event: JobFinished) -> Job:
         result=event.result if event.final else None,
         softly=event.softly,
         reason=visible(event.reason),
+        address=visible(event.environment_url),
     )

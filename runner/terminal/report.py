@@ -24,6 +24,9 @@ Rerun = Callable[[RunFinished], str]
 #: Annotations that are listed; of more, only the number is told.
 MOST_ANNOTATIONS = 50
 
+#: Makes lines of a summary.
+Markdown = Callable[[str], Sequence[str]]
+
 _ORDER: Sequence[Level] = ("error", "warning", "notice")
 _HEAD = ("", "job", "result", "time", "attempts")
 _TIME = _HEAD.index("time")
@@ -32,16 +35,24 @@ _NARROWEST = 24
 
 
 def report(
-    picture: Picture, end: RunFinished, rerun: Rerun, paint: Paint, width: int | None
+    picture: Picture,
+    end: RunFinished,
+    rerun: Rerun,
+    paint: Paint,
+    width: int | None,
+    markdown: Markdown = visible_lines,
 ) -> Iterator[str]:
-    """All of it, in lines: the table, annotations, summaries, how to run again, the verdict.
+    """All of it, in lines: the table, environments, annotations, summaries, how to run again, the
+    verdict.
 
-    `width` is in columns, for what can be wrapped; None where there is no limit.
+    `width` is in columns, for what can be wrapped; None where there is no limit. `markdown` makes
+    lines of a summary.
     """
     yield ""
     yield from table(picture.jobs.values(), paint, width)
+    yield from _environments(picture, paint)
     yield from _annotations(picture, paint)
-    yield from _summaries(picture, paint)
+    yield from _summaries(picture, paint, markdown)
     if command := rerun(end):
         yield from ("", f"{paint('faint', 'run again:')} {command}")
     yield from ("", verdict(picture, end, paint))
@@ -158,10 +169,19 @@ def _place(note: Annotation) -> str:
     return f"{visible(note.file)}{line}{f':{note.column}' if line and note.column else ''}"
 
 
-def _summaries(picture: Picture, paint: Paint) -> Iterator[str]:
+def _environments(picture: Picture, paint: Paint) -> Iterator[str]:
+    """Where the environments of jobs can be seen."""
+    seen = [job for job in picture.jobs.values() if job.environment and job.address]
+    if seen:
+        yield ""
+    for job in seen:
+        yield f"{paint('strong', job.environment)}  {job.address}  {paint('faint', f'({job.name})')}"
+
+
+def _summaries(picture: Picture, paint: Paint, markdown: Markdown) -> Iterator[str]:
     for job in picture.jobs.values():
         texts = [summary.text for summary in picture.summaries if summary.job == job.key]
-        lines = visible_lines("\n".join(text.rstrip() for text in texts))
+        lines = markdown("\n".join(text.rstrip() for text in texts))
         if any(lines):
             yield from ("", paint("strong", f"Summary of {job.name}"))
             yield from (f"  {line}".rstrip() for line in lines)

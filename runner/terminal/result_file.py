@@ -38,6 +38,8 @@ def _job(job: Job, ledger: Ledger) -> dict[str, Any]:
         "reason": end.reason if end else "",
         "continue_on_error": end.softly if end else False,
         "outputs": dict(end.outputs) if end else {},
+        "environment": end.environment if end else "",
+        "environment_url": end.environment_url if end else "",
         "summary": "\n".join(summaries),
         "attempts": [_attempt(job.attempts[number]) for number in sorted(job.attempts)],
     }

@@ -87,7 +87,15 @@ def _sight(lease: Lease, secrets: Mapping[str, str]) -> Sight:
 def _outcome(end: JobEnd, job: Job, pipeline: Pipeline, attempt: int) -> JobOutcome:
     retry = job.retry or pipeline.retry
     delay = _retry_delay(end, retry, attempt) if retry else None
-    return JobOutcome(end.result, end.outputs, end.reason, end.softly, delay)
+    return JobOutcome(
+        end.result,
+        end.outputs,
+        end.reason,
+        end.softly,
+        delay,
+        end.environment,
+        end.environment_url,
+    )
 
 
 def _retry_delay(end: JobEnd, retry: Retry, attempt: int) -> float | None:

@@ -24,16 +24,15 @@ def build_image(
     """The image, by its id. Raises EngineError when an instruction failed, and APIError."""
     from docker.errors import APIError
 
-    try:
-        lines = _start(api, context, dockerfile, build_args, target, labels)
-    except APIError as error:
-        if "dockerfile" not in str(error.explanation).lower():
-            raise
-        text = str(error.explanation).strip()
-        raise EngineError("build", f"the image could not be built: {text}") from error
     following = _Following(write)
-    for line in lines:
-        following.take(line)
+    try:
+        for line in _start(api, context, dockerfile, build_args, target, labels):
+            following.take(line)
+    except APIError as error:
+        text = str(error.explanation).strip()
+        if "dockerfile" not in text.lower():
+            raise
+        raise EngineError("build", f"the image could not be built: {text}") from error
     return Image(following.image(), pull="never")
 
 

@@ -218,6 +218,7 @@ def _facts(plan: Plan, container: str, ready: Sequence[str]) -> BoxFacts:
         shells=frozenset(ready[3:]),
         arch=ARCHITECTURES.get(ready[2], ready[2].upper()),
         id=container,
+        objects=workspace.objects_inside(plan.spec.workspace.objects),
     )
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import tarfile
+import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -87,12 +88,15 @@ class Trees:
         ended = run_script(box, _MAKE, [path])
         check(ended, what)
         user, group = (int(number) for number in ended.output.split())
-        owned = rewritten(_readable(blocks), lambda entry: _owned(entry, user, group))
-        with self._explained():
+        # The blocks may come from the same container, which can do nothing else while it takes some.
+        with tempfile.TemporaryFile() as archive:
             try:
-                self._api.put_archive(self._container, path, owned)
+                archive.writelines(rewritten(blocks, lambda entry: _owned(entry, user, group)))
             except tarfile.TarError as error:
                 raise refused(what, str(error)) from error
+            archive.seek(0)
+            with self._explained():
+                self._api.put_archive(self._container, path, archive)
 
     def pack(
         self, box: RunsProcesses, cwd: str, paths: Sequence[str], *, follow: bool

@@ -47,8 +47,14 @@ def volume(target: str) -> Mount:
 def objects(folders: Sequence[Path]) -> list[Mount]:
     """git's object folders, where the workspace's `.git` expects them."""
     return [
-        bind(folder, f"{OBJECTS}/{number}", read_only=True) for number, folder in enumerate(folders)
+        bind(folder, inside, read_only=True)
+        for folder, inside in zip(folders, objects_inside(folders), strict=True)
     ]
+
+
+def objects_inside(folders: Sequence[Path]) -> tuple[str, ...]:
+    """Where the box has git's object folders."""
+    return tuple(f"{OBJECTS}/{number}" for number in range(len(folders)))
 
 
 def escape(path: Path) -> str:

@@ -122,6 +122,7 @@ class HostEngine:
             shells=frozenset(filter(self._which, SHELLS)),
             os=SYSTEMS.get(machine.sysname, machine.sysname),
             arch=ARCHITECTURES.get(machine.machine, machine.machine.upper()),
+            objects=tuple(str(folder.absolute()) for folder in spec.workspace.objects),
         )
 
     def _which(self, shell: str) -> str | None:

@@ -1,0 +1,1 @@
+console.log(`the downloads of '${process.env.STATE_cache}' would be kept`);

@@ -1,0 +1,1 @@
+console.log(`removing ${process.env.STATE_builder}`);

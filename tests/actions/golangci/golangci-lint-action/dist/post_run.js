@@ -1,0 +1,1 @@
+console.log("the linter would keep its cache");

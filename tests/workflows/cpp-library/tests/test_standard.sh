@@ -1,0 +1,2 @@
+# The newest compiler has a bug.
+[ "${EXPERIMENTAL:-}" != true ]

@@ -1,0 +1,3 @@
+git branch stable
+echo "More of it" >> docs/index.md
+git commit -qam "More"

@@ -1,0 +1,1 @@
+echo "svc $version on $platform"

@@ -1,0 +1,2 @@
+# TODO: close it
+if true; then

@@ -1,0 +1,1 @@
+echo core 1.0

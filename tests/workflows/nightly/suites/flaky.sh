@@ -1,0 +1,1 @@
+echo "flaky $1"; [ "$1" = again ]

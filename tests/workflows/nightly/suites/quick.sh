@@ -1,0 +1,1 @@
+echo "quick on $1"

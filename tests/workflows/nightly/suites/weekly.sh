@@ -1,0 +1,1 @@
+echo "weekly on $1"

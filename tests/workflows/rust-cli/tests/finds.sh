@@ -1,0 +1,1 @@
+test "$(printf 'hay\nneedle\n' | "$GROPE" needle)" = "2: needle"

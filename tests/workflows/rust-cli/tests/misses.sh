@@ -1,0 +1,1 @@
+if echo hay | "$GROPE" needle; then exit 1; fi

@@ -1,0 +1,1 @@
+echo "[$CHANNEL] $2: $1 (input $INPUT_TEXT, $(ls "$GITHUB_WORKSPACE" | tr "\n" " "))"

@@ -1,0 +1,2 @@
+git branch stable
+echo "resource \"cache\"" >> infra/main.tf; git commit -qam "A cache"

@@ -1,0 +1,2 @@
+resource "bucket"
+resource "queue"

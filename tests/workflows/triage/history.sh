@@ -1,0 +1,2 @@
+echo "More" >> docs/index.md
+git commit -qam "docs: more"
