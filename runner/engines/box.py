@@ -111,6 +111,8 @@ class BoxSpec:
     files: Mapping[str, bytes] = field(default_factory=dict)
     mounts: Mapping[str, Path] = field(default_factory=dict)
     services: tuple[Service, ...] = ()
+    #: have the published ports of services at `localhost` too, as where a job names no container
+    services_at_localhost: bool = False
     #: leave the box to the user when the job failed
     keep: bool = False
 

@@ -137,6 +137,7 @@ class _Attempt:
             ports=place.ports,
             options=place.options,
             services=place.services,
+            services_at_localhost=place.is_machine,
             mounts=mounts,
             files={EVENT_FILE: json.dumps(task.contexts["github"].get("event", {})).encode()},
             keep=task.policy.keep_failed,

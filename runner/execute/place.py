@@ -29,7 +29,7 @@ def choose(runs_on: Any, container: Any, policy: Policy) -> Place:
         return _host(policy)
     for label in labels:
         if label in policy.images:
-            return Place(host=False, image=Image(policy.images[label]))
+            return Place(host=False, image=Image(policy.images[label]), is_machine=True)
     raise _unmapped(labels)
 
 

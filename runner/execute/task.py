@@ -100,3 +100,5 @@ class Place:
     ports: tuple[str, ...] = ()
     options: str = ""
     services: tuple[Service, ...] = ()
+    #: chosen by a label: the job names no container of its own
+    is_machine: bool = False

@@ -14,6 +14,7 @@ from runner.engines.docker.archive import CONTROL, ArchiveFolder
 from runner.engines.docker.attached import Attached
 from runner.engines.docker.beside import Beside
 from runner.engines.docker.box import DockerBox, Runner
+from runner.engines.docker.forwarding import forward
 from runner.engines.docker.framed import FramedRunner
 from runner.engines.docker.images import ImageFacts, Images
 from runner.engines.docker.link import BoxGoneError, Link
@@ -83,6 +84,9 @@ class Opening:
             services.join_network(config)
             box = self._start(plan, undo)
             box.facts = replace(box.facts, **services.facts(box.facts.id))
+            if spec.services_at_localhost and services.forwards:
+                complaint = forward(self._api, box.facts.id, services.forwards)
+                watch.write(f"##[warning]{complaint}\n".encode() if complaint else b"")
             if plan.control:
                 held = plan.control
                 box.on_close(lambda _: held.close())

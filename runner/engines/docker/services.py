@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.engines.aside import Aside
 from runner.engines.box import EngineError, Progress, Service, ServiceFacts, Stop, Write
+from runner.engines.docker.forwarding import Forward, forwards_of
 from runner.engines.docker.images import Images
 from runner.engines.docker.options import ALIASES, apply_options
 from runner.engines.docker.plan import Plan, environment, labels
@@ -51,6 +52,8 @@ class JobServices:
         self._created: list[str] = []
         self._given_up = False
         self._starting: list[tuple[Service, Aside[str]]] = []
+        #: The ports of services that became ready.
+        self.forwards: list[Forward] = []
 
     def begin(self) -> None:
         """Make the network and start the services, on the side. Raises InvalidInputError."""
@@ -159,6 +162,7 @@ class JobServices:
             found = self._api.inspect_container(container)
             if self._is_ready(service, container, found["State"]):
                 ports = published(found)
+                self.forwards += forwards_of(service.id, found)
                 return ServiceFacts(container, self._network.result(), ports)
             self._check_stop()
             time.sleep(pause)
