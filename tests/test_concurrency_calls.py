@@ -184,6 +184,17 @@ def test_a_call_in_a_call_waits_too(store: Store) -> None:
     assert states(store, run)["a / deep / one"] == "queued"
 
 
+def test_calls_of_a_run_that_waits_go_on_when_it_does(store: Store) -> None:
+    first = submit_plain(store, "g")
+    second, third = (submit(store, {"a": call()}, MAX, owner=owner) for owner in ("", GONE))
+    for run in (second, third):
+        assert states(store, run) == dict.fromkeys(["a", "a / one", "a / two"], "blocked")
+    queue.rescue(store, 2.0)
+    assert set(states(store, third).values()) == {"skipped"}
+    finish(store, first)
+    assert states(store, second) == {"a": "running", "a / one": "queued", "a / two": "blocked"}
+
+
 def test_a_call_that_does_not_start_joins_no_line(store: Store) -> None:
     first = in_group(store, MAX)
     assert of(store, call_in_group(store, MAX, **{"if": "false"})) == ["success"]

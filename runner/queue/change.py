@@ -6,12 +6,11 @@ from typing import Protocol
 
 from runner.concurrency import Claim, Lines
 from runner.errors import InvalidInputError
-from runner.events import Event, JobFinished, JobQueued, Result, RunFinished, RunStarted
+from runner.events import Event, Result
 from runner.plan import (
     Decision,
     asker_of,
     called_in,
-    callers_of,
     expanded,
     explained,
     ready,
@@ -19,6 +18,7 @@ from runner.plan import (
 )
 from runner.queue.groups import claim_at, claim_of_run, is_call, pipeline_of, places_of
 from runner.queue.outcome import LOST, NOTHING_REUSED, JobOutcome
+from runner.queue.telling import job_finished, job_queued, run_finished, run_started
 from runner.store.rows import JobStatus, Place, StoredJob, StoredRun, blocked, states_of
 
 
@@ -218,16 +218,7 @@ class Change:
                 queued_at=self._now,
             )
         )
-        self.events.append(
-            JobQueued(
-                run=self.run.id,
-                time=self._now,
-                job=job.key,
-                attempt=job.attempt,
-                name=job.name,
-                delay=delay,
-            )
-        )
+        self.events.append(job_queued(self.run, self._now, job, delay))
 
     def _stop(self, job: StoredJob, reason: str) -> None:
         """A running job is told through its row, and ends when its worker or the jobs in it did."""
@@ -238,25 +229,15 @@ class Change:
 
     def _begin(self) -> None:
         """No job is left for a worker to begin the run with: it begins as it ends."""
-        run = self.run = replace(self.run, state="running", started_at=self._now)
-        calls = {caller for key in run.jobs for caller in callers_of(key)}
-        started = RunStarted(
-            run=run.id,
-            time=self._now,
-            name=run.submission.name,
-            file=run.submission.file,
-            jobs=len(run.jobs.keys() - calls),
-        )
-        self.events.insert(0, started)
+        self.run = replace(self.run, state="running", started_at=self._now)
+        self.events.insert(0, run_started(self.run, self._now))
 
     def _finish(self, result: Result, reason: str) -> None:
         self.run = replace(
             self.run, state="finished", result=result, reason=reason, finished_at=self._now
         )
         self._others.free(self.run.id)
-        self.events.append(
-            RunFinished(run=self.run.id, time=self._now, result=result, reason=reason)
-        )
+        self.events.append(run_finished(self.run, self._now))
 
     def _was_entered(self, key: str) -> bool:
         """Whether the job is a call whose jobs are in the plan."""
@@ -267,19 +248,4 @@ class Change:
         self.run = replace(self.run, jobs={**self.run.jobs, job.key: job})
 
     def _tell_end(self, job: StoredJob, outcome: JobOutcome, *, final: bool) -> None:
-        self.events.append(
-            JobFinished(
-                run=self.run.id,
-                time=self._now,
-                job=job.key,
-                attempt=job.attempt,
-                name=job.name,
-                result=outcome.result,
-                reason=outcome.reason,
-                final=final,
-                softly=outcome.failed_softly,
-                outputs=outcome.outputs,
-                environment=outcome.environment,
-                environment_url=outcome.environment_url,
-            )
-        )
+        self.events.append(job_finished(self.run, self._now, job, outcome, final=final))
