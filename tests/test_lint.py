@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from runner.actions.table import NATIVE_ACTIONS
 from runner.cli.called import Reader
 from runner.cli.problems import render
 from runner.errors import Problem, did_you_mean
 from runner.expressions import CONTEXTS
 from runner.lint import FILE_RULES, MOST_FINDINGS, RULES, ActionInputs, lint, review, review_all
 from runner.lint.findings import by_position
+from runner.lint.known_actions import KNOWN
 from runner.parse import parse
 from runner.parse.gather import gather
 from runner.source import load, read
@@ -432,3 +434,14 @@ def test_permissions_that_nobody_wrote(top: str, job: str, is_missing: bool) -> 
     document = load(PIPELINE.format(top=top, job=job, step="name: x", more="run: x"), "p.yaml")
     found = {problem.code for problem in lint(parse(document), document, strict=True)}
     assert found == ({"missing-permissions"} if is_missing else set())
+
+
+def test_what_is_known_of_built_in_actions_is_what_they_take() -> None:
+    declared = {
+        name: ActionInputs(
+            frozenset(action.inputs),
+            frozenset(input_ for input_, each in action.inputs.items() if each.required),
+        )
+        for name, action in NATIVE_ACTIONS.items()
+    }
+    assert declared == KNOWN

@@ -11,6 +11,11 @@ from runner.cli.run_number import RUN_NUMBER
 from runner.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from runner.cli.given_secrets import Ask
+    from runner.cli.loading import Loaded
+    from runner.cli.occasion import Occasion
+    from runner.cli.preparing import Preparation
+    from runner.cli.typed import Options
     from runner.terminal import Mode
 
 
@@ -112,7 +117,7 @@ def command(
     if file is None:
         _show_pipelines()
         return
-    from runner.cli import missing_secrets, preparing, upcoming
+    from runner.cli import upcoming
     from runner.cli.action_sources import action_store
     from runner.cli.called import Repositories
     from runner.cli.given_secrets import asking
@@ -132,11 +137,7 @@ def command(
         return
     if (said := remark(occurred, options)) and progress != "quiet":
         click.echo(tame(said, os.environ), err=True)
-    ask = asking(progress)
-    prepared = preparing.prepare(loaded, options, occurred, ask)
-    if options.prompt_secrets and not dry_run:
-        prepared = missing_secrets.asked_for(loaded, prepared, ask)
-    show(missing_secrets.warnings(loaded, prepared, required=options.require_secrets))
+    prepared = _prepared(loaded, options, occurred, asking(progress), dry_run)
     if dry_run:
         upcoming.show(prepared, loaded)
         return
@@ -145,6 +146,20 @@ def command(
 
     files = Files(junit, result)
     context.exit(ForegroundRun(loaded, options, prepared, progress, verbose, files).to_the_end())
+
+
+def _prepared(
+    loaded: "Loaded", options: "Options", occurred: "Occasion", ask: "Ask", dry_run: bool
+) -> "Preparation":
+    """The run as it could start; tells which secrets nobody gave, or asks for them."""
+    from runner.cli import missing_secrets, preparing
+    from runner.cli.problems import show
+
+    prepared = preparing.prepare(loaded, options, occurred, ask)
+    if options.prompt_secrets and not dry_run:
+        prepared = missing_secrets.asked_for(loaded, prepared, ask)
+    show(missing_secrets.warnings(loaded, prepared, required=options.require_secrets))
+    return prepared
 
 
 def _show_pipelines() -> None:

@@ -1,7 +1,7 @@
 """The stages of a JavaScript or Docker action: before the job's steps, in its place, and after."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from runner.actions.definition import Composite, Docker, Node, Stage
 from runner.execute.action_inputs import action_inputs, as_variables
@@ -9,21 +9,14 @@ from runner.execute.around import StepEnd
 from runner.execute.docker_action import run_container
 from runner.execute.job_actions import Loaded
 from runner.execute.node import find_node
-from runner.execute.post import Post
+from runner.execute.post import Post, shown_as
 from runner.execute.process import carry_out, make_process
 from runner.execute.trying import Try
-from runner.model import Step
 
 
 def pre_stage(loaded: Loaded) -> Stage | None:
     """What the action wants to do before the job's first step; None for most."""
     return None if isinstance(loaded.action.runs, Composite) else loaded.action.runs.pre
-
-
-def shown_as(step: Step, word: str, stage: Stage) -> Step:
-    """The step as it is shown, and with the condition that holds, while it is at that stage."""
-    name = f"{word} {step.name or f'Run {step.uses}'}"
-    return replace(step, name=name, condition=stage.condition, named=False, retry=None)
 
 
 def run_main(trying: Try, loaded: Loaded) -> StepEnd:
@@ -33,7 +26,7 @@ def run_main(trying: Try, loaded: Loaded) -> StepEnd:
     if runs.post:
         trying.around.add_post(
             Post(
-                shown_as(trying.step, "Post", runs.post),
+                shown_as(trying.step, "Post", runs.post.condition),
                 trying.frame,
                 RunStage(loaded, runs.post.run),
             )

@@ -6,12 +6,13 @@ from functools import partial
 
 from runner.actions.definition import Composite
 from runner.engines.box import BOX_LOST
-from runner.execute.action_stages import RunStage, pre_stage, shown_as
+from runner.execute.action_stages import RunStage, pre_stage
 from runner.execute.around import StepEnd, Surroundings
 from runner.execute.background import Background
 from runner.execute.composite import enter
 from runner.execute.frame import Frame
 from runner.execute.job_actions import Loaded
+from runner.execute.post import shown_as
 from runner.execute.run_step import run_script
 from runner.execute.scope import Scope
 from runner.execute.step import StepRun
@@ -83,7 +84,7 @@ class JobSteps:
                 continue
             loaded = self.around.actions.load(uses, self.around.box, JobStop(self.around.clock))
             if stage := pre_stage(loaded):
-                shown, work = shown_as(step, "Pre", stage), RunStage(loaded, stage.run)
+                shown, work = shown_as(step, "Pre", stage.condition), RunStage(loaded, stage.run)
                 yield StepRun(self.around, shown, self._next(), frame, work)
             elif self.around.actions.wants_pre(loaded.action):
                 assert isinstance(loaded.action.runs, Composite)

@@ -1,7 +1,7 @@
 """A step that uses an action of ours: what it can do, carried out in the job's box."""
 
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from runner.actions.fetch import ActionStore
@@ -9,9 +9,9 @@ from runner.actions.inputs import complete, unknown
 from runner.actions.native import ActionStoppedError, NativeAction, NativeCall
 from runner.engines.box import Box, EngineError, Workspace
 from runner.errors import EXIT_ENVIRONMENT, PipeError
-from runner.events import Level, Result
+from runner.events import Level
 from runner.execute.around import StepEnd
-from runner.execute.post import Post
+from runner.execute.post import Post, shown_as
 from runner.execute.stopping import StepStop
 from runner.execute.trying import Try
 from runner.storage import Storage
@@ -109,8 +109,7 @@ def run_native(trying: Try, action: NativeAction) -> StepEnd:
 
 def _add_post(trying: Try, action: NativeAction) -> None:
     if action.post is not None:
-        name = f"Post {trying.step.name or f'Run {trying.step.uses}'}"
-        step = replace(trying.step, name=name, condition=action.post_if, named=False, retry=None)
+        step = shown_as(trying.step, "Post", action.post_if)
         trying.around.add_post(Post(step, trying.frame, RunPart(action, action.post)))
 
 
@@ -133,7 +132,7 @@ class RunPart:
         try:
             self.part(call)
         except ActionStoppedError as error:
-            return _stopped(call, error)
+            return trying.stopped(call.stop, error.message, error.reason)
         except EngineError:
             raise
         except PipeError as error:
@@ -142,9 +141,3 @@ class RunPart:
             reason = "environment" if error.exit_code == EXIT_ENVIRONMENT else ""
             return StepEnd("failure", "failure", reason=reason)
         return StepEnd("success", "success")
-
-
-def _stopped(call: BoxNativeCall, error: ActionStoppedError) -> StepEnd:
-    call.trying.complain(error.message)
-    ended: Result = "failure" if call.stop.timed_out == "step" else "cancelled"
-    return StepEnd(ended, ended, reason=error.reason)

@@ -1,10 +1,16 @@
 """What is to be done at the end of a job, because a step has begun something."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from runner.execute.frame import Frame
 from runner.execute.trying import Work
-from runner.model import Step
+from runner.model import Step, Templated
+
+
+def shown_as(step: Step, word: str, condition: Templated) -> Step:
+    """The step as it is shown, and with the condition that holds, while it is at that stage."""
+    name = f"{word} {step.name or f'Run {step.uses}'}"
+    return replace(step, name=name, condition=condition, named=False, retry=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from runner.engines.box import Process
 from runner.errors import PipeError
+from runner.events import Result
 from runner.execute.around import StepEnd, Surroundings
 from runner.execute.frame import Frame
 from runner.execute.reporting import Reporter
@@ -43,6 +44,12 @@ class Try:
             return self.scope.holds(status, cancelled=True)
         except PipeError:
             return False  # a condition that cannot be asked keeps nothing alive
+
+    def stopped(self, stop: StepStop, message: str, reason: str) -> StepEnd:
+        """How it ends when `stop` ended it; only its own time limit makes that a failure."""
+        self.complain(message)
+        ended: Result = "failure" if stop.timed_out == "step" else "cancelled"
+        return StepEnd(ended, ended, reason=reason)
 
     def say(self, line: str) -> None:
         """A line of our own in the step's log."""

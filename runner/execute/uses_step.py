@@ -3,7 +3,6 @@
 from runner.actions.definition import Composite
 from runner.actions.table import NATIVE_ACTIONS
 from runner.errors import PipeError
-from runner.events import Result
 from runner.execute.action_inputs import complain_of_inputs
 from runner.execute.action_stages import pre_stage, run_main
 from runner.execute.around import StepEnd
@@ -55,9 +54,7 @@ def _plugin(plugin: PluginStep, trying: Try) -> StepEnd:
     try:
         return _call(plugin, call, trying)
     except StepStoppedError as error:
-        trying.complain(f"{error}")
-        ended: Result = "failure" if stop.timed_out == "step" else "cancelled"
-        return StepEnd(ended, ended, reason=error.reason)
+        return trying.stopped(stop, f"{error}", error.reason)
 
 
 def _call(plugin: PluginStep, call: BoxStepCall, trying: Try) -> StepEnd:

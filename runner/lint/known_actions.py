@@ -33,12 +33,10 @@ KNOWN: Mapping[str, ActionInputs] = {
         required="path",
     ),
     "actions/download-artifact": _inputs(
-        "name artifact-ids path pattern merge-multiple github-token repository run-id "
-        "skip-decompress digest-mismatch"
+        "name artifact-ids path pattern merge-multiple github-token repository run-id"
     ),
     "actions/cache": _inputs(
-        "restore-keys upload-chunk-size enableCrossOsArchive fail-on-cache-miss lookup-only "
-        "save-always",
+        "restore-keys upload-chunk-size enableCrossOsArchive fail-on-cache-miss lookup-only",
         required="path key",
     ),
     "actions/cache/restore": _inputs(
