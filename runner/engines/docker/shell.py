@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 BLOCK = 1 << 16
-#: What a terminal takes for the end of its input; without it the shell would wait for ever.
+#: What a terminal takes for the end of its input. It is said again and again: a shell that is just
+#: changing the terminal's mode misses it, and would wait for ever.
 END_OF_INPUT = b"\x04"
 #: Seconds between looks at the size of the terminal; a signal would need the main thread.
 LOOK = 0.5
@@ -38,6 +39,7 @@ def interact(api: "APIClient", container: str, command: Sequence[str]) -> int:
 def _join(stream: socket.socket, resize: Callable[[os.terminal_size], object]) -> None:
     keyboard, screen = sys.stdin.fileno(), sys.stdout.fileno()
     size = os.terminal_size((0, 0))
+    ended = False
     with selectors.DefaultSelector() as selector:
         selector.register(stream, selectors.EVENT_READ)
         selector.register(keyboard, selectors.EVENT_READ)
@@ -45,11 +47,15 @@ def _join(stream: socket.socket, resize: Callable[[os.terminal_size], object]) -
             if shutil.get_terminal_size() != size:
                 size = shutil.get_terminal_size()
                 resize(size)
-            for key, _ in selector.select(LOOK):
+            ready = selector.select(LOOK)
+            if ended and not ready:
+                stream.sendall(END_OF_INPUT)
+            for key, _ in ready:
                 if key.fd == keyboard:
                     typed = os.read(keyboard, BLOCK)
                     if not typed:
                         selector.unregister(keyboard)
+                        ended = True
                     stream.sendall(typed or END_OF_INPUT)
                 else:
                     shown = stream.recv(BLOCK)
