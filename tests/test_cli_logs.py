@@ -46,7 +46,7 @@ def owner() -> Iterator[subprocess.Popen[str]]:
 def start(home: Path, owner: str, printed: bytes) -> None:
     """Run 1 with one running job that has printed this."""
     submission = queue.Submission(
-        file="p.yaml", text=PIPELINE, project="/project", name="p", owner=owner
+        file="p.yaml", text=PIPELINE, project="/project", name="p", process=owner
     )
     with Store.open(home) as store:
         now = time.time()

@@ -263,7 +263,7 @@ def test_a_run_without_work_frees_its_group_at_once(store: Store) -> None:
 
 
 def test_who_was_killed_frees_the_group_in_the_same_moment(store: Store) -> None:
-    runs = [submit(store, MAX, owner=owner) for owner in (GONE, GONE, "", GONE, "")]
+    runs = [submit(store, MAX, process=owner) for owner in (GONE, GONE, "", GONE, "")]
     queue.rescue(store, 2.0, {runs[0]})
     assert of(store, *runs) == ["failure", "queued", "blocked", "blocked", "blocked"]
     queue.rescue(store, 2.0)
@@ -285,7 +285,7 @@ def test_who_was_killed_frees_the_group_in_the_same_moment(store: Store) -> None
 def test_what_happens_together_is_written_together(
     store: Store, act: Callable[[Store], Any]
 ) -> None:
-    submit(store, MAX, owner=GONE)
+    submit(store, MAX, process=GONE)
     submit(store, MAX)
     begun: list[str] = []
     store.promises._sqlite.set_trace_callback(begun.append)
@@ -587,7 +587,7 @@ def test_a_run_that_is_cancelled_while_it_waits_ends(bench: Bench) -> None:
 
 def test_who_waits_notices_that_the_holder_was_killed(bench: Bench) -> None:
     for _ in range(2):
-        submit(bench.store, MAX, project="/p", owner=GONE)
+        submit(bench.store, MAX, project="/p", process=GONE)
     assert (
         in_thread(bench, bench.submit({"b": "print b"}, concurrency=MAX)).end().result == "success"
     )
@@ -598,7 +598,7 @@ def test_who_waits_in_another_container_gives_signs_of_life(bench: Bench) -> Non
     pid, start_time, boot = queue.process_identity().split(":")
     elsewhere = f"{pid}:{start_time}:{boot.partition('/')[0]}/1"
     bench.submit({"a": "print a"}, concurrency="g")
-    run = submit(bench.store, "g", project="/p", owner=elsewhere)
+    run = submit(bench.store, "g", project="/p", process=elsewhere)
     waiting = in_thread(bench, run)
     wait_until(lambda: notes(bench, run), "a note")
     assert queue.rescue(bench.store, time.time() + queue.LEASE_SECONDS) == []
@@ -767,7 +767,7 @@ def take_step(store: Store, verb: str, seed: int, leases: dict[tuple[int, str], 
 
 def die(store: Store, run: int) -> None:
     with store.notes.writing() as database:
-        database.execute("UPDATE run SET owner = ? WHERE id = ?", (GONE, run))
+        database.execute("UPDATE run SET process = ? WHERE id = ?", (GONE, run))
     queue.rescue(store, 3.0)
 
 

@@ -186,7 +186,7 @@ def test_a_call_in_a_call_waits_too(store: Store) -> None:
 
 def test_calls_of_a_run_that_waits_go_on_when_it_does(store: Store) -> None:
     first = submit_plain(store, "g")
-    second, third = (submit(store, {"a": call()}, MAX, owner=owner) for owner in ("", GONE))
+    second, third = (submit(store, {"a": call()}, MAX, process=owner) for owner in ("", GONE))
     for run in (second, third):
         assert states(store, run) == dict.fromkeys(["a", "a / one", "a / two"], "blocked")
     queue.rescue(store, 2.0)
@@ -270,7 +270,7 @@ def test_a_run_that_is_cancelled_frees_the_groups_of_its_calls(
 def test_a_call_that_is_lost_frees_its_groups(store: Store) -> None:
     called = callee({**MAX, "group": "inner"})
     jobs = {"a": call(concurrency=MAX)}
-    runs = [submit(store, jobs, called=called, owner=owner) for owner in (GONE, GONE, "")]
+    runs = [submit(store, jobs, called=called, process=owner) for owner in (GONE, GONE, "")]
     leased(store, runs[0])
     queue.rescue(store, 3.0)
     assert of(store, *runs) == ["failure", "failure", "running"]

@@ -112,7 +112,7 @@ def submit(store: Store, text: str, called: Mapping[str, str]) -> int:
         project="/p",
         name="CI",
         contexts=CONTEXTS,
-        owner=queue.process_identity(),
+        process=queue.process_identity(),
     )
     pipeline = queue.load_pipeline(submission.file, text, called)
     return queue.enqueue(store, submission, plan(pipeline, submission.contexts), time.time())

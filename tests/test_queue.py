@@ -352,7 +352,7 @@ def test_jobs_of_a_run_are_leased_in_the_order_of_its_plan(store: Store) -> None
 
 
 def test_a_run_of_a_process_is_leased_by_its_number_alone(store: Store) -> None:
-    mine = submit(store, ONE, owner=queue.process_identity())
+    mine = submit(store, ONE, process=queue.process_identity())
     theirs = submit(store, ONE)
     assert [found.run for found in queue.lease(store, "me", now=2.0, limit=9)] == [theirs]
     assert [found.run for found in queue.lease(store, "me", now=2.0, run=mine, limit=9)] == [mine]
@@ -519,7 +519,7 @@ first = plan(queue.load_pipeline("ci.yaml", text), contexts)
 
 def submit(owner):
     values = {"file": "ci.yaml", "text": text, "project": "/project", "name": "CI"}
-    submission = queue.Submission(**values, contexts=contexts, owner=owner)
+    submission = queue.Submission(**values, contexts=contexts, process=owner)
     return queue.enqueue(store, submission, first, 1.0)
 """
 DIES_WHILE_WORKING = (
@@ -608,12 +608,14 @@ def lease_of(run: StoredRun, key: str) -> Lease:
     """The lease that whoever runs this job holds."""
     job = run.jobs[key]
     planned = next(planned for planned in run.plan.jobs if planned.key == key)
-    return Lease(run.id, key, job.job, job.attempt, job.token, 0.0, run.submission, planned, (), {})
+    return Lease(
+        run.id, key, job.job, job.attempt, 0, job.token, 0.0, run.submission, planned, (), {}
+    )
 
 
 def test_a_run_that_waited_when_its_process_was_killed_is_lost(store: Store) -> None:
     gone = queue.process_identity().replace(f"{os.getpid()}:", "999999999:", 1)
-    submit(store, CHAIN, owner=gone)
+    submit(store, CHAIN, process=gone)
     assert told(queue.rescue(store, 4.0)) == [
         "failure build",
         "skipped test",
@@ -625,7 +627,7 @@ def test_a_run_that_waited_when_its_process_was_killed_is_lost(store: Store) -> 
 def test_a_run_of_another_container_is_lost_when_its_lease_has_ended_for_long(store: Store) -> None:
     pid, start_time, boot = queue.process_identity().split(":")
     elsewhere = f"{pid}:{start_time}:{boot.partition('/')[0]}/1"
-    submit(store, ONE, now=1.0, owner=elsewhere)
+    submit(store, ONE, now=1.0, process=elsewhere)
     assert queue.rescue(store, 1.0 + queue.LEASE_SECONDS) == []
     found = lease(store, now=2.0, run=1)
     assert queue.renew(store, found, now=100.0)
@@ -636,7 +638,7 @@ def test_a_run_of_another_container_is_lost_when_its_lease_has_ended_for_long(st
 
 def test_runs_that_belong_to_the_queue_or_a_live_process_are_left_alone(store: Store) -> None:
     submit(store, ONE)
-    submit(store, ONE, owner=queue.process_identity())
+    submit(store, ONE, process=queue.process_identity())
     queue.lease(store, "me", now=2.0, limit=9)
     assert queue.rescue(store, 1000.0) == []
 

@@ -26,7 +26,22 @@ from sqlalchemy import create_engine
 from runner import events as happened
 from runner.errors import EnvironmentMissingError, InvalidInputError, PipeError, Position
 from runner.plan import Plan, PlannedJob
-from runner.store import Store, hot, leases, lines, process, projection, reads, schema, tables
+from runner.store import (
+    Store,
+    claims,
+    dead,
+    due,
+    hot,
+    leases,
+    limits,
+    lines,
+    process,
+    projection,
+    reads,
+    schema,
+    tables,
+    workers,
+)
 from runner.store.connection import Connection
 from runner.store.migrations import dump
 from runner.store.rows import RunEdit, StoredJob, StoredRun, Submission, blocked
@@ -54,7 +69,7 @@ def insert(store: Store, submission: Submission = SUBMISSION) -> int:
         run_number=run_number,
         submission=submission,
         plan=PLAN,
-        jobs={job.key: blocked(job, at, submission) for at, job in enumerate(PLAN.jobs)},
+        jobs={job.key: blocked(job, at, submission, 1.0) for at, job in enumerate(PLAN.jobs)},
         created_at=1.0,
     )
     assert hot.save(store.promises, [RunEdit(None, new, ())])
@@ -65,8 +80,8 @@ def lease_build(store: Store, run: int) -> None:
     """Leases the first job, so that there is an attempt that steps belong to."""
     with store.promises.writing() as database:
         database.execute("UPDATE job SET state = 'queued' WHERE key = 'build'")
-    claimed, _ = leases.claim(store.notes, "me", run, 1, 2.0, 32.0)
-    assert claimed == [(run, "build")]
+    claimed = claims.of_run(store.notes, claims.Lessee("me", 32.0), run, 1, 2.0)
+    assert claimed.jobs == [(run, "build")]
 
 
 def rows(store: Store, query: str) -> list[dict[str, Any]]:
@@ -169,22 +184,23 @@ def columns(table: type) -> set[str]:
 
 
 HOT = {
-    name: sql
-    for name, sql in {**vars(hot), **vars(leases), **vars(lines)}.items()
-    if isinstance(sql, str) and re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE) ", sql)
+    f"{module.__name__}.{name}": sql
+    for module in (hot, leases, claims, limits, lines, workers, dead, due)
+    for name, sql in vars(module).items()
+    if isinstance(sql, str) and re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH) ", sql)
 }
 
 
 @pytest.mark.parametrize("name", HOT)
 def test_plain_sql_fits_the_tables(store: Store, name: str) -> None:
-    sql = HOT[name].replace("{scope}", f"{leases._OF_RUN} AND {leases._OF_QUEUE}")
+    sql = HOT[name].replace("{scopes}", "VALUES (:kind, :name)")
     values = dict.fromkeys(re.findall(r":(\w+)", sql))
     with store.notes.reading() as database:
         assert database.execute(f"EXPLAIN {sql}", values).fetchall()
 
 
 def test_the_index_delivers_the_order_of_leasing(store: Store) -> None:
-    plan = query_plan(store, leases._CLAIM.format(scope=leases._OF_QUEUE))
+    plan = query_plan(store, claims._FIRST)
     assert "job_ready" in plan
     assert "TEMP B-TREE" not in plan
 
@@ -192,9 +208,19 @@ def test_the_index_delivers_the_order_of_leasing(store: Store) -> None:
 @pytest.mark.parametrize(
     ("statement", "index"),
     [
-        (leases._IS_READY.format(scope=leases._OF_QUEUE), "job_ready"),
-        (leases._PROMOTE, "job_due"),
-        (leases._IS_DUE, "job_due"),
+        (claims._POOLS, "job_ready"),
+        (claims._OWNERS, "job_ready"),
+        (claims._PROMOTE, "job_due"),
+        (claims._IS_DUE, "job_due"),
+        (claims._OF_RUN, "sqlite_autoindex_job_1"),
+        (limits._IS_HELD, "job_held"),
+        (limits._HELD_OWNERS, "job_held"),
+        (limits._HELD_RUNS, "job_held"),
+        (workers._LEASED_BY, "job_leased"),
+        (due._RUNS_DUE, "run_due"),
+        (due._RUNS_EXPIRED, "run_expiring"),
+        (due._RUNS_OVERRUN, "run_limited"),
+        (hot._SUBMITTED, "run_by_key"),
         (leases._NEXT_DUE, "sqlite_autoindex_job_1"),
         (leases._TO_CANCEL, "job_leased"),
         (leases._OWNED_RUNS, "run_open"),
@@ -733,13 +759,18 @@ def test_a_run_is_read_as_it_was_written(store: Store) -> None:
         contexts={"github": {"ref": "main"}, "inputs": {"a": True}, "vars": {}},
         snapshot={"id": "abc"},
         options={"bind": False},
-        owner="1:2:3",
+        process="1:2:3",
         priority=7,
+        owner="ada",
+        queue="deployments",
+        submission_key="nightly",
+        time_limit=60.0,
+        rerun_of=3,
     )
     number = insert(store, submission)
     found = hot.load_run(store.notes, number)
     assert (found.submission, found.plan, found.version) == (submission, PLAN, 0)
-    assert [(job.queue, job.rank) for job in found.jobs.values()] == [("", -7), ("", -7)]
+    assert [(job.pool, job.rank) for job in found.jobs.values()] == [("", 1.0 - 7 * 36)] * 2
 
 
 def test_a_run_that_changed_meanwhile_is_not_overwritten(store: Store, run: int) -> None:

@@ -200,7 +200,7 @@ class ForegroundRun:
                 "from_failed": self._options.from_failed,
                 "arguments": ["run", *words(self._options, self._masker)],
             },
-            owner=queue.process_identity(),
+            process=queue.process_identity(),
         )
 
     def _name(self) -> str:

@@ -32,7 +32,7 @@ def command(file: str, limit: int, as_json: bool) -> None:
         found = reads.runs(store, file=file, limit=limit)
         reasons = {run: reason for (run, job), reason in waiting(store).items() if not job}
     if as_json:
-        hidden = {"owner", "version"}
+        hidden = {"process", "version"}
         shown = [
             {**run.model_dump(exclude=hidden), "reason": run.reason or reasons.get(run.id, "")}
             for run in found

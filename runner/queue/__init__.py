@@ -4,7 +4,7 @@ A decision is made on a copy of the run and written only if the run has not chan
 otherwise it is made again. So expressions are evaluated without holding up other writers.
 """
 
-from runner.queue.entering import enqueue
+from runner.queue.entering import Entry, enqueue, enqueue_all
 from runner.queue.leases import (
     LEASE_SECONDS,
     Lease,
@@ -18,30 +18,37 @@ from runner.queue.outcome import JobOutcome
 from runner.queue.pipelines import load_pipeline
 from runner.queue.questions import cancel_requests, cancelled, next_due, reason, waits
 from runner.queue.stopping import cancel, rescue
+from runner.queue.tending import abandon, next_time, reconcile, tend
 from runner.store.lines import Wait
 from runner.store.process import is_alive, process_identity
 from runner.store.rows import Submission
 
 __all__ = [
     "LEASE_SECONDS",
+    "Entry",
     "JobOutcome",
     "Lease",
     "LeaseLostError",
     "Submission",
     "Wait",
+    "abandon",
     "cancel",
     "cancel_requests",
     "cancelled",
     "enqueue",
+    "enqueue_all",
     "finish",
     "is_alive",
     "lease",
     "load_pipeline",
     "next_due",
+    "next_time",
     "process_identity",
     "reason",
+    "reconcile",
     "renew",
     "rescue",
     "stay",
+    "tend",
     "waits",
 ]

@@ -16,10 +16,25 @@ from runner.plan import (
     ready,
     unfolded,
 )
-from runner.queue.groups import claim_at, claim_of_run, is_call, pipeline_of, places_of
-from runner.queue.outcome import LOST, NOTHING_REUSED, JobOutcome
+from runner.queue.death import dead_letter
+from runner.queue.definitions import is_call, pipeline_of
+from runner.queue.groups import claim_at, claim_of_run, places_of
+from runner.queue.outcome import EXPIRED, LOST, NOTHING_REUSED, POISON, TIMEOUT, JobOutcome
+from runner.queue.pools import pool
 from runner.queue.telling import job_finished, job_queued, run_finished, run_started
-from runner.store.rows import JobStatus, Place, StoredJob, StoredRun, blocked, states_of
+from runner.store.rows import (
+    DeadLetter,
+    JobStatus,
+    Place,
+    StoredJob,
+    StoredRun,
+    blocked,
+    is_submitted,
+    states_of,
+)
+
+#: A job that has lost this many workers is not given another one: it may be what ends them.
+MOST_LOSSES = 3
 
 
 class Others(Protocol):
@@ -48,20 +63,31 @@ class Change:
     ) -> None:
         self.run = run
         self.events: list[Event] = []
+        #: Why it failed for good, if it did so now.
+        self.dead: DeadLetter | None = None
         self._now = now
         self._others = others
         self._reused = reused
         #: The calls that have got their groups, and are entered next.
         self._admitted: frozenset[str] = frozenset()
 
-    def join(self) -> None:
-        """A new run joins the line of its group, if it names one. Raises InvalidInputError."""
+    def enter(self) -> None:
+        """It enters the queue when it is due; then it joins the line of its group, if it names one.
+
+        Raises InvalidInputError.
+        """
+        if self._is_early():
+            return
+        self.run = replace(self.run, due_at=None)
         claim = claim_of_run(self.run)
         if claim:
             self._join("", claim)
 
     def settle(self) -> None:
         """Does what follows until nothing does: a job that is skipped may free another."""
+        if self.run.due_at is not None:
+            self._wait()
+            return
         if self._others.lines.has(self.run.id):
             holds = self._others.lines.holds(self.run.id)
             self._set_calls("running" if holds else "blocked")
@@ -85,6 +111,7 @@ class Change:
             reason=outcome.reason,
             outputs=outcome.outputs,
             failed_softly=outcome.failed_softly,
+            held="",
             finished_at=self._now,
             finished_order=order,
         )
@@ -103,6 +130,33 @@ class Change:
         self._tell_end(job, outcome, final=False)
         self._queue(replace(job, attempt=job.attempt + 1), delay)
 
+    def lose_attempt(self, key: str, token: str) -> None:
+        """The worker that had the job is gone: another one gets it, unless it has lost too many."""
+        job = self.run.jobs.get(key)
+        if job is None or job.state != "running" or job.token != token:
+            return
+        job = replace(job, losses=job.losses + 1)
+        if self.run.cancel_requested or job.cancel_requested:
+            self.end(key, JobOutcome("cancelled", reason=LOST))
+        elif job.losses >= MOST_LOSSES:
+            self._put(job)
+            self.end(key, JobOutcome("failure", reason=POISON))
+        else:
+            self._tell_end(job, JobOutcome("failure", reason=LOST), final=False)
+            self._queue(replace(job, attempt=job.attempt + 1), 0.0)
+
+    def expire(self) -> None:
+        """It waited too long for its start."""
+        expires_at = self.run.expires_at
+        if self.run.state == "queued" and expires_at is not None and expires_at <= self._now:
+            self._give_up(EXPIRED)
+
+    def overrun(self) -> None:
+        """It has run for too long: what still runs is told to stop."""
+        deadline = self.run.deadline
+        if self.run.state == "running" and deadline is not None and deadline <= self._now:
+            self.send_away("", TIMEOUT)
+
     def cancel(self) -> None:
         """Somebody asked the run to stop."""
         if self.run.state != "finished":
@@ -117,13 +171,18 @@ class Change:
 
     def lose(self) -> None:
         """The process that ran it is gone: what it had begun failed, the rest never came."""
-        if self.run.state == "finished":
-            return
+        if self.run.state != "finished":
+            self._give_up(LOST)
+
+    def _give_up(self, reason: str) -> None:
         for job in self.run.jobs.values():
             if job.state != "finished":
                 result: Result = "skipped" if job.state == "blocked" else "failure"
-                self.end(job.key, JobOutcome(result, reason=LOST))
-        self._finish("failure", LOST)
+                self.end(job.key, JobOutcome(result, reason=reason))
+        self._finish("failure", reason)
+
+    def _is_early(self) -> bool:
+        return self.run.due_at is not None and self.run.due_at > self._now
 
     def _apply(self, decision: Decision) -> None:
         self._expand(decision)
@@ -144,10 +203,16 @@ class Change:
         if decision.result is not None:
             if self.run.state == "queued" and not self.run.cancel_requested:
                 self._begin()
-            self._finish(decision.result, "" if decision.result == "success" else self.run.reason)
+            self._end_with(decision.result)
+
+    def _end_with(self, result: Result) -> None:
+        # Nobody wanted it to stop: its time was over.
+        is_over = result == "cancelled" and self.run.reason == TIMEOUT
+        reason = "" if result == "success" else self.run.reason
+        self._finish("failure" if is_over else result, reason)
 
     def _wait(self) -> None:
-        """Nothing starts before the run holds its group; one that is cancelled has nothing to end."""
+        """Nothing starts before it is due and holds its group; so if it is cancelled, nothing ends."""
         if self.run.cancel_requested:
             for job in self.run.jobs.values():
                 if job.state != "finished":
@@ -166,7 +231,8 @@ class Change:
         if is_call(self.run, key):
             self._admitted |= {key}
         else:
-            self._queue(self.run.jobs[key], 0.0)
+            job = self.run.jobs[key]
+            self._queue(replace(job, pool=pool(self.run, key)), 0.0)
 
     def _has_its_groups(self, key: str) -> bool:
         """Whether the job may start as far as `concurrency` goes; if not yet, it stands in line."""
@@ -199,7 +265,8 @@ class Change:
                 jobs[job.key] = job
                 continue
             for leg in unfolded(planned[job.key], decision):
-                jobs[leg.key] = blocked(leg, job.position, self.run.submission)
+                new = blocked(leg, job.position, self.run.submission, self._now)
+                jobs[leg.key] = replace(new, rank=job.rank)
         self.run = replace(self.run, plan=expanded(self.run.plan, decision), jobs=jobs)
 
     def _take_over(self) -> None:
@@ -238,6 +305,8 @@ class Change:
         )
         self._others.free(self.run.id)
         self.events.append(run_finished(self.run, self._now))
+        if result == "failure" and is_submitted(self.run):
+            self.dead = dead_letter(self.run)
 
     def _was_entered(self, key: str) -> bool:
         """Whether the job is a call whose jobs are in the plan."""

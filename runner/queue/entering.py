@@ -1,8 +1,8 @@
 """How a run comes into the queue."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from runner.concurrency import ChangedMeanwhileError
 from runner.errors import PipeError
@@ -15,6 +15,22 @@ from runner.store.rows import StoredRun, Submission, blocked
 _KEPT_CONTEXTS = {"github", "inputs", "vars"}
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A run that is to enter the queue: at `due_at` (seconds since the epoch), or at once.
+
+    `reused` has the outcomes of jobs that do not run, by key; each counts from when its needs have
+    ended and its condition holds. The run dies if it waits for its start for more than `patience`
+    seconds.
+    """
+
+    submission: Submission
+    plan: Plan
+    reused: Mapping[str, JobOutcome] = field(default_factory=dict)
+    due_at: float | None = None
+    patience: float | None = None
+
+
 def enqueue(
     store: Store,
     submission: Submission,
@@ -22,36 +38,85 @@ def enqueue(
     now: float,
     reused: Mapping[str, JobOutcome] = NOTHING_REUSED,
 ) -> int:
-    """Starts a run and returns its number, which is never used again.
+    """Starts a run and returns its number, which is never used again; as `enqueue_all`."""
+    [run] = enqueue_all(store, [Entry(submission, plan, reused)], now)
+    return run
 
-    Once this returns, the run survives a loss of power. `github.run_id`, `run_number` and
-    `run_attempt` are added to its contexts. `reused` has the outcomes of jobs that do not run, by
-    key; each counts from when its needs have ended and its condition holds.
+
+def enqueue_all(store: Store, entries: Sequence[Entry], now: float) -> list[int]:
+    """Starts all of these runs or none, and returns their numbers, which are never used again.
+
+    Once this returns, they survive a loss of power. `github.run_id`, `run_number` and `run_attempt`
+    are added to their contexts. Whoever has a submission key that is known, gets that run.
 
     A run with `concurrency` joins the line of its group; InvalidInputError if that has no value.
     """
-    _refuse_secrets(submission)
+    for entry in entries:
+        _refuse_secrets(entry.submission)
     while True:
-        numbers = hot.next_numbers(store.notes, submission.project, submission.file)
-        together = Together(store, now)
         with suppress(ChangedMeanwhileError):
-            run = together.enter(_new_run(submission, plan, numbers, now), reused)
+            together = Together(store, now)
+            runs = list(_enter(store, together, entries, now))
             if together.is_written():
-                return run
+                store.wake()
+                return runs
 
 
-def _new_run(submission: Submission, plan: Plan, numbers: tuple[int, int], now: float) -> StoredRun:
+def _enter(store: Store, together: Together, entries: Sequence[Entry], now: float) -> Iterator[int]:
+    numbers = Numbers(store)
+    known: dict[tuple[str, str], int] = {}
+    for entry in entries:
+        submission = entry.submission
+        key = (submission.project, submission.submission_key or "")
+        if submission.submission_key is not None:
+            found = known.get(key) or hot.submitted(store.notes, *key)
+            if found is not None:
+                yield found
+                continue
+        run = _new_run(entry, numbers.next(submission), now)
+        known[key] = run.id
+        yield together.enter(run, entry.reused)
+
+
+class Numbers:
+    """The ids that new runs will have, and their numbers among the runs of their files."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._last: int | None = None
+        self._runs: dict[tuple[str, str], int] = {}
+
+    def next(self, submission: Submission) -> tuple[int, int]:
+        """Those of one more run."""
+        which = (submission.project, submission.file)
+        if self._last is None or which not in self._runs:
+            id_, number = hot.next_numbers(self._store.notes, *which)
+            self._last = id_ - 1 if self._last is None else self._last
+            self._runs[which] = number - 1
+        self._last += 1
+        self._runs[which] += 1
+        return self._last, self._runs[which]
+
+
+def _new_run(entry: Entry, numbers: tuple[int, int], now: float) -> StoredRun:
     id_, run_number = numbers
+    submission = entry.submission
     known = {"run_id": str(id_), "run_number": str(run_number), "run_attempt": "1"}
     github = {**submission.contexts.get("github", {}), **known}
     submission = replace(submission, contexts={**submission.contexts, "github": github})
+    enters_at = max(now, entry.due_at or now)
     return StoredRun(
         id=id_,
         run_number=run_number,
         submission=submission,
-        plan=plan,
-        jobs={job.key: blocked(job, at, submission) for at, job in enumerate(plan.jobs)},
+        plan=entry.plan,
+        jobs={
+            job.key: blocked(job, at, submission, enters_at)
+            for at, job in enumerate(entry.plan.jobs)
+        },
         created_at=now,
+        due_at=enters_at if enters_at > now else None,
+        expires_at=None if entry.patience is None else enters_at + entry.patience,
     )
 
 

@@ -8,40 +8,26 @@ from collections.abc import Iterator
 
 from runner.concurrency import Claim, evaluated
 from runner.errors import InvalidInputError, Problem
-from runner.model import Concurrency, Job, Pipeline
-from runner.plan import (
-    Contexts,
-    asker_of,
-    call_inputs,
-    called_by,
-    called_in,
-    callers_of,
-    inside,
-    job_contexts,
-)
+from runner.model import Concurrency
+from runner.plan import Contexts, asker_of, call_inputs, called_in
 from runner.plan.refusal import naming
-from runner.queue.pipelines import load_pipeline
+from runner.queue.definitions import (
+    contexts_around,
+    contexts_of,
+    definition,
+    pipeline_at,
+    pipeline_of,
+)
 from runner.source import load
-from runner.store.rows import StoredRun, Submission, states_of
-
-
-def pipeline_of(run: StoredRun) -> Pipeline:
-    """The pipeline of the run itself, with those that it calls."""
-    submission = run.submission
-    return load_pipeline(submission.file, submission.text, submission.called)
-
-
-def is_call(run: StoredRun, key: str) -> bool:
-    """Whether the job calls another pipeline."""
-    return _job(run, key).call is not None
+from runner.store.rows import StoredRun, Submission
 
 
 def places_of(run: StoredRun, key: str) -> Iterator[str]:
     """Where a job has to be the first in line before it starts: in this order, at one after another."""
-    job = _job(run, key)
+    job = definition(run, key)
     if job.concurrency:
         yield key
-    if job.call and _pipeline_at(run, called_in(key)).concurrency:
+    if job.call and pipeline_at(run, called_in(key)).concurrency:
         yield called_in(key)
 
 
@@ -57,12 +43,12 @@ def claim_of_run(run: StoredRun) -> Claim | None:
 def claim_at(run: StoredRun, place: str) -> Claim:
     """What is asked for at one of `places_of` a job. Raises InvalidInputError."""
     key = asker_of(place)
-    contexts = _contexts_of(run, key)
+    contexts = contexts_of(run, key)
     if place == key:
-        return _claim("concurrency", _job(run, key).concurrency, contexts)
-    call, called = _job(run, key).call, _pipeline_at(run, place)
+        return _claim("concurrency", definition(run, key).concurrency, contexts)
+    call, called = definition(run, key).call, pipeline_at(run, place)
     assert call is not None
-    contexts = {**_contexts_around(run, key), "inputs": call_inputs(call, called, contexts)}
+    contexts = {**contexts_around(run, key), "inputs": call_inputs(call, called, contexts)}
     return _claim(f"concurrency of `{called.file}`", called.concurrency, contexts)
 
 
@@ -70,33 +56,6 @@ def _claim(name: str, concurrency: Concurrency | None, contexts: Contexts) -> Cl
     assert concurrency is not None
     with naming(name):
         return evaluated(concurrency, contexts)
-
-
-def _job(run: StoredRun, key: str) -> Job:
-    return _pipeline_at(run, key).jobs[run.jobs[key].job]
-
-
-def _pipeline_at(run: StoredRun, place: str) -> Pipeline:
-    """The pipeline that the innermost of the callers calls."""
-    pipeline = pipeline_of(run)
-    for caller in callers_of(place):
-        pipeline = called_by(pipeline, run.jobs[caller].job)
-    return pipeline
-
-
-def _contexts_of(run: StoredRun, key: str) -> Contexts:
-    """What a job sees before it starts."""
-    planned = next(planned for planned in run.plan.jobs if planned.key == key)
-    return job_contexts(planned, states_of(run), _contexts_around(run, key))
-
-
-def _contexts_around(run: StoredRun, key: str) -> Contexts:
-    """What holds in all of the pipeline that the job is in."""
-    planned = {planned.key: planned for planned in run.plan.jobs}
-    pipeline, contexts = pipeline_of(run), run.submission.contexts
-    for caller in callers_of(key):
-        pipeline, contexts = inside(pipeline, contexts, planned[caller])
-    return contexts
 
 
 def _located(error: InvalidInputError, submission: Submission) -> InvalidInputError:

@@ -1,6 +1,6 @@
 """The right to run one attempt of a job: taken, held, and given back with how it ended."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from runner.errors import PipeError
@@ -9,7 +9,8 @@ from runner.plan import JobState, PlannedJob, callers_of
 from runner.queue.change import Change
 from runner.queue.outcome import JobOutcome
 from runner.queue.together import change
-from runner.store import Store, hot, leases
+from runner.store import Store, claims, hot, leases
+from runner.store.claims import Claimed, Lessee
 from runner.store.rows import StoredRun, Submission, states_of
 
 #: How long a lease holds without being renewed.
@@ -31,6 +32,8 @@ class Lease:
     key: str
     job: str
     attempt: int
+    #: How many of the attempts before it ended because their worker was gone.
+    losses: int
     token: str
     deadline: float
     submission: Submission
@@ -42,17 +45,24 @@ class Lease:
 
 
 def lease(
-    store: Store, worker: str, *, run: int | None = None, limit: int = 1, now: float
+    store: Store,
+    worker: str,
+    *,
+    run: int | None = None,
+    labels: Collection[str] = (),
+    limit: int = 1,
+    now: float,
 ) -> list[Lease]:
-    """Up to `limit` runnable jobs: of that run, or else of all runs that belong to the queue."""
-    claimed, events = leases.claim(store.notes, worker, run, limit, now, now + LEASE_SECONDS)
-    runs = {id_: hot.load_run(store.notes, id_) for id_ in dict.fromkeys(id_ for id_, _ in claimed)}
-    found = []
-    for id_, key in claimed:
-        recorded = tuple(event for event in events if event.run == id_)
-        events = [event for event in events if event.run != id_]
-        found.append(_lease(runs[id_], key, now + LEASE_SECONDS, recorded))
-    return found
+    """Up to `limit` runnable jobs: of that run, or else of all that were submitted to the queue.
+
+    Of these, a job that needs labels goes to a worker that has all of them.
+    """
+    lessee = Lessee(worker, now + LEASE_SECONDS, labels)
+    if run is None:
+        claimed = claims.of_queue(store.notes, lessee, limit, now)
+    else:
+        claimed = claims.of_run(store.notes, lessee, run, limit, now)
+    return list(_leases(store, claimed, lessee.until))
 
 
 def renew(store: Store, lease: Lease, now: float) -> bool:
@@ -74,6 +84,15 @@ def finish(store: Store, lease: Lease, outcome: JobOutcome, now: float) -> list[
     return change(store, lease.run, now, lambda it: _end_attempt(it, lease, outcome))
 
 
+def _leases(store: Store, claimed: Claimed, deadline: float) -> Iterator[Lease]:
+    runs = {id_: hot.load_run(store.notes, id_) for id_, _ in claimed.jobs}
+    told: set[int] = set()
+    for id_, key in claimed.jobs:
+        recorded = tuple(event for event in claimed.events if event.run == id_)
+        yield _lease(runs[id_], key, deadline, () if id_ in told else recorded)
+        told.add(id_)
+
+
 def _lease(run: StoredRun, key: str, deadline: float, events: tuple[Event, ...]) -> Lease:
     job = run.jobs[key]
     planned = {planned.key: planned for planned in run.plan.jobs}
@@ -82,6 +101,7 @@ def _lease(run: StoredRun, key: str, deadline: float, events: tuple[Event, ...])
         key=key,
         job=job.job,
         attempt=job.attempt,
+        losses=job.losses,
         token=job.token,
         deadline=deadline,
         submission=run.submission,

@@ -7,6 +7,13 @@ from runner.events import Result
 
 #: The reason of what ended because the process that did it is gone.
 LOST = "lost"
+#: The reason of a job whose workers have been gone again and again.
+POISON = "poison"
+#: The reason of a run that waited too long for its start, or went on for too long.
+EXPIRED = "expired"
+TIMEOUT = "timeout"
+#: The reason of a run whose pipeline cannot be read.
+UNPARSEABLE = "unparseable"
 
 
 @dataclass(frozen=True, slots=True)

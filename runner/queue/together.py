@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 
 from runner.concurrency import ChangedMeanwhileError, Lines
-from runner.events import Event
+from runner.events import Event, JobQueued, RunFinished
 from runner.plan import asker_of
 from runner.queue.change import Change
 from runner.queue.outcome import JobOutcome
@@ -30,7 +30,7 @@ class Together:
         change = self._changes[run.id] = Change(run, self._now, self, reused)
         self._befores[run.id] = None
         self.lines.know(run.id, run.submission.project, {})
-        change.join()
+        change.enter()
         self.settle(run.id)
         return run.id
 
@@ -76,7 +76,7 @@ class Together:
     def is_written(self) -> bool:
         """Whether nothing had to be written or it could be; False when others were faster."""
         runs = [
-            RunEdit(self._befores[id_], change.run, change.events)
+            RunEdit(self._befores[id_], change.run, change.events, change.dead)
             for id_, change in self._changes.items()
         ]
         groups = list(self.lines.edits())
@@ -84,6 +84,12 @@ class Together:
         if is_same and all(edit.before == edit.after for edit in groups):
             return True
         return hot.save(self._store.promises, runs, groups)
+
+    def concerns_others(self) -> bool:
+        """Whether somebody who waits has something to do now, or an end to hear of."""
+        news = (JobQueued, RunFinished)
+        changes = self._changes.values()
+        return any(isinstance(event, news) for each in changes for event in each.events)
 
 
 def change(store: Store, run: int, now: float, act: Callable[[Change], None]) -> list[Event]:
@@ -95,4 +101,6 @@ def change(store: Store, run: int, now: float, act: Callable[[Change], None]) ->
             act(changing)
             together.settle(run)
             if together.is_written():
+                if together.concerns_others():
+                    store.wake()
                 return changing.events

@@ -1,12 +1,14 @@
 """What is kept about runs: one database file under PIPE_HOME, and the ways to read and write it."""
 
+import time
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from runner.errors import EnvironmentMissingError, PipeError
 from runner.events import Event, JobFinished, JobQueued, RunFinished, RunStarted
-from runner.store import hot, projection, schema
+from runner.store import bell, hot, projection, schema
+from runner.store.bell import Listener
 from runner.store.connection import Connection
 
 if TYPE_CHECKING:
@@ -53,6 +55,18 @@ class Store:
         self.notes.close()
         if "engine" in self.__dict__:
             self.engine.dispose()
+
+    def now(self) -> float:
+        """The time that all who share this store go by, in seconds since the epoch."""
+        return time.time()
+
+    def wake(self) -> None:
+        """Rings at all who wait for work; call it after the commit that made some."""
+        bell.ring(self.home)
+
+    def listener(self) -> Listener:
+        """What `wake` rings at, until it is closed."""
+        return Listener(self.home)
 
     def record(self, event: Event) -> None:
         """Writes one event down, at once: a sink for all but what the queue writes itself.

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from functools import lru_cache
 from typing import Any
@@ -11,16 +12,20 @@ from runner import plan as planning
 from runner.errors import InvalidInputError
 from runner.events import Event, from_json
 from runner.plan import Plan
-from runner.store import lines, projection
+from runner.store import limits, lines, projection
 from runner.store.connection import Connection
-from runner.store.rows import LineEdit, RunEdit, StoredJob, StoredRun, Submission
+from runner.store.rows import LineEdit, RunEdit, StoredJob, StoredRun, Submission, is_submitted
 
 #: Set by leasing and renewing alone, so that deciding about a run never writes back an old deadline.
 _LEASE_COLUMNS = ("worker", "token", "lease_until")
 _JOB_COLUMNS = tuple(f.name for f in fields(StoredJob) if f.name not in _LEASE_COLUMNS)
 _RUN_COLUMNS = (
     *("id", "run_number", "version", "state", "result", "reason"),
-    *("created_at", "started_at", "finished_at"),
+    *("created_at", "started_at", "finished_at", "due_at", "expires_at", "deadline"),
+)
+_SUBMISSION_COLUMNS = (
+    *("file", "text", "project", "name", "process", "owner", "queue", "priority"),
+    *("submission_key", "time_limit", "rerun_of"),
 )
 
 _MAPPINGS = ("called", "trigger", "contexts", "snapshot", "options")
@@ -30,10 +35,12 @@ INSERT INTO pipeline (project, file, runs) VALUES (:project, :file, :run_number)
 ON CONFLICT (project, file) DO UPDATE SET runs = excluded.runs
 """
 _INSERT_RUN = """
-INSERT INTO run (id, project, file, name, run_number, event, owner, state, result, reason,
-                 cancel_requested, version, created_at, started_at, finished_at)
-VALUES (:id, :project, :file, :name, :run_number, :event, :owner, :state, :result, :reason,
-        :cancel_requested, :version, :created_at, :started_at, :finished_at)
+INSERT INTO run (id, project, file, name, run_number, event, process, state, result, reason,
+                 cancel_requested, version, created_at, started_at, finished_at, owner, queue,
+                 submission_key, due_at, expires_at, time_limit, deadline, rerun_of)
+VALUES (:id, :project, :file, :name, :run_number, :event, :process, :state, :result, :reason,
+        :cancel_requested, :version, :created_at, :started_at, :finished_at, :owner, :queue,
+        :submission_key, :due_at, :expires_at, :time_limit, :deadline, :rerun_of)
 """
 _INSERT_SUBMISSION = """
 INSERT INTO submission (run, text, called, "trigger", contexts, snapshot, options, priority, "plan")
@@ -44,7 +51,7 @@ SELECT * FROM run JOIN submission ON submission.run = run.id WHERE run.id = :run
 """
 _UPDATE_RUN = """
 UPDATE run SET version = version + 1, state = :state, result = :result, reason = :reason,
-               cancel_requested = :cancel_requested, finished_at = :finished_at
+               cancel_requested = :cancel_requested, finished_at = :finished_at, due_at = :due_at
 WHERE id = :id
 """
 _WRITE_JOB = f"""
@@ -55,6 +62,13 @@ ON CONFLICT (run, key) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for 
 _EVENTS = "SELECT seq, data FROM event WHERE run = :run AND seq > :after ORDER BY seq"
 
 
+_INSERT_DEAD = """
+INSERT INTO dead_letter (run, kind, job, error, died_at)
+VALUES (:run, :kind, :job, :error, :died_at)
+"""
+_SUBMITTED = "SELECT id FROM run WHERE project = :project AND submission_key = :key"
+
+
 # -- a run as a whole --
 
 
@@ -62,6 +76,12 @@ def next_numbers(connection: Connection, project: str, file: str) -> tuple[int, 
     """The id that the next run will have, and its number among the runs of that file."""
     with connection.reading() as database:
         return _next_numbers(database, project, file)
+
+
+def submitted(connection: Connection, project: str, key: str) -> int | None:
+    """The run that was submitted with that key."""
+    with connection.reading() as database:
+        return _submitted(database, project, key)
 
 
 def load_run(connection: Connection, run: int) -> StoredRun:
@@ -80,17 +100,22 @@ def load_run(connection: Connection, run: int) -> StoredRun:
 def save(connection: Connection, runs: Sequence[RunEdit], groups: Sequence[LineEdit] = ()) -> bool:
     """Writes what differs, all or nothing; False when anything of it has changed since it was read.
 
-    A new run has changed when another one has taken its numbers.
+    A new run has changed when another one has taken its numbers, or its submission key.
     """
-    with connection.writing() as database:
-        if not all(_is_as_read(database, run) for run in runs):
-            return False
+    with suppress(_ChangedError), connection.writing() as database:
         if not lines.are_as_read(database, groups):
-            return False
+            raise _ChangedError
         for run in runs:
+            if not _is_as_read(database, run):
+                raise _ChangedError
             _write_run(database, run)
         lines.write(database, groups)
-    return True
+        return True
+    return False
+
+
+class _ChangedError(Exception):
+    """Undoes the transaction."""
 
 
 # -- questions --
@@ -134,11 +159,19 @@ def _next_numbers(database: sqlite3.Connection, project: str, file: str) -> tupl
     return (last["seq"] if last else 0) + 1, (runs["runs"] if runs else 0) + 1
 
 
+def _submitted(database: sqlite3.Connection, project: str, key: str) -> int | None:
+    row = database.execute(_SUBMITTED, {"project": project, "key": key}).fetchone()
+    return row["id"] if row else None
+
+
 def _is_as_read(database: sqlite3.Connection, edit: RunEdit) -> bool:
     run = edit.after
     if edit.before is None:
-        numbers = _next_numbers(database, run.submission.project, run.submission.file)
-        return numbers == (run.id, run.run_number)
+        submission = run.submission
+        numbers = _next_numbers(database, submission.project, submission.file)
+        key = submission.submission_key
+        is_taken = key is not None and _submitted(database, submission.project, key) is not None
+        return numbers == (run.id, run.run_number) and not is_taken
     row = database.execute("SELECT version FROM run WHERE id = ?", (run.id,)).fetchone()
     return row is not None and bool(row["version"] == edit.before.version)
 
@@ -151,6 +184,9 @@ def _write_run(database: sqlite3.Connection, edit: RunEdit) -> None:
         _write_jobs(database, after.id, after.jobs.values())
     else:
         _update_run(database, before, after)
+    if edit.dead is not None:
+        values = {**asdict(edit.dead), "run": after.id, "died_at": after.finished_at}
+        database.execute(_INSERT_DEAD, values)
     projection.write(database, edit.events)
 
 
@@ -163,6 +199,12 @@ def _update_run(database: sqlite3.Connection, before: StoredRun, after: StoredRu
     database.executemany("DELETE FROM job WHERE run = ? AND key = ?", gone)
     changed = (job for key, job in after.jobs.items() if before.jobs.get(key) != job)
     _write_jobs(database, after.id, changed)
+    if before.state == "running" and after.finished_at is not None and is_submitted(after):
+        submission = after.submission
+        scopes = limits.scopes_of(
+            submission.project, submission.file, submission.queue, submission.owner
+        )
+        limits.count_end(database, scopes, after.finished_at)
 
 
 def _write_jobs(database: sqlite3.Connection, run: int, jobs: Iterable[StoredJob]) -> None:
@@ -175,22 +217,20 @@ def _write_jobs(database: sqlite3.Connection, run: int, jobs: Iterable[StoredJob
 def _run_row(run: StoredRun) -> dict[str, Any]:
     submission = run.submission
     return _state_row(run) | {
-        "project": submission.project,
-        "file": submission.file,
-        "name": submission.name,
         "event": submission.trigger.get("event", ""),
-        "owner": submission.owner,
+        **{name: getattr(submission, name) for name in _SUBMISSION_COLUMNS if name != "text"},
         "run_number": run.run_number,
         "version": run.version,
         "created_at": run.created_at,
         "started_at": run.started_at,
+        "expires_at": run.expires_at,
+        "deadline": run.deadline,
         "text": submission.text,
         "called": _dump(submission.called),
         "trigger": _dump(submission.trigger),
         "contexts": _dump(submission.contexts),
         "snapshot": _dump(submission.snapshot),
         "options": _dump(submission.options),
-        "priority": submission.priority,
         "plan": _dump(planning.to_json(run.plan)),
     }
 
@@ -203,6 +243,7 @@ def _state_row(run: StoredRun) -> dict[str, Any]:
         "reason": run.reason,
         "cancel_requested": run.cancel_requested,
         "finished_at": run.finished_at,
+        "due_at": run.due_at,
     }
 
 
@@ -222,7 +263,7 @@ def _run(row: sqlite3.Row, jobs: Mapping[str, StoredJob]) -> StoredRun:
 
 def _submission(row: sqlite3.Row) -> Submission:
     return Submission(
-        **_picked(row, ("file", "text", "project", "name", "owner", "priority")),
+        **_picked(row, _SUBMISSION_COLUMNS),
         **{name: json.loads(row[name]) for name in _MAPPINGS},
     )
 

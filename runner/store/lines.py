@@ -9,10 +9,11 @@ from runner.store.connection import Connection
 from runner.store.rows import Group, Line, LineEdit, Place
 
 _SELECT_LINE = """
-SELECT id, run, job, shown FROM place WHERE project = :project AND name = :name ORDER BY id
+SELECT id, run, job, shown, capacity FROM place WHERE project = :project AND name = :name ORDER BY id
 """
 _JOIN = """
-INSERT INTO place (project, name, shown, run, job) VALUES (:project, :name, :shown, :run, :job)
+INSERT INTO place (project, name, shown, run, job, capacity)
+VALUES (:project, :name, :shown, :run, :job, :capacity)
 """
 _LEAVE = "DELETE FROM place WHERE id = :id"
 _OF_RUN = "SELECT job, name FROM place WHERE run = :run"
@@ -104,4 +105,9 @@ def _wait(row: sqlite3.Row) -> Wait:
 
 
 def _row(place: Place) -> dict[str, int | str]:
-    return {"shown": place.shown, "run": place.run, "job": place.job}
+    return {
+        "shown": place.shown,
+        "run": place.run,
+        "job": place.job,
+        "capacity": place.capacity,
+    }

@@ -7,9 +7,12 @@ from typing import Any, Literal
 from runner.events import Event, Result
 from runner.plan import JobState, Plan, PlannedJob, asker_of
 
-#: What a queued job waits in. A run that belongs to a process is leased by its number alone.
 DEFAULT_QUEUE = "default"
-PRIVATE_QUEUE = ""
+#: A job of a run that belongs to a process is leased by the run's number alone.
+PRIVATE_POOL = ""
+#: How many seconds earlier than it came a run counts as having come, for each point of priority.
+#: So whoever waits long enough comes first, whatever comes after it.
+PRIORITY_SECONDS = 36.0
 
 JobStatus = Literal["blocked", "scheduled", "queued", "running", "finished"]
 RunStatus = Literal["queued", "running", "finished"]
@@ -20,8 +23,9 @@ class Submission:
     """What a run is started with; all mappings are JSON-like, and none of them holds a secret.
 
     `file` is the pipeline as shown to users, `text` its source, `project` the path of the checkout.
-    `called` has the texts of the pipelines that it calls, by what calls name. `owner` is the
-    `process_identity` of the process that the run lives and dies with, or "".
+    `called` has the texts of the pipelines that it calls, by what calls name. `process` is the
+    `process_identity` of the process that the run lives and dies with, or "" if it is submitted to
+    the queue. `owner` is the name of who wants the run; owners take turns.
     """
 
     file: str
@@ -33,9 +37,17 @@ class Submission:
     contexts: Mapping[str, Any] = field(default_factory=dict)
     snapshot: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    process: str = ""
     owner: str = ""
+    #: Limits are set by queue.
+    queue: str = DEFAULT_QUEUE
     #: 0 to 100; more is leased earlier.
     priority: int = 0
+    #: Whoever submits with the same key again, gets the same run.
+    submission_key: str | None = None
+    #: Seconds from its start to its end.
+    time_limit: float | None = None
+    rerun_of: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +58,20 @@ class StoredJob:
     job: str
     name: str
     position: int
-    queue: str
-    rank: int
+    pool: str
+    owner: str
+    rank: float
     state: JobStatus = "blocked"
+    #: The limit that its run waits for.
+    held: str = ""
     result: Result | None = None
     reason: str = ""
     failed_softly: bool = False
     outputs: Mapping[str, str] = field(default_factory=dict)
     #: The attempt that runs, or else the one that would be next.
     attempt: int = 1
+    #: How many of the attempts ended because their worker was gone.
+    losses: int = 0
     cancel_requested: bool = False
     due_at: float | None = None
     queued_at: float | None = None
@@ -82,6 +99,11 @@ class StoredRun:
     cancel_requested: bool = False
     started_at: float | None = None
     finished_at: float | None = None
+    #: When a run that is not in the queue yet enters it.
+    due_at: float | None = None
+    #: When it is too late to start, and to go on.
+    expires_at: float | None = None
+    deadline: float | None = None
     #: The groups that it stood in line for when it was read: job key (the run's own is "") -> name.
     groups: Mapping[str, str] = field(default_factory=dict)
 
@@ -96,20 +118,34 @@ class Place:
 
     `job` is "" for the run, and `called_in` of the call for what is called. `id` grows in the order
     of arrival; it is 0 for one that is not written yet. `shown` is the group's name as written.
+    It holds the group while fewer than `capacity` places come before it.
     """
 
     run: int
     job: str
     shown: str
     id: int = 0
+    capacity: int = 1
 
     def __str__(self) -> str:
         asker = asker_of(self.job)
         return f"run {self.run} (job `{asker}`)" if asker else f"run {self.run}"
 
 
-#: Who stands in line for a group; the first one holds it.
+#: Who stands in line for a group; the first ones hold it.
 Line = tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Why a submitted run failed for good; `job` is the key of the first that did, or "".
+
+    `kind`: failed, poison, expired, timeout or unparseable.
+    """
+
+    kind: str
+    job: str
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +155,7 @@ class RunEdit:
     before: StoredRun | None
     after: StoredRun
     events: Sequence[Event]
+    dead: DeadLetter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,25 +167,36 @@ class LineEdit:
     after: Line
 
 
-def blocked(planned: PlannedJob, position: int, submission: Submission) -> StoredJob:
-    """The row of a job that nothing was decided about yet; a call that was entered runs by itself."""
+def blocked(
+    planned: PlannedJob, position: int, submission: Submission, entered_at: float
+) -> StoredJob:
+    """The row of a job that nothing was decided about yet; a call that was entered runs by itself.
+
+    `entered_at`: when its run entered the queue.
+    """
     return StoredJob(
         key=planned.key,
         job=planned.job,
         name=planned.name,
         position=position,
-        queue=PRIVATE_QUEUE if submission.owner else DEFAULT_QUEUE,
-        rank=-submission.priority,
+        pool=PRIVATE_POOL,
+        owner=submission.owner,
+        rank=entered_at - submission.priority * PRIORITY_SECONDS,
         state="blocked" if planned.inputs is None else "running",
     )
 
 
+def is_submitted(run: StoredRun) -> bool:
+    """Whether the run belongs to the queue, and to no process."""
+    return not run.submission.process
+
+
 def job_state(job: StoredJob) -> JobState:
-    """What the planner needs to know; a job that waits for its next attempt counts as queued."""
+    """What the planner needs to know; a job that waits for its time or a limit counts as queued."""
     return JobState(
         job.key,
         job.job,
-        "queued" if job.state == "scheduled" else job.state,
+        "queued" if job.state == "scheduled" or job.held else job.state,
         job.result,
         job.outputs,
         job.failed_softly,

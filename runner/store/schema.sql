@@ -19,7 +19,7 @@ CREATE TABLE run (
     name VARCHAR NOT NULL,
     run_number INTEGER NOT NULL,
     event VARCHAR NOT NULL,
-    owner VARCHAR NOT NULL,
+    process VARCHAR NOT NULL,
     state VARCHAR NOT NULL,
     result VARCHAR,
     reason VARCHAR NOT NULL,
@@ -27,11 +27,9 @@ CREATE TABLE run (
     version INTEGER NOT NULL,
     created_at FLOAT NOT NULL,
     started_at FLOAT,
-    finished_at FLOAT,
+    finished_at FLOAT, owner VARCHAR DEFAULT '' NOT NULL, queue VARCHAR DEFAULT 'default' NOT NULL, submission_key VARCHAR, due_at FLOAT, expires_at FLOAT, time_limit FLOAT, deadline FLOAT, rerun_of INTEGER,
     CONSTRAINT run_by_number UNIQUE (project, file, run_number)
 );
-
-CREATE INDEX run_open ON run (owner) WHERE state != 'finished';
 
 CREATE TABLE submission (
     run INTEGER NOT NULL,
@@ -52,8 +50,7 @@ CREATE TABLE job (
     job VARCHAR NOT NULL,
     name VARCHAR NOT NULL,
     position INTEGER NOT NULL,
-    queue VARCHAR NOT NULL,
-    rank INTEGER NOT NULL,
+    pool VARCHAR NOT NULL,
     state VARCHAR NOT NULL,
     result VARCHAR,
     reason VARCHAR NOT NULL,
@@ -67,12 +64,10 @@ CREATE TABLE job (
     finished_order INTEGER NOT NULL,
     worker VARCHAR NOT NULL,
     token VARCHAR NOT NULL,
-    lease_until FLOAT,
+    lease_until FLOAT, rank FLOAT DEFAULT '0' NOT NULL, owner VARCHAR DEFAULT '' NOT NULL, held VARCHAR DEFAULT '' NOT NULL, losses INTEGER DEFAULT '0' NOT NULL,
     PRIMARY KEY (run, "key"),
     FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
 );
-
-CREATE INDEX job_ready ON job (queue, rank, run, position) WHERE state = 'queued';
 
 CREATE INDEX job_due ON job (due_at) WHERE state = 'scheduled';
 
@@ -149,13 +144,91 @@ CREATE TABLE place (
     name VARCHAR NOT NULL,
     shown VARCHAR NOT NULL,
     run INTEGER NOT NULL,
-    job VARCHAR NOT NULL,
+    job VARCHAR NOT NULL, capacity INTEGER DEFAULT '1' NOT NULL,
     CONSTRAINT place_of UNIQUE (run, job),
     FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
 );
 
 CREATE INDEX place_in_line ON place (project, name, id);
 
-INSERT INTO alembic_version (version_num) VALUES ('0003');
+CREATE INDEX run_open ON run (process) WHERE state != 'finished';
 
-PRAGMA user_version = 3;
+CREATE INDEX run_due ON run (due_at) WHERE due_at IS NOT NULL;
+
+CREATE INDEX run_expiring ON run (expires_at) WHERE state = 'queued';
+
+CREATE INDEX run_limited ON run (deadline) WHERE state = 'running';
+
+CREATE UNIQUE INDEX run_by_key ON run (project, submission_key) WHERE submission_key IS NOT NULL;
+
+CREATE INDEX job_ready ON job (pool, owner, rank, run, position) WHERE state = 'queued';
+
+CREATE INDEX job_held ON job (held, owner, rank, run) WHERE held != '';
+
+CREATE TABLE scope (
+    kind VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    maximum INTEGER,
+    per_day INTEGER,
+    refuses BOOLEAN NOT NULL,
+    paused BOOLEAN NOT NULL,
+    running INTEGER NOT NULL,
+    day VARCHAR NOT NULL,
+    started INTEGER NOT NULL,
+    PRIMARY KEY (kind, name)
+);
+
+CREATE TABLE turn (
+    owner VARCHAR NOT NULL,
+    served INTEGER NOT NULL,
+    PRIMARY KEY (owner)
+);
+
+CREATE TABLE worker (
+    name VARCHAR NOT NULL,
+    process VARCHAR NOT NULL,
+    host VARCHAR NOT NULL,
+    labels VARCHAR NOT NULL,
+    slots INTEGER NOT NULL,
+    state VARCHAR NOT NULL,
+    started_at FLOAT NOT NULL,
+    seen_at FLOAT NOT NULL,
+    PRIMARY KEY (name)
+);
+
+CREATE TABLE dead_letter (
+    run INTEGER NOT NULL,
+    kind VARCHAR NOT NULL,
+    job VARCHAR NOT NULL,
+    error VARCHAR NOT NULL,
+    died_at FLOAT NOT NULL,
+    requeued_as INTEGER,
+    PRIMARY KEY (run),
+    FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
+);
+
+CREATE TABLE schedule (
+    project VARCHAR NOT NULL,
+    file VARCHAR NOT NULL,
+    cron VARCHAR NOT NULL,
+    timezone VARCHAR NOT NULL,
+    handled_until FLOAT NOT NULL,
+    PRIMARY KEY (project, file, cron, timezone)
+);
+
+CREATE TABLE reusable (
+    project VARCHAR NOT NULL,
+    fingerprint VARCHAR NOT NULL,
+    run INTEGER NOT NULL,
+    job VARCHAR NOT NULL,
+    PRIMARY KEY (project, fingerprint),
+    FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
+);
+
+CREATE INDEX reusable_of_run ON reusable (run);
+
+INSERT INTO scope (kind, name, maximum, refuses, paused, running, day, started) VALUES ('queue', 'deployments', 5, false, false, 0, '', 0);
+
+INSERT INTO alembic_version (version_num) VALUES ('0004');
+
+PRAGMA user_version = 4;

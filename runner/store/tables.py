@@ -7,10 +7,15 @@ from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 
-def _where(name: str, *columns: str, state: str) -> Index:
-    """An index of only those rows whose state matters to the query that it serves."""
-    condition = text(state)
-    return Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
+def _where(name: str, *columns: str, only: str, unique: bool = False) -> Index:
+    """An index of only those rows that matter to the query that it serves."""
+    condition = text(only)
+    return Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
+
+
+def _default(value: str) -> dict[str, str]:
+    """For a column that was added to rows that existed."""
+    return {"server_default": value}
 
 
 class PipelineRow(SQLModel, table=True):
@@ -24,12 +29,27 @@ class PipelineRow(SQLModel, table=True):
 
 
 class RunRow(SQLModel, table=True):
-    """One execution of a pipeline; `version` counts changes, so that a stale one is noticed."""
+    """One execution of a pipeline; `version` counts changes, so that a stale one is noticed.
+
+    `process` is the one that it lives and dies with, "" if it belongs to the queue; `owner` is the
+    name of who wants it. It enters the queue at `due_at`, is dead unless it starts before
+    `expires_at`, and when it starts, has `time_limit` seconds, which makes `deadline`.
+    """
 
     __tablename__ = "run"
     __table_args__ = (
         UniqueConstraint("project", "file", "run_number", name="run_by_number"),
-        _where("run_open", "owner", state="state != 'finished'"),
+        _where("run_open", "process", only="state != 'finished'"),
+        _where("run_due", "due_at", only="due_at IS NOT NULL"),
+        _where("run_expiring", "expires_at", only="state = 'queued'"),
+        _where("run_limited", "deadline", only="state = 'running'"),
+        _where(
+            "run_by_key",
+            "project",
+            "submission_key",
+            only="submission_key IS NOT NULL",
+            unique=True,
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -39,7 +59,7 @@ class RunRow(SQLModel, table=True):
     name: str
     run_number: int
     event: str
-    owner: str
+    process: str
     state: str
     result: str | None
     reason: str
@@ -48,6 +68,14 @@ class RunRow(SQLModel, table=True):
     created_at: float
     started_at: float | None
     finished_at: float | None
+    owner: str = Field(sa_column_kwargs=_default(""))
+    queue: str = Field(sa_column_kwargs=_default("default"))
+    submission_key: str | None
+    due_at: float | None
+    expires_at: float | None
+    time_limit: float | None
+    deadline: float | None
+    rerun_of: int | None
 
 
 class SubmissionRow(SQLModel, table=True):
@@ -63,20 +91,22 @@ class SubmissionRow(SQLModel, table=True):
     options: str
     priority: int
     plan: str
-    called: str = Field(sa_column_kwargs={"server_default": "{}"})
+    called: str = Field(sa_column_kwargs=_default("{}"))
 
 
 class JobRow(SQLModel, table=True):
     """One job of a run. `queued` means runnable now; what waits for a time or a job says so.
 
-    `rank` is what is leased first (smaller), `queue` who may: "" is the process that owns the run.
+    `rank` is what is leased first (smaller), `pool` who may: "" is the process that owns the run,
+    else it names the labels that a worker must have. `held` is the limit that the run waits for.
     """
 
     __tablename__ = "job"
     __table_args__ = (
-        _where("job_ready", "queue", "rank", "run", "position", state="state = 'queued'"),
-        _where("job_due", "due_at", state="state = 'scheduled'"),
-        _where("job_leased", "worker", state="state = 'running'"),
+        _where("job_ready", "pool", "owner", "rank", "run", "position", only="state = 'queued'"),
+        _where("job_due", "due_at", only="state = 'scheduled'"),
+        _where("job_leased", "worker", only="state = 'running'"),
+        _where("job_held", "held", "owner", "rank", "run", only="held != ''"),
     )
 
     run: int = Field(primary_key=True, foreign_key="run.id", ondelete="CASCADE")
@@ -84,8 +114,7 @@ class JobRow(SQLModel, table=True):
     job: str
     name: str
     position: int
-    queue: str
-    rank: int
+    pool: str
     state: str
     result: str | None
     reason: str
@@ -100,6 +129,10 @@ class JobRow(SQLModel, table=True):
     worker: str
     token: str
     lease_until: float | None
+    rank: float = Field(sa_column_kwargs=_default("0"))
+    owner: str = Field(sa_column_kwargs=_default(""))
+    held: str = Field(sa_column_kwargs=_default(""))
+    losses: int = Field(sa_column_kwargs=_default("0"))
 
 
 class AttemptRow(SQLModel, table=True):
@@ -149,7 +182,9 @@ class StepRow(SQLModel, table=True):
 
 
 class PlaceRow(SQLModel, table=True):
-    """A place in the line of a concurrency group; whoever has the lowest `id` in it holds the group.
+    """A place in the line of a concurrency group; those with the lowest `id`s in it hold the group.
+
+    A place holds it while fewer than `capacity` come before it.
 
     `name` is the group's with its case folded, `shown` as written. `job` is "" for the run itself,
     and for the pipeline that a call calls the key of the call, followed by " / ".
@@ -166,6 +201,88 @@ class PlaceRow(SQLModel, table=True):
     project: str
     name: str
     shown: str
+    run: int = Field(foreign_key="run.id", ondelete="CASCADE")
+    job: str
+    capacity: int = Field(sa_column_kwargs=_default("1"))
+
+
+class ScopeRow(SQLModel, table=True):
+    """What limits apply to: everything ("global"), or a project, pipeline, queue or owner.
+
+    `running` counts submitted runs that have started and not ended, `started` those of `day`
+    (YYYY-MM-DD, UTC). Only what has a limit or is paused has a row.
+    """
+
+    __tablename__ = "scope"
+
+    kind: str = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    maximum: int | None
+    per_day: int | None
+    refuses: bool
+    paused: bool
+    running: int
+    day: str
+    started: int
+
+
+class TurnRow(SQLModel, table=True):
+    """Owners take turns: whoever was `served` the longest ago (a growing number) comes next."""
+
+    __tablename__ = "turn"
+
+    owner: str = Field(primary_key=True)
+    served: int
+
+
+class WorkerRow(SQLModel, table=True):
+    """A process that takes jobs from the queue; `labels` is a JSON list."""
+
+    __tablename__ = "worker"
+
+    name: str = Field(primary_key=True)
+    process: str
+    host: str
+    labels: str
+    slots: int
+    state: str
+    started_at: float
+    seen_at: float
+
+
+class DeadLetterRow(SQLModel, table=True):
+    """A submitted run that failed for good, kept until somebody requeues or purges it."""
+
+    __tablename__ = "dead_letter"
+
+    run: int = Field(primary_key=True, foreign_key="run.id", ondelete="CASCADE")
+    kind: str
+    job: str
+    error: str
+    died_at: float
+    requeued_as: int | None
+
+
+class ScheduleRow(SQLModel, table=True):
+    """Up to which moment somebody has seen to it that a schedule's runs were started."""
+
+    __tablename__ = "schedule"
+
+    project: str = Field(primary_key=True)
+    file: str = Field(primary_key=True)
+    cron: str = Field(primary_key=True)
+    timezone: str = Field(primary_key=True)
+    handled_until: float
+
+
+class ReusableRow(SQLModel, table=True):
+    """A job that succeeded, by the fingerprint of all that its result depends on."""
+
+    __tablename__ = "reusable"
+    __table_args__ = (Index("reusable_of_run", "run"),)
+
+    project: str = Field(primary_key=True)
+    fingerprint: str = Field(primary_key=True)
     run: int = Field(foreign_key="run.id", ondelete="CASCADE")
     job: str
 

@@ -45,7 +45,7 @@ def attempt(
     task = _task(lease, sight, means, storage)
     with LogWriter(storage.log(lease.run, lease.key, lease.attempt)) as writer:
         end = run_job(task, means.engines, emit, writer, request)
-    return _outcome(end, task.job, sight.pipeline, lease.attempt)
+    return _outcome(end, task.job, sight.pipeline, lease.attempt - lease.losses)
 
 
 def _task(lease: Lease, sight: Sight, means: Means, storage: Storage) -> JobTask:

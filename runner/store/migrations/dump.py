@@ -8,13 +8,22 @@ _HEAD = "-- New databases are made from this. `python -m runner.store.migrations
 _TABLES_AND_INDEXES = """
 SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY rowid
 """
+_LIMITS = """
+SELECT printf(
+    'INSERT INTO scope (kind, name, maximum, refuses, paused, running, day, started) '
+    || 'VALUES (%Q, %Q, %d, false, false, 0, %Q, 0)', kind, name, maximum, day) FROM scope
+"""
 
 
 def render() -> str:
     """The statements that do to an empty database what all migrations do."""
     with create_engine("sqlite://").connect() as connection:
         schema.upgrade(connection)
-        statements = [*_definitions(connection), *_versions(connection)]
+        statements = [
+            *_definitions(connection),
+            *connection.exec_driver_sql(_LIMITS).scalars(),
+            *_versions(connection),
+        ]
     return "\n\n".join([_HEAD, *(f"{statement};" for statement in statements)]) + "\n"
 
 

@@ -1,0 +1,85 @@
+"""What has to be done from time to time, by whoever works: what is due, over, or left by the dead."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from runner.errors import PipeError
+from runner.events import Event
+from runner.queue.change import Change
+from runner.queue.leases import LEASE_SECONDS
+from runner.queue.outcome import UNPARSEABLE
+from runner.queue.together import change
+from runner.store import Store, dead, due, limits, workers
+from runner.store.process import is_alive, is_visible
+from runner.store.workers import Held, WorkerRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Tended:
+    """What was done; `lost` are the runs and keys of jobs whose workers were gone."""
+
+    lost: tuple[tuple[int, str], ...] = ()
+
+
+def tend(store: Store, now: float) -> Tended:
+    """Runs that are due enter, those that wait or go on for too long end, the dead's jobs go on."""
+    for run in due.runs_due(store.notes, now):
+        alter(store, run, now, lambda it: it.enter())
+    for run in due.runs_expired(store.notes, now):
+        alter(store, run, now, lambda it: it.expire())
+    for run in due.runs_overrun(store.notes, now):
+        alter(store, run, now, lambda it: it.overrun())
+    return Tended(tuple(_lost(store, now)))
+
+
+def next_time(store: Store) -> float | None:
+    """When something becomes due, in seconds since the epoch, as far as that is known."""
+    return due.next_time(store.notes)
+
+
+def reconcile(store: Store, now: float) -> list[tuple[limits.Scope, int]]:
+    """Counts what runs anew, and frees who may start; returns what was wrong, and by how much."""
+    return limits.reconcile(store.promises, now)
+
+
+def alter(store: Store, run: int, now: float, act: Callable[[Change], None]) -> list[Event]:
+    """As `change`, but a run that cannot be read any more dies of that, instead of everybody else."""
+    try:
+        return change(store, run, now, act)
+    except PipeError:
+        raise
+    except Exception as error:
+        abandon(store, run, f"{type(error).__name__}: {error}", now)
+        return []
+
+
+def abandon(store: Store, run: int, error: str, now: float) -> None:
+    """The run cannot be read: it becomes a dead letter, and who waited for it goes on."""
+    for freed in dead.bury(store.promises, run, UNPARSEABLE, error, now):
+        change(store, freed, now, lambda _: None)
+    store.wake()
+
+
+def _lost(store: Store, now: float) -> list[tuple[int, str]]:
+    lost: list[tuple[int, str]] = []
+    for worker in workers.all_workers(store.notes):
+        if _is_gone(worker, now):
+            lost += _requeue(store, workers.leased_by(store.notes, worker.name), now)
+            workers.unregister(store.notes, worker.name)
+    return lost + _requeue(store, workers.leased_by_nobody(store.notes, now), now)
+
+
+def _is_gone(worker: WorkerRecord, now: float) -> bool:
+    """One that cannot be seen from here is gone when its leases are over."""
+    if is_visible(worker.process):
+        return not is_alive(worker.process)
+    return now > worker.seen_at + LEASE_SECONDS
+
+
+def _requeue(store: Store, held: list[Held], now: float) -> list[tuple[int, str]]:
+    for each in held:
+        key, token = each.key, each.token
+        alter(store, each.run, now, lambda it, key=key, token=token: it.lose_attempt(key, token))  # type: ignore[misc]
+    if held:
+        store.wake()
+    return [(each.run, each.key) for each in held]

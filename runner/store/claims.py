@@ -1,0 +1,217 @@
+"""Which jobs are leased next: those of one run, or the queue's, by turns and within limits."""
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runner.events import Event, RunStarted
+from runner.store import limits, projection
+from runner.store.connection import Connection
+from runner.store.rows import PRIVATE_POOL
+
+#: Runs that are put aside in one transaction for a limit, so that other writers come in between.
+_MOST_ASIDE = 200
+
+_PROMOTE = "UPDATE job SET state = 'queued' WHERE state = 'scheduled' AND due_at <= :now"
+_IS_DUE = "SELECT EXISTS (SELECT 1 FROM job WHERE state = 'scheduled' AND due_at <= :now) AS found"
+_IS_READY_IN_RUN = """
+SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND run = :run) AS found
+"""
+#: Each value of the index's first column costs one look, however many rows have it.
+_POOLS = """
+WITH RECURSIVE ready (pool) AS (
+    SELECT min(pool) FROM job WHERE state = 'queued' AND pool > :private
+    UNION ALL
+    SELECT (SELECT min(pool) FROM job WHERE state = 'queued' AND job.pool > ready.pool)
+    FROM ready WHERE ready.pool IS NOT NULL)
+SELECT pool FROM ready WHERE pool IS NOT NULL
+"""
+_OWNERS = """
+WITH RECURSIVE ready (owner) AS (
+    SELECT min(owner) FROM job WHERE state = 'queued' AND pool = :pool
+    UNION ALL
+    SELECT (SELECT min(owner) FROM job
+            WHERE state = 'queued' AND pool = :pool AND job.owner > ready.owner)
+    FROM ready WHERE ready.owner IS NOT NULL)
+SELECT ready.owner, coalesce(turn.served, 0) AS served
+FROM ready LEFT JOIN turn ON turn.owner = ready.owner WHERE ready.owner IS NOT NULL
+"""
+_FIRST = """
+SELECT run, key, attempt, rank, position FROM job
+WHERE state = 'queued' AND pool = :pool AND owner = :owner
+ORDER BY rank, run, position LIMIT 1
+"""
+_OF_RUN = """
+SELECT run, key, attempt, rank, position FROM job WHERE state = 'queued' AND run = :run
+ORDER BY position LIMIT :limit
+"""
+_LEASE = """
+UPDATE job SET state = 'running', worker = :worker, token = :token, lease_until = :until
+WHERE run = :run AND key = :key
+"""
+_INSERT_ATTEMPT = """
+INSERT INTO attempt (run, job, number, worker, image, started_at, reason)
+VALUES (:run, :key, :attempt, :worker, '', :now, '')
+"""
+_STATE = "SELECT state, project, file, queue, owner FROM run WHERE id = :run"
+_START = """
+UPDATE run SET state = 'running', started_at = :now, deadline = :now + time_limit
+WHERE id = :run AND state = 'queued'
+RETURNING name, file, (
+    SELECT count(*) FROM job WHERE run = :run AND NOT EXISTS (
+        SELECT 1 FROM job AS inside WHERE inside.run = :run
+        AND inside.key >= job.key || ' / ' AND inside.key < job.key || ' /!')) AS jobs
+"""
+_TOUCH = "UPDATE run SET version = version + 1 WHERE id = :run"
+_TAKE_TURN = """
+INSERT INTO turn (owner, served) VALUES (:owner, (SELECT coalesce(max(served), 0) + 1 FROM turn))
+ON CONFLICT (owner) DO UPDATE SET served = (SELECT max(served) + 1 FROM turn)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Lessee:
+    """Who leases, until when (seconds since the epoch), and which labels it has."""
+
+    worker: str
+    until: float
+    labels: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The runs and keys of jobs that were leased, in order, and the runs that thereby start."""
+
+    jobs: list[tuple[int, str]]
+    events: list[Event]
+
+
+_NOTHING = Claimed([], [])
+
+
+def of_run(connection: Connection, lessee: Lessee, run: int, limit: int, now: float) -> Claimed:
+    """Leases up to `limit` jobs of a run that belongs to a process; no limits hold for it."""
+    values = {"run": run, "limit": limit, "now": now}
+    if not _asked(connection, (_IS_READY_IN_RUN, _IS_DUE), values):
+        return _NOTHING
+    with connection.writing() as database:
+        database.execute(_PROMOTE, values)
+        found = database.execute(_OF_RUN, values).fetchall()
+        for job in found:
+            _lease(database, lessee, dict(job), now)
+        return _claimed(database, [(job["run"], job["key"]) for job in found], now)
+
+
+def of_queue(connection: Connection, lessee: Lessee, limit: int, now: float) -> Claimed:
+    """Leases up to `limit` jobs of runs that were submitted.
+
+    Owners with ready work take turns; one's jobs come by rank. Runs that may not start for a limit
+    are put aside until it allows.
+    """
+    with connection.reading() as database:
+        is_due = database.execute(_IS_DUE, {"now": now}).fetchone()["found"]
+        if not is_due and not _pools(database, lessee.labels):
+            return _NOTHING
+    with connection.writing() as database:
+        database.execute(_PROMOTE, {"now": now})
+        return _claimed(database, list(_Choice(database, lessee, now).take(limit)), now)
+
+
+def pool_of(labels: Collection[str]) -> str:
+    """The name of the pool of those jobs that need a worker with all these labels."""
+    return json.dumps(sorted(labels))
+
+
+class _Choice:
+    """Who comes next, inside a transaction."""
+
+    def __init__(self, database: sqlite3.Connection, lessee: Lessee, now: float) -> None:
+        self._database = database
+        self._lessee = lessee
+        self._now = now
+        self._pools = _pools(database, lessee.labels)
+        self._started: set[int] = set()
+
+    def take(self, limit: int) -> Iterator[tuple[int, str]]:
+        """Leases up to `limit` jobs, one after the other."""
+        aside = 0
+        taken = 0
+        while taken < limit and aside < _MOST_ASIDE:
+            job = self._next()
+            if job is None:
+                return
+            if self._is_put_aside(job["run"]):
+                aside += 1
+                continue
+            _lease(self._database, self._lessee, job, self._now)
+            taken += 1
+            yield job["run"], job["key"]
+
+    def _next(self) -> dict[str, Any] | None:
+        turns: dict[str, int] = {}
+        pools: dict[str, list[str]] = {}
+        for pool in self._pools:
+            for row in self._database.execute(_OWNERS, {"pool": pool}).fetchall():
+                turns[row["owner"]] = row["served"]
+                pools.setdefault(row["owner"], []).append(pool)
+        if not turns:
+            return None
+        owner = min(turns, key=lambda each: (turns[each], each))
+        if len(turns) > 1:
+            self._database.execute(_TAKE_TURN, {"owner": owner})
+        heads = [self._first(pool, owner) for pool in pools[owner]]
+        return min(heads, key=lambda job: (job["rank"], job["run"], job["position"]))
+
+    def _first(self, pool: str, owner: str) -> dict[str, Any]:
+        found = self._database.execute(_FIRST, {"pool": pool, "owner": owner})
+        return dict(found.fetchone())
+
+    def _is_put_aside(self, run: int) -> bool:
+        """Whether a limit keeps the run from starting; otherwise it counts from now on."""
+        if run in self._started:
+            return False
+        row = self._database.execute(_STATE, {"run": run}).fetchone()
+        if row["state"] != "queued":
+            return False
+        scopes = limits.scopes_of(row["project"], row["file"], row["queue"], row["owner"])
+        obstacle = limits.obstacle(self._database, scopes, self._now)
+        if obstacle:
+            limits.put_aside(self._database, run, obstacle, scopes, self._now)
+            return True
+        limits.count_start(self._database, scopes, self._now)
+        self._started.add(run)
+        return False
+
+
+def _lease(
+    database: sqlite3.Connection, lessee: Lessee, job: Mapping[str, Any], now: float
+) -> None:
+    token = f"{lessee.worker}/{job['attempt']}"
+    values = {**job, "worker": lessee.worker, "token": token, "until": lessee.until, "now": now}
+    database.execute(_LEASE, values)
+    database.execute(_INSERT_ATTEMPT, values)
+
+
+def _claimed(database: sqlite3.Connection, jobs: list[tuple[int, str]], now: float) -> Claimed:
+    events: list[Event] = []
+    for run in sorted({run for run, _ in jobs}):
+        started = database.execute(_START, {"run": run, "now": now}).fetchone()
+        database.execute(_TOUCH, {"run": run})
+        if started:
+            events.append(RunStarted(run=run, time=now, **dict(started)))
+    projection.write(database, events)
+    return Claimed(jobs, events)
+
+
+def _pools(database: sqlite3.Connection, labels: Collection[str]) -> list[str]:
+    """The pools with ready jobs whose labels are all among these."""
+    found = database.execute(_POOLS, {"private": PRIVATE_POOL}).fetchall()
+    return [row["pool"] for row in found if set(json.loads(row["pool"])) <= set(labels)]
+
+
+def _asked(connection: Connection, questions: Iterable[str], values: Mapping[str, Any]) -> bool:
+    # Looking takes no lock; leasing would take the one that all writers share.
+    with connection.reading() as database:
+        return any(database.execute(sql, values).fetchone()["found"] for sql in questions)

@@ -1,0 +1,238 @@
+"""How many submitted runs may be running at once, and start in a day: by what, and who waits for it.
+
+A run counts from its first lease to its end. One that may not start is put aside: its jobs are
+`blocked` and `held` by a scope, until that has room again.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from runner.store.connection import Connection
+
+Kind = Literal["global", "project", "pipeline", "queue", "owner"]
+#: What a run counts in, as kind and name.
+Scopes = tuple[tuple[Kind, str], ...]
+
+_COLUMNS = "kind, name, maximum, per_day, refuses, paused, running, day, started"
+_OF_SCOPES = f"SELECT {_COLUMNS} FROM scope WHERE (kind, name) IN ({{scopes}})"
+_ALL = f"SELECT {_COLUMNS} FROM scope ORDER BY kind, name"
+_COUNT_START = """
+UPDATE scope SET running = running + 1, day = :day,
+                 started = CASE WHEN day = :day THEN started + 1 ELSE 1 END
+WHERE (kind, name) IN ({scopes})
+"""
+_COUNT_END = "UPDATE scope SET running = running - 1 WHERE (kind, name) IN ({scopes})"
+_PUT_ASIDE = """
+UPDATE job SET state = 'blocked', held = :held WHERE run = :run AND state = 'queued'
+"""
+_TOUCH = "UPDATE run SET version = version + 1 WHERE id = :run"
+_IS_HELD = "SELECT EXISTS (SELECT 1 FROM job WHERE held = :held AND held != '') AS found"
+#: Each owner costs one look, however many of their jobs wait.
+_HELD_OWNERS = """
+WITH RECURSIVE waiting (owner) AS (
+    SELECT min(owner) FROM job WHERE held = :held AND held != ''
+    UNION ALL
+    SELECT (SELECT min(owner) FROM job
+            WHERE held = :held AND held != '' AND job.owner > waiting.owner)
+    FROM waiting WHERE waiting.owner IS NOT NULL)
+SELECT owner FROM waiting WHERE owner IS NOT NULL
+"""
+_HELD_RUNS = """
+SELECT DISTINCT rank, run FROM job WHERE held = :held AND held != '' AND owner = :owner
+ORDER BY rank, run LIMIT :room
+"""
+_ALL_HELD_RUNS = "SELECT DISTINCT run FROM job WHERE held = :held AND held != ''"
+_TAKE_BACK = """
+UPDATE job SET state = 'queued', held = '' WHERE run = :run AND held != ''
+"""
+_SET = """
+INSERT INTO scope (kind, name, maximum, per_day, refuses, paused, running, day, started)
+VALUES (:kind, :name, :maximum, :per_day, :refuses, :paused, :running, :day, :started)
+ON CONFLICT (kind, name) DO UPDATE SET
+    maximum = excluded.maximum, per_day = excluded.per_day, refuses = excluded.refuses,
+    paused = excluded.paused, running = excluded.running, day = excluded.day,
+    started = excluded.started
+"""
+_REMOVE = "DELETE FROM scope WHERE kind = :kind AND name = :name"
+_IN_SCOPE = """
+process = '' AND (:kind = 'global' OR (:kind = 'project' AND project = :name)
+    OR (:kind = 'pipeline' AND project || '/' || file = :name)
+    OR (:kind = 'queue' AND queue = :name) OR (:kind = 'owner' AND owner = :name))
+"""
+_RUNNING_NOW = f"SELECT count(*) AS found FROM run WHERE state = 'running' AND {_IN_SCOPE}"
+_STARTED_SINCE = f"SELECT count(*) AS found FROM run WHERE started_at >= :midnight AND {_IN_SCOPE}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What limits apply to, its limits (None: none), and what counts.
+
+    `refuses`: who has had all of `per_day` is refused at once, instead of waiting for tomorrow.
+    """
+
+    kind: Kind
+    name: str
+    maximum: int | None = None
+    per_day: int | None = None
+    refuses: bool = False
+    paused: bool = False
+    running: int = 0
+    day: str = ""
+    started: int = 0
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "global" else f"{self.kind}:{self.name}"
+
+    def started_on(self, day: str) -> int:
+        """How many runs started that day (YYYY-MM-DD)."""
+        return self.started if self.day == day else 0
+
+    def room(self, day: str) -> int | None:
+        """How many more runs may start now; None: any number."""
+        if self.paused:
+            return 0
+        left = []
+        if self.maximum is not None:
+            left.append(self.maximum - self.running)
+        if self.per_day is not None:
+            left.append(self.per_day - self.started_on(day))
+        return max(0, min(left)) if left else None
+
+
+def scopes_of(project: str, file: str, queue: str, owner: str) -> Scopes:
+    """All that a run with these counts in."""
+    return (
+        ("global", ""),
+        ("project", project),
+        ("pipeline", f"{project}/{file}"),
+        ("queue", queue),
+        ("owner", owner),
+    )
+
+
+def day_of(now: float) -> str:
+    """The day in UTC, as YYYY-MM-DD."""
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
+
+
+def all_scopes(connection: Connection) -> list[Scope]:
+    """Everything that has a limit or is paused."""
+    with connection.reading() as database:
+        return [_scope(row) for row in database.execute(_ALL).fetchall()]
+
+
+def change(connection: Connection, scope: Scope, now: float) -> None:
+    """Sets limits anew, counting what runs; one without any is forgotten. Frees who may start."""
+    with connection.writing() as database:
+        counted = _counted(database, scope, now)
+        has_limits = scope.paused or scope.maximum is not None or scope.per_day is not None
+        database.execute(_SET if has_limits else _REMOVE, _row(counted))
+        _free(database, counted, day_of(now))
+
+
+def reconcile(connection: Connection, now: float) -> list[tuple[Scope, int]]:
+    """Counts everything anew and frees who may start; returns what was wrong, and by how much."""
+    wrong = []
+    with connection.writing() as database:
+        for row in database.execute(_ALL).fetchall():
+            scope = _scope(row)
+            counted = _counted(database, scope, now)
+            if counted.running != scope.running:
+                wrong.append((scope, scope.running - counted.running))
+            if counted != scope:
+                database.execute(_SET, _row(counted))
+            _free(database, counted, day_of(now))
+    return wrong
+
+
+# -- inside a transaction --
+
+
+def obstacle(database: sqlite3.Connection, scopes: Scopes, now: float) -> str:
+    """The limit that keeps a run from starting now; "" when there is none."""
+    day = day_of(now)
+    full = [scope for scope in _read(database, scopes) if scope.room(day) == 0]
+    return str(full[0]) if full else ""
+
+
+def count_start(database: sqlite3.Connection, scopes: Scopes, now: float) -> None:
+    """A run starts."""
+    database.execute(_with(_COUNT_START, scopes), {**_names(scopes), "day": day_of(now)})
+
+
+def count_end(database: sqlite3.Connection, scopes: Scopes, now: float) -> None:
+    """A run that had started has ended: who waits for that may start."""
+    database.execute(_with(_COUNT_END, scopes), _names(scopes))
+    for scope in _read(database, scopes):
+        _free(database, scope, day_of(now))
+
+
+def put_aside(
+    database: sqlite3.Connection, run: int, held: str, scopes: Scopes, now: float
+) -> None:
+    """The run waits for a limit; what it does not take elsewhere, others may have."""
+    database.execute(_PUT_ASIDE, {"run": run, "held": held})
+    database.execute(_TOUCH, {"run": run})
+    for scope in _read(database, scopes):
+        if str(scope) != held:
+            _free(database, scope, day_of(now))
+
+
+def _free(database: sqlite3.Connection, scope: Scope, day: str) -> None:
+    """Puts as many of each owner back into the queue as there is room for.
+
+    That may be more than can start: whose turn it is, is decided when they are leased, and who
+    comes too late is put aside again.
+    """
+    room = scope.room(day)
+    held = {"held": str(scope)}
+    if room == 0 or not database.execute(_IS_HELD, held).fetchone()["found"]:
+        return
+    for run in list(_held_runs(database, str(scope), room)):
+        database.execute(_TAKE_BACK, {"run": run})
+        database.execute(_TOUCH, {"run": run})
+
+
+def _held_runs(database: sqlite3.Connection, held: str, room: int | None) -> Iterator[int]:
+    if room is None:
+        yield from (row["run"] for row in database.execute(_ALL_HELD_RUNS, {"held": held}))
+        return
+    for owner in database.execute(_HELD_OWNERS, {"held": held}).fetchall():
+        values = {"held": held, "owner": owner["owner"], "room": room}
+        yield from (row["run"] for row in database.execute(_HELD_RUNS, values).fetchall())
+
+
+def _read(database: sqlite3.Connection, scopes: Scopes) -> list[Scope]:
+    found = database.execute(_with(_OF_SCOPES, scopes), _names(scopes)).fetchall()
+    return [_scope(row) for row in found]
+
+
+def _counted(database: sqlite3.Connection, scope: Scope, now: float) -> Scope:
+    day = day_of(now)
+    midnight = datetime.strptime(f"{day}+0000", "%Y-%m-%d%z").timestamp()
+    values = {"kind": scope.kind, "name": scope.name, "midnight": midnight}
+    running = database.execute(_RUNNING_NOW, values).fetchone()["found"]
+    started = database.execute(_STARTED_SINCE, values).fetchone()["found"]
+    return replace(scope, running=running, day=day, started=started)
+
+
+def _with(sql: str, scopes: Scopes) -> str:
+    named = ", ".join(f"(:kind{at}, :name{at})" for at in range(len(scopes)))
+    return sql.format(scopes=f"VALUES {named}")
+
+
+def _names(scopes: Scopes) -> dict[str, str]:
+    kinds = {f"kind{at}": kind for at, (kind, _) in enumerate(scopes)}
+    return kinds | {f"name{at}": name for at, (_, name) in enumerate(scopes)}
+
+
+def _scope(row: sqlite3.Row) -> Scope:
+    values: dict[str, Any] = dict(row)
+    return Scope(**{**values, "refuses": bool(row["refuses"]), "paused": bool(row["paused"])})
+
+
+def _row(scope: Scope) -> dict[str, Any]:
+    return {name: getattr(scope, name) for name in _COLUMNS.split(", ")}
