@@ -609,7 +609,7 @@ def lease_of(run: StoredRun, key: str) -> Lease:
     job = run.jobs[key]
     planned = next(planned for planned in run.plan.jobs if planned.key == key)
     return Lease(
-        run.id, key, job.job, job.attempt, 0, job.token, 0.0, run.submission, planned, (), {}
+        run.id, key, job.job, job.attempt, 0, 0, job.token, 0.0, run.submission, planned, (), {}
     )
 
 

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from runner import queue
 from runner.cli.action_sources import action_store
 from runner.cli.loading import Loaded
 from runner.cli.preparing import Preparation
-from runner.cli.typed import Options, command_to_run_again, words
+from runner.cli.submission import submission_of
+from runner.cli.typed import Options, command_to_run_again
 from runner.cli.upcoming import jobs_to_run
 from runner.engines.box import Engine, Image, Workspace
 from runner.engines.docker import DockerEngine
@@ -31,22 +31,20 @@ from runner.errors import (
 from runner.events import Emit, Event, JobFinished, OutputWritten, RunFinished
 from runner.execute.place import UnmappedLabelError, choose
 from runner.execute.task import Policy
-from runner.expressions import has_expression, resolve, to_string
+from runner.expressions import has_expression, to_string
 from runner.model import Job
 from runner.project import (
     Snapshot,
     home_folder,
     label_images,
-    open_variant,
     read_user_config,
     take_snapshot,
 )
-from runner.queue import Submission
 from runner.secrets import Masker
 from runner.storage import Storage
 from runner.store import Store
 from runner.terminal import Files, Mode, View, open_files, open_view, together
-from runner.worker import Means, Worker
+from runner.worker import Means, Worker, workspace_of
 
 Outcome = TypeVar("Outcome")
 #: A secret or an entry of `vars` with this name switches debug output on, as on GitHub.
@@ -154,7 +152,12 @@ class ForegroundRun:
         )
         storage = Storage(self._home)
         with self._view(storage) as view:
-            submission = self._submission(snapshot)
+            submission = submission_of(self._loaded, self._options, prepared, self._masker)
+            submission = replace(
+                submission,
+                snapshot=snapshot.to_json() if snapshot else {},
+                process=queue.process_identity(),
+            )
             number = queue.enqueue(store, submission, prepared.plan, time.time(), prepared.reused)
             if self._options.from_failed is not None:
                 storage.artifacts.adopt(self._options.from_failed, number, prepared.reused)
@@ -184,40 +187,10 @@ class ForegroundRun:
             return 1
         return self._options.parallel or self._user.jobs or max(4, os.cpu_count() or 1)
 
-    def _submission(self, snapshot: Snapshot | None) -> Submission:
-        loaded = self._loaded
-        return Submission(
-            file=loaded.document.file,
-            text=loaded.document.text,
-            called={name: document.text for name, document in loaded.called.items()},
-            project=str(loaded.project.root),
-            name=self._name(),
-            trigger={"event": self._prepared.event, "inputs": dict(self._options.inputs)},
-            contexts=self._prepared.contexts,
-            snapshot=snapshot.to_json() if snapshot else {},
-            options={
-                "jobs": list(self._options.jobs),
-                "from_failed": self._options.from_failed,
-                "arguments": ["run", *words(self._options, self._masker)],
-            },
-            process=queue.process_identity(),
-        )
-
-    def _name(self) -> str:
-        pipeline = self._loaded.pipeline
-        if pipeline.run_name:
-            return to_string(resolve(pipeline.run_name, self._prepared.contexts))
-        return pipeline.name or Path(self._loaded.document.file).stem
-
     def _workspace(self, snapshot: Snapshot | None) -> Workspace:
         if snapshot is None:
             return Workspace(bind=self._loaded.project.root)
-        git = (snapshot.git,) if snapshot.git else ()
-        return Workspace(
-            layers=(*git, snapshot.tree),
-            objects=snapshot.objects,
-            open_layers=lambda: (*git, open_variant(snapshot)),
-        )
+        return workspace_of(snapshot)
 
     def _exit_code(self, finished: RunFinished, store: Store) -> int:
         if finished.result == "success":

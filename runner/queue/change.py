@@ -19,7 +19,15 @@ from runner.plan import (
 from runner.queue.death import dead_letter
 from runner.queue.definitions import is_call, pipeline_of
 from runner.queue.groups import claim_at, claim_of_run, places_of
-from runner.queue.outcome import EXPIRED, LOST, NOTHING_REUSED, POISON, TIMEOUT, JobOutcome
+from runner.queue.outcome import (
+    EXPIRED,
+    LOST,
+    NOTHING_REUSED,
+    POISON,
+    RETURNED,
+    TIMEOUT,
+    JobOutcome,
+)
 from runner.queue.pools import pool
 from runner.queue.telling import job_finished, job_queued, run_finished, run_started
 from runner.store.rows import (
@@ -33,6 +41,8 @@ from runner.store.rows import (
     states_of,
 )
 
+#: What was given back, is not taken at once again by who gave it.
+RETURN_SECONDS = 2.0
 #: A job that has lost this many workers is not given another one: it may be what ends them.
 MOST_LOSSES = 3
 
@@ -144,6 +154,15 @@ class Change:
         else:
             self._tell_end(job, JobOutcome("failure", reason=LOST), final=False)
             self._queue(replace(job, attempt=job.attempt + 1), 0.0)
+
+    def give_back(self, key: str, token: str) -> None:
+        """Whoever had the job could not run it, for want of something on its machine."""
+        job = self.run.jobs.get(key)
+        if job is None or job.state != "running" or job.token != token:
+            return
+        self._tell_end(job, JobOutcome("failure", reason=RETURNED), final=False)
+        again = replace(job, attempt=job.attempt + 1, returns=job.returns + 1)
+        self._queue(again, RETURN_SECONDS)
 
     def expire(self) -> None:
         """It waited too long for its start."""

@@ -34,6 +34,8 @@ class Lease:
     attempt: int
     #: How many of the attempts before it ended because their worker was gone.
     losses: int
+    #: How many were given back.
+    returns: int
     token: str
     deadline: float
     submission: Submission
@@ -43,6 +45,11 @@ class Lease:
     states: Mapping[str, JobState]
     events: tuple[Event, ...] = ()
 
+    @property
+    def tries(self) -> int:
+        """The attempts so far, with this one, without those that the job had no part in."""
+        return self.attempt - self.losses - self.returns
+
 
 def lease(
     store: Store,
@@ -50,19 +57,31 @@ def lease(
     *,
     run: int | None = None,
     labels: Collection[str] = (),
+    only: str = "",
     limit: int = 1,
     now: float,
 ) -> list[Lease]:
     """Up to `limit` runnable jobs: of that run, or else of all that were submitted to the queue.
 
-    Of these, a job that needs labels goes to a worker that has all of them.
+    Of these, a job that needs labels goes to a worker that has all of them; with `only`, none but
+    those that need this label.
     """
-    lessee = Lessee(worker, now + LEASE_SECONDS, labels)
+    lessee = Lessee(worker, now + LEASE_SECONDS, labels, only)
     if run is None:
         claimed = claims.of_queue(store.notes, lessee, limit, now)
     else:
         claimed = claims.of_run(store.notes, lessee, run, limit, now)
     return list(_leases(store, claimed, lessee.until))
+
+
+def is_open(store: Store, labels: Collection[str], only: str = "") -> bool:
+    """Whether there may be something to do for a worker with these labels without a new run."""
+    return claims.is_open(store.notes, Lessee("", 0.0, labels, only))
+
+
+def give_back(store: Store, lease: Lease, now: float) -> list[Event]:
+    """The machine lacks what the job needs: another attempt follows, which counts as no failure."""
+    return change(store, lease.run, now, lambda it: it.give_back(lease.key, lease.token))
 
 
 def renew(store: Store, lease: Lease, now: float) -> bool:
@@ -102,6 +121,7 @@ def _lease(run: StoredRun, key: str, deadline: float, events: tuple[Event, ...])
         job=job.job,
         attempt=job.attempt,
         losses=job.losses,
+        returns=job.returns,
         token=job.token,
         deadline=deadline,
         submission=run.submission,

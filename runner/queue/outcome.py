@@ -9,6 +9,8 @@ from runner.events import Result
 LOST = "lost"
 #: The reason of a job whose workers have been gone again and again.
 POISON = "poison"
+#: The reason of an attempt that was given back, for want of something on its machine.
+RETURNED = "returned"
 #: The reason of a run that waited too long for its start, or went on for too long.
 EXPIRED = "expired"
 TIMEOUT = "timeout"

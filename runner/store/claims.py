@@ -19,6 +19,11 @@ _IS_DUE = "SELECT EXISTS (SELECT 1 FROM job WHERE state = 'scheduled' AND due_at
 _IS_READY_IN_RUN = """
 SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND run = :run) AS found
 """
+_IS_COMING = """
+SELECT EXISTS (SELECT 1 FROM job WHERE state = 'scheduled') OR EXISTS (
+    SELECT 1 FROM job JOIN run ON run.id = job.run
+    WHERE job.state = 'running' AND job.worker != '' AND run.process = '') AS found
+"""
 #: Each value of the index's first column costs one look, however many rows have it.
 _POOLS = """
 WITH RECURSIVE ready (pool) AS (
@@ -73,11 +78,15 @@ ON CONFLICT (owner) DO UPDATE SET served = (SELECT max(served) + 1 FROM turn)
 
 @dataclass(frozen=True, slots=True)
 class Lessee:
-    """Who leases, until when (seconds since the epoch), and which labels it has."""
+    """Who leases, until when (seconds since the epoch), and which labels it has.
+
+    With `only`, it takes no jobs but those that need this label.
+    """
 
     worker: str
     until: float
     labels: Collection[str] = ()
+    only: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +121,18 @@ def of_queue(connection: Connection, lessee: Lessee, limit: int, now: float) -> 
     """
     with connection.reading() as database:
         is_due = database.execute(_IS_DUE, {"now": now}).fetchone()["found"]
-        if not is_due and not _pools(database, lessee.labels):
+        if not is_due and not _pools(database, lessee):
             return _NOTHING
     with connection.writing() as database:
         database.execute(_PROMOTE, {"now": now})
         return _claimed(database, list(_Choice(database, lessee, now).take(limit)), now)
+
+
+def is_open(connection: Connection, lessee: Lessee) -> bool:
+    """Whether there is a job that it may take, or one that others run or that has a time to come."""
+    with connection.reading() as database:
+        is_coming = database.execute(_IS_COMING).fetchone()["found"]
+        return bool(is_coming) or bool(_pools(database, lessee))
 
 
 def pool_of(labels: Collection[str]) -> str:
@@ -131,7 +147,7 @@ class _Choice:
         self._database = database
         self._lessee = lessee
         self._now = now
-        self._pools = _pools(database, lessee.labels)
+        self._pools = _pools(database, lessee)
         self._started: set[int] = set()
 
     def take(self, limit: int) -> Iterator[tuple[int, str]]:
@@ -205,10 +221,14 @@ def _claimed(database: sqlite3.Connection, jobs: list[tuple[int, str]], now: flo
     return Claimed(jobs, events)
 
 
-def _pools(database: sqlite3.Connection, labels: Collection[str]) -> list[str]:
-    """The pools with ready jobs whose labels are all among these."""
+def _pools(database: sqlite3.Connection, lessee: Lessee) -> list[str]:
+    """The pools with ready jobs that it may take."""
     found = database.execute(_POOLS, {"private": PRIVATE_POOL}).fetchall()
-    return [row["pool"] for row in found if set(json.loads(row["pool"])) <= set(labels)]
+    return [row["pool"] for row in found if _may_take(lessee, set(json.loads(row["pool"])))]
+
+
+def _may_take(lessee: Lessee, needed: set[str]) -> bool:
+    return needed <= set(lessee.labels) and (not lessee.only or lessee.only in needed)
 
 
 def _asked(connection: Connection, questions: Iterable[str], values: Mapping[str, Any]) -> bool:

@@ -72,6 +72,8 @@ class StoredJob:
     attempt: int = 1
     #: How many of the attempts ended because their worker was gone.
     losses: int = 0
+    #: How many were given back, as their worker's machine lacked something.
+    returns: int = 0
     cancel_requested: bool = False
     due_at: float | None = None
     queued_at: float | None = None

@@ -133,6 +133,7 @@ class JobRow(SQLModel, table=True):
     owner: str = Field(sa_column_kwargs=_default(""))
     held: str = Field(sa_column_kwargs=_default(""))
     losses: int = Field(sa_column_kwargs=_default("0"))
+    returns: int = Field(sa_column_kwargs=_default("0"))
 
 
 class AttemptRow(SQLModel, table=True):

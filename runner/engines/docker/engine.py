@@ -18,7 +18,7 @@ from runner.engines.box import (
     nowhere,
 )
 from runner.engines.docker.box import DockerBox
-from runner.engines.docker.client import connect, explain
+from runner.engines.docker.client import connect, explain, ping
 from runner.engines.docker.images import Images
 from runner.engines.docker.locality import Locality
 from runner.engines.docker.opening import Opening
@@ -48,6 +48,11 @@ class DockerEngine:
             self._reaper = Reaper(self._api, self._home)
             self._reaper.clean_soon()
             self._opening = Opening(self._api, self._home, self._images, self._reaper, self._reach)
+
+    def confirm(self) -> None:
+        """As `check`, but asks the engine anew, also if it has answered before."""
+        self.check()
+        ping(self._api)
 
     def prefetch(self, images: Sequence[Image]) -> None:
         """Get, on the side, images that jobs are going to need."""

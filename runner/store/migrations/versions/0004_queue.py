@@ -47,7 +47,8 @@ def _extend_jobs() -> None:
     op.add_column("job", sa.Column("rank", sa.Float(), nullable=False, server_default="0"))
     for name in ("owner", "held"):
         op.add_column("job", sa.Column(name, sa.String(), nullable=False, server_default=""))
-    op.add_column("job", sa.Column("losses", sa.Integer(), nullable=False, server_default="0"))
+    for name in ("losses", "returns"):
+        op.add_column("job", sa.Column(name, sa.Integer(), nullable=False, server_default="0"))
     ready = ["pool", "owner", "rank", "run", "position"]
     _create_index("job_ready", "job", ready, "state = 'queued'")
     _create_index("job_held", "job", ["held", "owner", "rank", "run"], "held != ''")
