@@ -64,7 +64,8 @@ class FileWatch:
         with contextlib.closing(batches):
             for batch in batches:
                 if batch or is_new:
-                    self._tell(frozenset(Path(path) for _, path in batch))
+                    # The first news stands for all that nobody could hear of before.
+                    self._tell(frozenset(() if is_new else (Path(path) for _, path in batch)))
                 is_new = False
 
     def _counts(self, change: "Change", path: str) -> bool:  # noqa: ARG002 - the library's shape

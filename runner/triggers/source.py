@@ -1,6 +1,6 @@
 """The source of a project as it was seen last: what of it changed since then."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -16,12 +16,12 @@ from runner.project import (
 
 
 class Source:
-    """Holds the newest snapshot of the project around a file."""
+    """Holds the newest snapshot of the project around some pipelines."""
 
-    def __init__(self, root: Path, file: Path, home: Path) -> None:
-        """`root` is that of the project around `file`."""
+    def __init__(self, root: Path, pipelines: Sequence[Path], home: Path) -> None:
+        """`root` is that of the project that the files `pipelines` are in, which always count."""
         self.root = root
-        self._file = file
+        self._pipelines = pipelines
         self._home = home
         self._seen: _Seen | None = None
 
@@ -46,14 +46,15 @@ class Source:
         source cannot be read.
         """
         below = [str(path.relative_to(self.root)) for path in touched if self._is_mine(path)]
-        if touched and (not below or self._cannot_count(below)):
+        outside = self._not_in_it(touched)
+        if touched and not outside and (not below or self._cannot_count(below)):
             return ()
-        snapshot = take_snapshot(find_project(self._file), self._home)
+        snapshot = take_snapshot(find_project(self._pipelines[0]), self._home)
         before, self._seen = self._seen, _Seen(snapshot)
         if before is None:
             return ()
         try:
-            return changed_paths(before.snapshot, snapshot)
+            return (*changed_paths(before.snapshot, snapshot), *outside)
         finally:
             before.snapshot.release()
 
@@ -68,6 +69,11 @@ class Source:
     def _cannot_count(self, paths: Collection[str]) -> bool:
         known = self.files()
         return not any(path in known for path in paths) and all_ignored(self.root, paths)
+
+    def _not_in_it(self, touched: Collection[Path]) -> list[str]:
+        """Pipelines that do not belong to the source: it cannot tell whether they changed."""
+        names = [str(path.relative_to(self.root)) for path in self._pipelines if path in touched]
+        return [name for name in names if name not in self.files()]
 
 
 class _Seen:
