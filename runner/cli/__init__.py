@@ -1,7 +1,6 @@
 """The command line: one file a command, loaded only when it is the one that was typed."""
 
 import importlib
-import os
 import sys
 import traceback
 from collections.abc import Sequence
