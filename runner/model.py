@@ -146,6 +146,16 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """`on.watch`: the files of this machine that the pipeline runs again for; seconds to wait for
+    further changes."""
+
+    paths: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    debounce: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Pipeline:
     """One pipeline file as written."""
 
@@ -162,6 +172,7 @@ class Pipeline:
     defaults: Defaults = Defaults()
     concurrency: Concurrency | None = None
     retry: Retry | None = None
+    watch: Watch = Watch()
     unsupported: tuple[Path, ...] = ()
     #: The pipelines that this one calls, and those that they call, by `Call.target`.
     called: Mapping[str, "Pipeline"] = field(default_factory=dict)

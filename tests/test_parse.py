@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import InvalidInputError, Position, Problem
-from runner.model import Concurrency, Defaults, Input, Job, Pipeline, Retry, Step, Strategy
+from runner.model import Concurrency, Defaults, Input, Job, Pipeline, Retry, Step, Strategy, Watch
 from runner.parse import check_schema, parse, parse_duration, schema
 from runner.source import load
 
@@ -320,13 +320,25 @@ def test_not_durations(text: str) -> None:
         job(f"retry: {{delay: {json.dumps(text)}}}")
 
 
+@pytest.mark.parametrize(
+    ("written", "watch"),
+    [
+        ("{}", Watch()),
+        ("{types: started}", Watch()),
+        ("{paths: src, ignore: 310, debounce: 1m500ms}", Watch(("src",), ("310",), 60.5)),
+        ("{paths: [a, true]}", Watch(paths=("a", "true"))),
+    ],
+)
+def test_what_is_watched(written: str, watch: Watch) -> None:
+    assert pipeline(f"on: {{watch: {written}}}\n{JOB}").watch == watch
+
+
 # -- valid, but not possible yet --
 
 
 def test_unsupported_keys_are_listed() -> None:
     everything = pipeline((CASES / "everything.yaml").read_text(encoding="utf-8"))
-    watched = tuple(("on", "watch", key) for key in ("paths", "ignore", "debounce"))
-    assert everything.unsupported == (("priority",), ("queue",), ("timeouts",), *watched)
+    assert everything.unsupported == (("priority",), ("queue",), ("timeouts",))
     build = [path[2:] for path in everything.jobs["build"].unsupported]
     assert build == [
         ("snapshot",),

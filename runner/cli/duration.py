@@ -6,7 +6,7 @@ from datetime import datetime
 import click
 
 
-class DurationType(click.ParamType):
+class DurationType(click.ParamType[float]):
     """`90s`, `5m`, `1h30m`, as in pipeline files; becomes seconds."""
 
     name = "duration"
@@ -24,7 +24,7 @@ class DurationType(click.ParamType):
             self.fail(f"`{value}` is no duration, such as 90s, 5m or 1h30m", param, ctx)
 
 
-class MomentType(click.ParamType):
+class MomentType(click.ParamType[float]):
     """A point in time as ISO 8601 has it, or a time of day that comes next; becomes seconds since
     the epoch. Without a zone it is that of this machine."""
 

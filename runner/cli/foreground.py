@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Generic, TypeVar
@@ -18,7 +18,7 @@ from runner.cli.preparing import Preparation
 from runner.cli.submission import submission_of
 from runner.cli.typed import Options, command_to_run_again
 from runner.cli.upcoming import jobs_to_run
-from runner.engines.box import Engine, Image, Workspace
+from runner.engines.box import Engine, Image
 from runner.engines.docker import DockerEngine
 from runner.engines.host import HostEngine
 from runner.environments import laid_over
@@ -47,6 +47,8 @@ from runner.terminal import Files, Mode, View, open_files, open_view, together
 from runner.worker import Means, Worker, workspace_of
 
 Outcome = TypeVar("Outcome")
+#: Sees to it that whoever may do so can call what it is given, which asks the run to end.
+Asking = Callable[[Callable[[], None]], AbstractContextManager[None]]
 #: A secret or an entry of `vars` with this name switches debug output on, as on GitHub.
 _STEP_DEBUG = "ACTIONS_STEP_DEBUG"
 
@@ -81,7 +83,7 @@ class ForegroundRun:
         with self._source() as source, ExitStack() as ends:
             for engine in engines.values():
                 ends.callback(engine.finish)
-            images = self._images()
+            images = self.images()
             if images:
                 docker.check()
             with Store.open(self._home) as store:
@@ -89,7 +91,7 @@ class ForegroundRun:
                 snapshot = source.result()
                 if len(images) > 1:
                     docker.prefetch(images)
-                return self._work(store, engines, snapshot)
+                return self.work(store, engines, snapshot, _signals_ask)
 
     def _allowed(self) -> Policy:
         return Policy(
@@ -108,7 +110,7 @@ class ForegroundRun:
             },
         )
 
-    def _images(self) -> list[Image]:
+    def images(self) -> list[Image]:
         """The images that are known to be needed; refuses what no machine here can run."""
         images = []
         for job in (each.job for each in jobs_to_run(self._prepared) if not each.job.call):
@@ -139,12 +141,18 @@ class ForegroundRun:
     def _snapshot(self) -> Snapshot | None:
         return None if self._options.bind else take_snapshot(self._loaded.project, self._home)
 
-    def _work(self, store: Store, engines: Mapping[str, Engine], snapshot: Snapshot | None) -> int:
+    def work(
+        self,
+        store: Store,
+        engines: Mapping[str, Engine],
+        snapshot: Snapshot | None,
+        asking: Asking,
+    ) -> int:
+        """Runs it with what is open already, on that snapshot, else in the checkout itself."""
         prepared, plugins = self._prepared, self._loaded.plugins
-        workspace = self._workspace(snapshot)
         means = Means(
             engines,
-            workspace,
+            workspace_of(snapshot, self._loaded.project.root),
             self._policy,
             prepared.secrets,
             plugins.steps,
@@ -163,8 +171,8 @@ class ForegroundRun:
                 storage.artifacts.adopt(self._options.from_failed, number, prepared.reused)
             emit = _to_all(view.emit, plugins.emit)
             name = f"{os.uname().nodename}:{os.getpid()}"
-            worker = Worker(store, storage, means, emit, name, self._slots())
-            with _signals_ask(worker.cancel):
+            worker = Worker(store, storage, means, emit, name, self.slots())
+            with asking(worker.cancel):
                 finished = worker.work(number)
         return self._exit_code(finished, store)
 
@@ -181,16 +189,12 @@ class ForegroundRun:
         )
         return together(shown, files)
 
-    def _slots(self) -> int:
+    def slots(self) -> int:
+        """How many jobs run at a time."""
         if self._options.shell_on_failure:
             # A person at a prompt shares the terminal with nobody.
             return 1
         return self._options.parallel or self._user.jobs or max(4, os.cpu_count() or 1)
-
-    def _workspace(self, snapshot: Snapshot | None) -> Workspace:
-        if snapshot is None:
-            return Workspace(bind=self._loaded.project.root)
-        return workspace_of(snapshot)
 
     def _exit_code(self, finished: RunFinished, store: Store) -> int:
         if finished.result == "success":

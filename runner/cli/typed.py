@@ -29,10 +29,10 @@ class Options:
     bind: bool
     host: bool
     skip_unmapped: bool
-    keep: str | None
-    shell_on_failure: bool
-    from_failed: int | None
     parallel: int | None
+    keep: str | None = None
+    shell_on_failure: bool = False
+    from_failed: int | None = None
 
 
 def words(options: Options, masker: Masker) -> list[str]:

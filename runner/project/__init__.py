@@ -9,15 +9,18 @@ from runner.project.config import (
     read_user_config,
 )
 from runner.project.context import RunFacts, github_context
+from runner.project.difference import Difference, changed_paths, difference, files_of
 from runner.project.find import (
     Project,
     find_pipeline,
     find_project,
+    find_root,
     list_pipelines,
     nearest_project,
 )
 from runner.project.git import GitFacts, read_facts
 from runner.project.home import home_folder, sub_folder
+from runner.project.ignored import all_ignored
 from runner.project.labels import DEFAULT_IMAGES, label_images
 from runner.project.snapshot import (
     Snapshot,
@@ -30,6 +33,7 @@ from runner.project.snapshot import (
 
 __all__ = [
     "DEFAULT_IMAGES",
+    "Difference",
     "Environment",
     "GitFacts",
     "Project",
@@ -37,9 +41,14 @@ __all__ = [
     "RunFacts",
     "Snapshot",
     "UserConfig",
+    "all_ignored",
     "changed_files",
+    "changed_paths",
+    "difference",
+    "files_of",
     "find_pipeline",
     "find_project",
+    "find_root",
     "github_context",
     "home_folder",
     "label_images",

@@ -100,8 +100,20 @@ def read_manifest(shelf: Shelf, name: str) -> Manifest:
 
 
 def _base(shelf: Shelf, flavour: Flavour) -> str | None:
-    trees = (name for name in shelf.names() if _manifest_file(shelf, name).is_file())
-    return next((name for name in trees if flavour.folder(shelf, name).is_dir()), None)
+    """The newest tree that nobody needs, since it becomes the new one; else the newest."""
+    trees = [
+        name
+        for name in shelf.names()
+        if _manifest_file(shelf, name).is_file() and flavour.folder(shelf, name).is_dir()
+    ]
+    return next((name for name in trees if _is_free(shelf, name)), trees[0] if trees else None)
+
+
+def _is_free(shelf: Shelf, name: str) -> bool:
+    claim = shelf.claim(name)
+    if claim:
+        claim.release()
+    return claim is not None
 
 
 def _manifest_file(shelf: Shelf, name: str) -> Path:

@@ -66,7 +66,7 @@ class Site:
         plugins = load_plugins(folder / "plugins", self.home / "cache")
         means = Means(
             self.engines,
-            workspace_of(snapshot),
+            workspace_of(snapshot, folder),
             _policy(options, config, self.allow_host),
             self.secrets,
             plugins.steps,
@@ -105,8 +105,10 @@ class Shared:
                 self._open.pop(run).release()
 
 
-def workspace_of(snapshot: Snapshot) -> Workspace:
-    """The source as jobs get it: layers that nobody writes to."""
+def workspace_of(snapshot: Snapshot | None, checkout: Path) -> Workspace:
+    """The source as jobs get it: layers that nobody writes to, or the checkout itself."""
+    if snapshot is None:
+        return Workspace(bind=checkout)
     git = (snapshot.git,) if snapshot.git else ()
     return Workspace(
         layers=(*git, snapshot.tree),

@@ -3,6 +3,7 @@
 import contextlib
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,16 @@ class DockerEngine:
         """Get, on the side, images that jobs are going to need."""
         self.check()
         self._images.prefetch(images)
+
+    def image_id(self, image: Image) -> str:
+        """What the name of the image means now. Raises EngineError when it is not there."""
+        self.check()
+        return self._images.get(replace(image, pull="never"), lambda *_: None).id
+
+    def tidy(self) -> None:
+        """Remove, on the side, what of closed boxes only root can, without waiting for the end."""
+        if hasattr(self, "_reaper"):
+            self._reaper.tidy()
 
     @property
     def locality(self) -> Locality | None:

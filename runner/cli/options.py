@@ -1,0 +1,106 @@
+"""The options that every command has which runs pipelines here."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def shared_options(command: Command) -> Command:
+    """Give a command all of them; it gets what was typed under their names."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def _pairs(
+    context: click.Context,  # noqa: ARG001 - click's shape
+    parameter: click.Parameter,
+    values: Sequence[str],
+) -> dict[str, str]:
+    found = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not name or not equals:
+            raise click.BadParameter(f"`{value}` is not NAME=VALUE", param=parameter)
+        found[name] = text
+    return found
+
+
+_OPTIONS = (
+    click.option(
+        "-j", "--job", "jobs", multiple=True, metavar="JOB", help="Only this job and its needs."
+    ),
+    click.option(
+        "--input", "inputs", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="An input."
+    ),
+    click.option(
+        "-s",
+        "--secret",
+        "secrets",
+        multiple=True,
+        metavar="NAME[=VALUE]",
+        help="A secret; without a value from the environment, or asked for. ENVIRONMENT:NAME for one of"
+        " an environment.",
+    ),
+    click.option(
+        "--secret-file",
+        metavar="FILE",
+        help="Secrets as NAME=VALUE lines; [ENVIRONMENT] before those of one.",
+    ),
+    click.option(
+        "--require-secrets", is_flag=True, help="Refuse to run while a secret is missing."
+    ),
+    click.option("--prompt-secrets", is_flag=True, help="Ask for each secret that is missing."),
+    click.option(
+        "--env", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="A variable for steps."
+    ),
+    click.option(
+        "--var",
+        "variables",
+        multiple=True,
+        callback=_pairs,
+        metavar="NAME=VALUE",
+        help="For `vars`.",
+    ),
+    click.option("--matrix", multiple=True, metavar="KEY:VALUE", help="Only legs with this value."),
+    click.option(
+        "--event", metavar="NAME", help="Run as for this event, if it starts the pipeline."
+    ),
+    click.option("--event-file", metavar="FILE", help="The event's payload, as JSON."),
+    click.option(
+        "--action-source",
+        "action_sources",
+        multiple=True,
+        callback=_pairs,
+        metavar="OWNER/NAME=FOLDER",
+        help="A folder that stands for a repository of actions.",
+    ),
+    click.option("--offline", is_flag=True, help="Fetch no actions: use those that are here."),
+    click.option(
+        "--bind", is_flag=True, help="Work in the checkout itself instead of a copy of it."
+    ),
+    click.option(
+        "--host", is_flag=True, help="Allow `runs-on: self-hosted`: steps on this machine."
+    ),
+    click.option(
+        "--skip-unmapped", is_flag=True, help="Skip jobs whose labels nothing here is for."
+    ),
+    click.option(
+        "--parallel", type=click.IntRange(1), metavar="N", help="How many jobs at a time."
+    ),
+    click.option(
+        "--progress",
+        type=click.Choice(["auto", "live", "plain", "json", "quiet"]),
+        default="auto",
+        show_default=True,
+        help="How the run is shown.",
+    ),
+    click.option("--json", "progress", flag_value="json", help="The same as --progress json."),
+    click.option(
+        "-q", "--quiet", "progress", flag_value="quiet", help="The same as --progress quiet."
+    ),
+    click.option("-v", "--verbose", is_flag=True, help="Also what steps say for debugging."),
+)
