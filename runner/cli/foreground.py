@@ -39,6 +39,7 @@ from runner.project import (
     label_images,
     open_variant,
     read_user_config,
+    storage_folder,
     take_snapshot,
 )
 from runner.queue import Submission
@@ -73,6 +74,7 @@ class ForegroundRun:
         self._files = files
         self._masker = Masker(prepared.secrets.values())
         self._home = home_folder()
+        self._storage = storage_folder()
         self._user = read_user_config()
         self._policy = self._allowed()
 
@@ -139,7 +141,9 @@ class ForegroundRun:
                 snapshot.release()
 
     def _snapshot(self) -> Snapshot | None:
-        return None if self._options.bind else take_snapshot(self._loaded.project, self._home)
+        if self._options.bind:
+            return None
+        return take_snapshot(self._loaded.project, self._home, self._storage)
 
     def _work(self, store: Store, engines: Mapping[str, Engine], snapshot: Snapshot | None) -> int:
         prepared, plugins = self._prepared, self._loaded.plugins
