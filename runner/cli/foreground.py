@@ -16,6 +16,7 @@ from runner import queue
 from runner.cli.action_sources import action_store
 from runner.cli.loading import Loaded
 from runner.cli.preparing import Preparation
+from runner.cli.storage import open_storage
 from runner.cli.typed import Options, command_to_run_again, words
 from runner.cli.upcoming import jobs_to_run
 from runner.engines.box import Engine, Image, Workspace
@@ -39,7 +40,6 @@ from runner.project import (
     label_images,
     open_variant,
     read_user_config,
-    storage_folder,
     take_snapshot,
 )
 from runner.queue import Submission
@@ -74,7 +74,7 @@ class ForegroundRun:
         self._files = files
         self._masker = Masker(prepared.secrets.values())
         self._home = home_folder()
-        self._storage = storage_folder()
+        self._storage = open_storage()
         self._user = read_user_config()
         self._policy = self._allowed()
 
@@ -143,7 +143,7 @@ class ForegroundRun:
     def _snapshot(self) -> Snapshot | None:
         if self._options.bind:
             return None
-        return take_snapshot(self._loaded.project, self._home, self._storage)
+        return take_snapshot(self._loaded.project, self._home, self._storage.folder)
 
     def _work(self, store: Store, engines: Mapping[str, Engine], snapshot: Snapshot | None) -> int:
         prepared, plugins = self._prepared, self._loaded.plugins
@@ -156,7 +156,7 @@ class ForegroundRun:
             plugins.steps,
             action_store(self._loaded.project, self._options, self._home),
         )
-        storage = Storage(self._home)
+        storage = self._storage
         with self._view(storage) as view:
             submission = self._submission(snapshot)
             number = queue.enqueue(store, submission, prepared.plan, time.time(), prepared.reused)
