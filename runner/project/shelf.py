@@ -47,8 +47,9 @@ class Shelf:
         try:
             # A network file system then forgets which names it saw here before we had the lock.
             os.utime(self.folder)
-            for leftover in self.folder.glob(f"{_TEMPORARY}*"):
-                _remove(leftover)
+            for leftover in self._entries():
+                if leftover.startswith(_TEMPORARY):
+                    _remove(self.folder / leftover)
             yield
         finally:
             hold.release()
@@ -65,7 +66,7 @@ class Shelf:
 
     def claim(self, name: str) -> Hold | None:
         """The sole right to take `name` apart, or None while it is held or pinned."""
-        if name in self._pinned():
+        if name in self.pinned():
             return None
         try:
             return _lock(self._lock_file(name), fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -74,8 +75,8 @@ class Shelf:
 
     def names(self) -> list[str]:
         """Every name on the shelf, the one held last first."""
-        locks = sorted(self.folder.glob(f"*{_LOCK}"), key=_age, reverse=True)
-        return [file.name.removesuffix(_LOCK) for file in locks]
+        names = [entry.removesuffix(_LOCK) for entry in self._entries() if entry.endswith(_LOCK)]
+        return sorted(names, key=lambda name: _age(self._lock_file(name)), reverse=True)
 
     def pin(self, pin: str, names: Sequence[str]) -> None:
         """Keep `names` until `unpin(pin)`, whatever process lives."""
@@ -85,12 +86,17 @@ class Shelf:
 
     def unpin(self, pin: str) -> None:
         """Take a pin out; one that does not exist is no error."""
-        for file in self.folder.glob(f"*{_PIN}{pin}"):
-            file.unlink()
+        for entry in self._entries():
+            if entry.endswith(f"{_PIN}{pin}"):
+                (self.folder / entry).unlink()
+
+    def pinned(self) -> set[str]:
+        """Every name that some pin keeps."""
+        return {entry.rpartition(_PIN)[0] for entry in self._entries() if _PIN in entry}
 
     def pins(self) -> dict[str, float]:
         """Every pin, with the time when it was put in."""
-        files = self.folder.glob(f"*{_PIN}*")
+        files = [self.folder / entry for entry in self._entries() if _PIN in entry]
         return {file.name.rpartition(_PIN)[2]: file.stat().st_mtime for file in files}
 
     def is_durable(self, folder: str) -> bool:
@@ -144,6 +150,9 @@ class Shelf:
         else:
             path.unlink(missing_ok=True)
 
+    def _entries(self) -> list[str]:
+        return os.listdir(self.folder)  # noqa: PTH208  many pins make this long
+
     def _lock_file(self, name: str) -> Path:
         return self.folder / f"{name}{_LOCK}"
 
@@ -152,9 +161,6 @@ class Shelf:
 
     def _durable_file(self, folder: str) -> Path:
         return self.folder / f"{folder}{_DURABLE}"
-
-    def _pinned(self) -> set[str]:
-        return {file.name.rpartition(_PIN)[0] for file in self.folder.glob(f"*{_PIN}*")}
 
 
 def _lock(file: Path, operation: int) -> Hold:

@@ -177,12 +177,12 @@ def _known(place: _Place) -> Scan | None:
 
 def prune(shelf: Shelf, needed: Collection[str] = ()) -> None:
     """Remove what nobody needs, but for the newest of each kind; inside `Shelf.locked`."""
-    kept = dict.fromkeys(("tree", "git", "bundle"), 0)
+    kept, pinned = dict.fromkeys(("tree", "git", "bundle"), 0), shelf.pinned()
     for name in shelf.names():
         kind = "bundle" if is_bundle(name) else "git" if name.startswith("git-") else "tree"
         exists = bundle_exists(shelf, name) or _has_folder(shelf, name)
         kept[kind] += exists
-        is_wanted = name in needed or (exists and kept[kind] <= _KEPT)
+        is_wanted = name in needed or name in pinned or (exists and kept[kind] <= _KEPT)
         if not is_wanted and shelf.discard(name) and kind == "bundle":
             sweep_objects(shelf)
 
