@@ -15,6 +15,7 @@ from runner import queue
 from runner.cli.action_sources import action_store
 from runner.cli.loading import Loaded
 from runner.cli.preparing import Preparation
+from runner.cli.storage import open_storage
 from runner.cli.submission import submission_of
 from runner.cli.typed import Options, command_to_run_again
 from runner.cli.upcoming import jobs_to_run
@@ -73,6 +74,7 @@ class ForegroundRun:
         self._files = files
         self._masker = Masker(prepared.secrets.values())
         self._home = home_folder()
+        self._storage = open_storage()
         self._user = read_user_config()
         self._policy = self._allowed()
 
@@ -139,7 +141,9 @@ class ForegroundRun:
                 snapshot.release()
 
     def _snapshot(self) -> Snapshot | None:
-        return None if self._options.bind else take_snapshot(self._loaded.project, self._home)
+        if self._options.bind:
+            return None
+        return take_snapshot(self._loaded.project, self._home, self._storage.folder)
 
     def work(
         self,
@@ -158,7 +162,7 @@ class ForegroundRun:
             plugins.steps,
             action_store(self._loaded.project, self._options, self._home),
         )
-        storage = Storage(self._home)
+        storage = self._storage
         with self._view(storage) as view:
             submission = submission_of(self._loaded, self._options, prepared, self._masker)
             submission = replace(

@@ -12,8 +12,8 @@ import click
 
 from runner.cli.history import open_store
 from runner.cli.run_number import RUN_NUMBER
+from runner.cli.storage import open_storage
 from runner.errors import InvalidInputError
-from runner.project import home_folder
 from runner.terminal.outlet import wants_colour
 from runner.terminal.transcript import Transcript
 from runner.terminal.words import visible
@@ -35,10 +35,9 @@ LONGEST_LINE = 1 << 16
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 def command(run: int, job: str, follow: bool) -> None:
     """Print the output of RUN, secrets masked; each line with its job if there are several."""
-    from runner.storage import Storage
     from runner.store import reads
 
-    storage = Storage(home_folder())
+    storage = open_storage()
     with open_store() as store:
         detail = reads.run(store, run)
         _check_job(detail, job)

@@ -16,6 +16,7 @@ from runner.engines.warm import Ground, Release, WarmEngine
 from runner.plan import Plan, callers_of
 from runner.project import Difference, Snapshot, difference
 from runner.store import Store
+from runner.worker import workspace_of
 
 
 class Turn:
@@ -123,4 +124,4 @@ def _snapshot(workspace: Workspace) -> Snapshot | None:
     if workspace.bind:
         return None
     *git, tree = workspace.layers
-    return Snapshot(tree.name, tree, git[0] if git else None, tuple(workspace.objects))
+    return Snapshot(tree.name, tree.parent, tree, git[0] if git else None, tuple(workspace.objects))

@@ -19,6 +19,7 @@ from runner.cli.watched import NotStartedError, Watched
 from runner.engines.box import BoxSpec, Workspace
 from runner.engines.warm import Release
 from runner.errors import EXIT_CANCELLED, EXIT_SUCCESS, PipeError
+from runner.project import storage_folder
 from runner.terminal import Files, Mode, WatchLines
 from runner.terminal.watching import named
 from runner.triggers import FileWatch, Pending, Source
@@ -247,4 +248,4 @@ def _sources(watched: Sequence[Watched], home: Path) -> Mapping[Path, Source]:
     files: dict[Path, list[Path]] = {}
     for each in watched:
         files.setdefault(each.root, []).append(each.path)
-    return {root: Source(root, paths, home) for root, paths in files.items()}
+    return {root: Source(root, paths, home, storage_folder()) for root, paths in files.items()}

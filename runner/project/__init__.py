@@ -19,17 +19,11 @@ from runner.project.find import (
     nearest_project,
 )
 from runner.project.git import GitFacts, read_facts
-from runner.project.home import home_folder, sub_folder
+from runner.project.home import home_folder, storage_folder, sub_folder
 from runner.project.ignored import all_ignored
+from runner.project.kept import keep_snapshot, open_snapshot, prune_snapshots, unpin_snapshot
 from runner.project.labels import DEFAULT_IMAGES, label_images
-from runner.project.snapshot import (
-    Snapshot,
-    open_snapshot,
-    open_variant,
-    pin_snapshot,
-    take_snapshot,
-    unpin_snapshot,
-)
+from runner.project.snapshot import Snapshot, open_variant, take_snapshot
 
 __all__ = [
     "DEFAULT_IMAGES",
@@ -51,15 +45,17 @@ __all__ = [
     "find_root",
     "github_context",
     "home_folder",
+    "keep_snapshot",
     "label_images",
     "list_pipelines",
     "nearest_project",
     "open_snapshot",
     "open_variant",
-    "pin_snapshot",
+    "prune_snapshots",
     "read_facts",
     "read_project_config",
     "read_user_config",
+    "storage_folder",
     "sub_folder",
     "take_snapshot",
     "unpin_snapshot",

@@ -81,6 +81,7 @@ def put_tree(shelf: Shelf, name: str, flavour: Flavour, manifest: Manifest, sour
     target = flavour.folder(shelf, name)
     if target.is_dir():
         return
+    shelf.forget_durable(target.name)
     base = _base(shelf, flavour)
     old = read_manifest(shelf, base) if base else {}
     update = _Update(shelf, flavour, base, old, manifest)

@@ -18,11 +18,12 @@ from runner.project import (
 class Source:
     """Holds the newest snapshot of the project around some pipelines."""
 
-    def __init__(self, root: Path, pipelines: Sequence[Path], home: Path) -> None:
+    def __init__(self, root: Path, pipelines: Sequence[Path], home: Path, storage: Path) -> None:
         """`root` is that of the project that the files `pipelines` are in, which always count."""
         self.root = root
         self._pipelines = pipelines
         self._home = home
+        self._storage = storage
         self._seen: _Seen | None = None
 
     @property
@@ -37,7 +38,7 @@ class Source:
     def hold(self) -> Snapshot:
         """The newest snapshot, held once more."""
         assert self._seen
-        return open_snapshot(self._seen.snapshot.to_json())
+        return open_snapshot(self._seen.snapshot.to_json(), self._storage)
 
     def look(self, touched: Collection[Path]) -> tuple[str, ...]:
         """Paths (from the root on) of what is not as it was at the last look.
@@ -49,7 +50,7 @@ class Source:
         outside = self._not_in_it(touched)
         if touched and not outside and (not below or self._cannot_count(below)):
             return ()
-        snapshot = take_snapshot(find_project(self._pipelines[0]), self._home)
+        snapshot = take_snapshot(find_project(self._pipelines[0]), self._home, self._storage)
         before, self._seen = self._seen, _Seen(snapshot)
         if before is None:
             return ()

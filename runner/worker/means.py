@@ -49,6 +49,8 @@ class Site:
     """Where a worker stands, and what it brings for all runs, whoever submitted them."""
 
     home: Path
+    #: PIPE_STORAGE: where the sources of runs are.
+    storage: Path
     engines: Mapping[str, Engine]
     #: Raises EnvironmentMissingError when no container can run here now.
     confirm: Callable[[], None]
@@ -60,7 +62,7 @@ class Site:
     def open(self, submission: Submission) -> RunMeans:
         """What a run works with. Raises EnvironmentMissingError when its source is gone."""
         options = submission.options
-        snapshot = open_snapshot(submission.snapshot)
+        snapshot = open_snapshot(submission.snapshot, self.storage)
         folder = snapshot.tree / str(options.get("folder", "."))
         config = read_project_config(folder / "pipe.yaml")
         plugins = load_plugins(folder / "plugins", self.home / "cache")
