@@ -19,6 +19,8 @@ from runner.errors import (
 COMMANDS = {
     "run": "Run a pipeline now, in containers on this machine.",
     "watch": "Run pipelines again whenever files change.",
+    "submit": "Queue runs for `pipe worker`.",
+    "worker": "Run what was submitted, until told to stop.",
     "validate": "Check pipeline files and print every problem.",
     "graph": "Draw what a pipeline does, as text, mermaid or svg.",
     "schema": "Print the JSON schema of pipeline files, for editors.",

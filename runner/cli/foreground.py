@@ -14,11 +14,11 @@ from typing import Generic, TypeVar
 from runner import queue
 from runner.cli.action_sources import action_store
 from runner.cli.loading import Loaded
+from runner.cli.places import images_of
 from runner.cli.preparing import Preparation
 from runner.cli.storage import open_storage
 from runner.cli.submission import submission_of
 from runner.cli.typed import Options, command_to_run_again
-from runner.cli.upcoming import jobs_to_run
 from runner.engines.box import Engine, Image
 from runner.engines.docker import DockerEngine
 from runner.engines.host import HostEngine
@@ -30,10 +30,8 @@ from runner.errors import (
     EXIT_SUCCESS,
 )
 from runner.events import Emit, Event, JobFinished, OutputWritten, RunFinished
-from runner.execute.place import UnmappedLabelError, choose
 from runner.execute.task import Policy
-from runner.expressions import has_expression, to_string
-from runner.model import Job
+from runner.expressions import to_string
 from runner.project import (
     Snapshot,
     home_folder,
@@ -114,20 +112,7 @@ class ForegroundRun:
 
     def images(self) -> list[Image]:
         """The images that are known to be needed; refuses what no machine here can run."""
-        images = []
-        for job in (each.job for each in jobs_to_run(self._prepared) if not each.job.call):
-            if not has_expression(f"{job.runs_on} {job.container}"):
-                images += self._images_of(job)
-        return list(dict.fromkeys(images))
-
-    def _images_of(self, job: Job) -> list[Image]:
-        try:
-            place = choose(job.runs_on, job.container, self._policy)
-        except UnmappedLabelError:
-            if self._policy.skip_unmapped:
-                return []
-            raise
-        return [] if place.host else [place.image]
+        return images_of(self._prepared, self._policy)
 
     @contextmanager
     def _source(self) -> Iterator["_Beside[Snapshot | None]"]:

@@ -42,7 +42,7 @@ def command(run: int, job: str, follow: bool) -> None:
         detail = reads.run(store, run)
         _check_job(detail, job)
         if follow and detail.run.state != "finished":
-            _follow(store, storage, run, job)
+            follow_run(store, storage, run, job)
             return
     paper = Paper()
     for found in _logs(storage, detail, job):
@@ -127,8 +127,9 @@ def _logs(storage: "Storage", detail: "RunDetail", wanted: str) -> Iterator[Name
                 yield NamedLog(name, storage.log(detail.run.id, job.key, attempt.number))
 
 
-def _follow(store: "Store", storage: "Storage", run: int, wanted: str) -> None:
-    """One thread a log, started when its attempt is; lines of several jobs never mix."""
+def follow_run(store: "Store", storage: "Storage", run: int, wanted: str = "") -> None:
+    """Print what a run prints, until it ends: lines of several jobs never mix."""
+    # One thread a log, started when its attempt is.
     from runner import queue
     from runner.store import reads
 

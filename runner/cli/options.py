@@ -1,4 +1,4 @@
-"""The options that every command has which runs pipelines here."""
+"""The options that several commands have: what runs, with which secrets, and how it is shown."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -9,8 +9,22 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def shared_options(command: Command) -> Command:
-    """Give a command all of them; it gets what was typed under their names."""
-    for option in reversed(_OPTIONS):
+    """Give a command that runs pipelines here all of them."""
+    return _with((*_WHAT, *_SECRETS, *_HERE), command)
+
+
+def what_options(command: Command) -> Command:
+    """Give a command those that say what a run is, wherever it runs."""
+    return _with(_WHAT, command)
+
+
+def secret_options(command: Command) -> Command:
+    """Give a command those that secrets come with."""
+    return _with(_SECRETS, command)
+
+
+def _with(options: Sequence[Callable[[Command], Command]], command: Command) -> Command:
+    for option in reversed(options):
         command = option(command)
     return command
 
@@ -29,31 +43,13 @@ def _pairs(
     return found
 
 
-_OPTIONS = (
+_WHAT = (
     click.option(
         "-j", "--job", "jobs", multiple=True, metavar="JOB", help="Only this job and its needs."
     ),
     click.option(
         "--input", "inputs", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="An input."
     ),
-    click.option(
-        "-s",
-        "--secret",
-        "secrets",
-        multiple=True,
-        metavar="NAME[=VALUE]",
-        help="A secret; without a value from the environment, or asked for. ENVIRONMENT:NAME for one of"
-        " an environment.",
-    ),
-    click.option(
-        "--secret-file",
-        metavar="FILE",
-        help="Secrets as NAME=VALUE lines; [ENVIRONMENT] before those of one.",
-    ),
-    click.option(
-        "--require-secrets", is_flag=True, help="Refuse to run while a secret is missing."
-    ),
-    click.option("--prompt-secrets", is_flag=True, help="Ask for each secret that is missing."),
     click.option(
         "--env", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="A variable for steps."
     ),
@@ -80,13 +76,37 @@ _OPTIONS = (
     ),
     click.option("--offline", is_flag=True, help="Fetch no actions: use those that are here."),
     click.option(
+        "--skip-unmapped", is_flag=True, help="Skip jobs whose labels nothing here is for."
+    ),
+)
+
+_SECRETS = (
+    click.option(
+        "-s",
+        "--secret",
+        "secrets",
+        multiple=True,
+        metavar="NAME[=VALUE]",
+        help="A secret; without a value from the environment, or asked for. ENVIRONMENT:NAME for one of"
+        " an environment.",
+    ),
+    click.option(
+        "--secret-file",
+        metavar="FILE",
+        help="Secrets as NAME=VALUE lines; [ENVIRONMENT] before those of one.",
+    ),
+)
+
+_HERE = (
+    click.option(
+        "--require-secrets", is_flag=True, help="Refuse to run while a secret is missing."
+    ),
+    click.option("--prompt-secrets", is_flag=True, help="Ask for each secret that is missing."),
+    click.option(
         "--bind", is_flag=True, help="Work in the checkout itself instead of a copy of it."
     ),
     click.option(
         "--host", is_flag=True, help="Allow `runs-on: self-hosted`: steps on this machine."
-    ),
-    click.option(
-        "--skip-unmapped", is_flag=True, help="Skip jobs whose labels nothing here is for."
     ),
     click.option(
         "--parallel", type=click.IntRange(1), metavar="N", help="How many jobs at a time."

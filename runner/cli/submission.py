@@ -33,6 +33,11 @@ def submission_of(
             "env": dict(options.env),
             "variables": dict(options.variables),
             "skip_unmapped": options.skip_unmapped,
+            "offline": options.offline,
+            "action_sources": {
+                name: str(Path(folder).expanduser().absolute())
+                for name, folder in options.action_sources.items()
+            },
         },
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from runner.actions.fetch import ActionStore
 from runner.engines.box import Engine, Workspace
@@ -56,8 +57,11 @@ class Site:
     confirm: Callable[[], None]
     allow_host: bool = False
     secrets: Mapping[str, str] = field(default_factory=dict)
-    #: For a project's configuration: where its actions come from.
-    actions: Callable[[ProjectConfig, Path], ActionStore] = lambda _, home: ActionStore(home)
+    #: For a project's configuration and folder, and the options of a run: where its actions come
+    #: from.
+    actions: Callable[[ProjectConfig, Path, Mapping[str, Any]], ActionStore] = (
+        lambda _, folder, __: ActionStore(folder)
+    )
 
     def open(self, submission: Submission) -> RunMeans:
         """What a run works with. Raises EnvironmentMissingError when its source is gone."""
@@ -72,7 +76,7 @@ class Site:
             _policy(options, config, self.allow_host),
             self.secrets,
             plugins.steps,
-            self.actions(config, folder),
+            self.actions(config, folder, options),
         )
         return RunMeans(means, plugins.emit, snapshot.release)
 
@@ -119,7 +123,7 @@ def workspace_of(snapshot: Snapshot | None, checkout: Path) -> Workspace:
     )
 
 
-def _policy(options: Mapping[str, object], config: ProjectConfig, allow_host: bool) -> Policy:
+def _policy(options: Mapping[str, Any], config: ProjectConfig, allow_host: bool) -> Policy:
     variables = _texts(options, "variables")
     return Policy(
         images=_texts(options, "images"),
@@ -134,6 +138,5 @@ def _policy(options: Mapping[str, object], config: ProjectConfig, allow_host: bo
     )
 
 
-def _texts(options: Mapping[str, object], name: str) -> dict[str, str]:
-    found = options.get(name)
-    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+def _texts(options: Mapping[str, Any], name: str) -> dict[str, str]:
+    return {str(key): str(value) for key, value in options.get(name, {}).items()}

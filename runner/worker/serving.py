@@ -10,9 +10,10 @@ from typing import Protocol
 
 from runner import queue
 from runner.errors import EnvironmentMissingError, PipeError
-from runner.events import Emit, Event
+from runner.events import Emit, Event, RunFinished
 from runner.execute.place import SELF_HOSTED
 from runner.execute.task import Request
+from runner.project import unpin_snapshot
 from runner.queue import JobOutcome, Lease
 from runner.storage import Storage
 from runner.store import Store, workers
@@ -262,7 +263,9 @@ class QueueWorker:
             if outcome is None:
                 self._tell(queue.give_back(self._store, lease, now))
             else:
-                self._tell(queue.finish(self._store, lease, outcome, now))
+                events = queue.finish(self._store, lease, outcome, now)
+                self._tell(events)
+                self._let_go(lease, events)
         except queue.LeaseLostError as error:
             self._log.say("warning", error.message, run=lease.run, job=lease.key)
         except EnvironmentMissingError as error:
@@ -273,6 +276,12 @@ class QueueWorker:
             queue.abandon(self._store, lease.run, message, self._store.now())
             self._log.say("error", f"the run cannot be read: {message}", run=lease.run)
         return True
+
+    def _let_go(self, lease: Lease, events: Iterable[Event]) -> None:
+        """The source of a run that has ended, unless it may be wanted again."""
+        for event in events:
+            if isinstance(event, RunFinished) and event.result != "failure":
+                unpin_snapshot(lease.submission.snapshot, self._storage.folder)
 
     def _notice(self) -> None:
         self._listener.ring()
