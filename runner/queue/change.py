@@ -105,11 +105,21 @@ class Change:
                 self._wait()
                 return
         pipeline = pipeline_of(self.run)
-        before = None
-        while (self.run, self._admitted) != before and self.run.state != "finished":
-            run, admitted = before = self.run, self._admitted
+        goes_on = self.run.state != "finished"
+        while goes_on:
+            run, admitted = self.run, self._admitted
             states, contexts = states_of(run), run.submission.contexts
             self._apply(ready(pipeline, run.plan, states, contexts, run.cancel_requested, admitted))
+            goes_on = self.run.state != "finished" and self._leads_to_more(run, admitted)
+
+    def _leads_to_more(self, before: StoredRun, admitted: frozenset[str]) -> bool:
+        """Whether something may follow from what was done since; jobs that start free no other."""
+        if self._admitted != admitted or self.run.plan is not before.plan:
+            return True
+        jobs = self.run.jobs.items()
+        return any(
+            job.state == "finished" and before.jobs[key].state != "finished" for key, job in jobs
+        )
 
     def end(self, key: str, outcome: JobOutcome) -> None:
         """The job is finished for good."""

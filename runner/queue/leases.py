@@ -9,7 +9,7 @@ from runner.plan import JobState, PlannedJob, callers_of
 from runner.queue.change import Change
 from runner.queue.outcome import JobOutcome
 from runner.queue.together import change
-from runner.store import Store, claims, hot, leases
+from runner.store import Store, claims, leases
 from runner.store.claims import Claimed, Lessee
 from runner.store.rows import StoredRun, Submission, states_of
 
@@ -44,6 +44,8 @@ class Lease:
     callers: tuple[PlannedJob, ...]
     states: Mapping[str, JobState]
     events: tuple[Event, ...] = ()
+    #: The run as it was then; most have not changed when the attempt ends.
+    stored: StoredRun | None = None
 
     @property
     def tries(self) -> int:
@@ -71,7 +73,7 @@ def lease(
         claimed = claims.of_queue(store.notes, lessee, limit, now)
     else:
         claimed = claims.of_run(store.notes, lessee, run, limit, now)
-    return list(_leases(store, claimed, lessee.until))
+    return list(_leases(claimed, lessee.until))
 
 
 def is_open(store: Store, labels: Collection[str], only: str = "") -> bool:
@@ -100,15 +102,16 @@ def finish(store: Store, lease: Lease, outcome: JobOutcome, now: float) -> list[
     Once this returns, the result survives a loss of power. Raises LeaseLostError when the lease is
     not held any more.
     """
-    return change(store, lease.run, now, lambda it: _end_attempt(it, lease, outcome))
+    return change(
+        store, lease.run, now, lambda it: _end_attempt(it, lease, outcome), known=lease.stored
+    )
 
 
-def _leases(store: Store, claimed: Claimed, deadline: float) -> Iterator[Lease]:
-    runs = {id_: hot.load_run(store.notes, id_) for id_, _ in claimed.jobs}
+def _leases(claimed: Claimed, deadline: float) -> Iterator[Lease]:
     told: set[int] = set()
     for id_, key in claimed.jobs:
         recorded = tuple(event for event in claimed.events if event.run == id_)
-        yield _lease(runs[id_], key, deadline, () if id_ in told else recorded)
+        yield _lease(claimed.runs[id_], key, deadline, () if id_ in told else recorded)
         told.add(id_)
 
 
@@ -129,6 +132,7 @@ def _lease(run: StoredRun, key: str, deadline: float, events: tuple[Event, ...])
         callers=tuple(planned[caller] for caller in callers_of(key)),
         states=states_of(run),
         events=events,
+        stored=run,
     )
 
 

@@ -34,10 +34,10 @@ class Together:
         self.settle(run.id)
         return run.id
 
-    def of(self, run: int) -> Change:
-        """The run on its way; read when it is asked for first."""
+    def of(self, run: int, known: StoredRun | None = None) -> Change:
+        """The run on its way; read when it is asked for first, unless it is `known`."""
         if run not in self._changes:
-            before = self._befores[run] = hot.load_run(self._store.notes, run)
+            before = self._befores[run] = known or hot.load_run(self._store.notes, run)
             self.lines.know(run, before.submission.project, before.groups)
             self._changes[run] = Change(before, self._now, self)
         return self._changes[run]
@@ -92,12 +92,22 @@ class Together:
         return any(isinstance(event, news) for each in changes for event in each.events)
 
 
-def change(store: Store, run: int, now: float, act: Callable[[Change], None]) -> list[Event]:
-    """Does something to a run, and all that follows; returns the events recorded for that run."""
+def change(
+    store: Store,
+    run: int,
+    now: float,
+    act: Callable[[Change], None],
+    known: StoredRun | None = None,
+) -> list[Event]:
+    """Does something to a run, and all that follows; returns the events recorded for that run.
+
+    `known` is the run as it was some time ago, and may be still.
+    """
     while True:
         together = Together(store, now)
         with suppress(ChangedMeanwhileError):
-            changing = together.of(run)
+            changing = together.of(run, known)
+            known = None
             act(changing)
             together.settle(run)
             if together.is_written():
