@@ -21,6 +21,7 @@ from runner.terminal.words import visible
 if TYPE_CHECKING:
     from runner.terminal import Mode
 
+NOTHING_MORE: Mapping[str, Any] = {}
 _WITH_INPUTS = ("workflow_dispatch", "workflow_call")
 #: The event of runs for changed files.
 WATCHED = "watch"
@@ -35,10 +36,15 @@ class Occasion:
     verdict: Verdict
 
 
-def occasion(loaded: Loaded, options: Options, usual: str = "") -> Occasion:
+def occasion(
+    loaded: Loaded,
+    options: Options,
+    usual: str = "",
+    happened: Mapping[str, Any] = NOTHING_MORE,
+) -> Occasion:
     """The event that was asked for, else `usual`, else the first that the pipeline is for.
 
-    Raises InvalidInputError.
+    `happened` is what is known of its payload. Raises InvalidInputError.
     """
     pipeline, project = loaded.pipeline, loaded.project
     event = options.event or usual or _usual_event(pipeline)
@@ -46,7 +52,7 @@ def occasion(loaded: Loaded, options: Options, usual: str = "") -> Occasion:
         _refuse_unknown(event, pipeline)
     given = _read(options.event_file) if options.event_file else {}
     inputs = _inputs(loaded, options, event, given)
-    payload = {**_known(pipeline, event, inputs), **given}
+    payload = {**_known(pipeline, event, inputs), **happened, **given}
     facts = RunFacts(pipeline=pipeline.name or "", file=loaded.document.file)
     github = github_context(project, event, payload, facts)
     contexts = {
@@ -54,9 +60,9 @@ def occasion(loaded: Loaded, options: Options, usual: str = "") -> Occasion:
         "inputs": inputs,
         "vars": {**project.config.vars, **options.variables},
     }
-    happened = github["event"]
-    message = _message(project, happened)
-    told = occurrence(event, happened, lambda: changed_files(project, event, happened), message)
+    whole = github["event"]
+    message = _message(project, whole)
+    told = occurrence(event, whole, lambda: changed_files(project, event, whole), message)
     return Occasion(event, contexts, judge(pipeline.on, told))
 
 

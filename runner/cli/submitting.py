@@ -1,9 +1,10 @@
 """From files to runs in the queue."""
 
 import contextlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from runner import queue
 from runner.cli.action_sources import action_store
@@ -44,11 +45,13 @@ class Terms:
     moment: float | None = None
     key: str | None = None
     owner: str | None = None
+    #: What is known of the event's payload.
+    happened: Mapping[str, Any] = field(default_factory=dict)
 
 
 def submit(wanted: Sequence[Options], terms: Terms) -> list[int]:
     """Queues all of these or none; returns the numbers of the runs."""
-    prepared = [_prepared(options) for options in wanted]
+    prepared = [_prepared(options, terms) for options in wanted]
     storage = open_storage()
     with Store.open(home_folder()) as store, contextlib.ExitStack() as held:
         entries = [
@@ -58,14 +61,14 @@ def submit(wanted: Sequence[Options], terms: Terms) -> list[int]:
         return queue.enqueue_all(store, entries, store.now())
 
 
-def _prepared(options: Options) -> tuple[Loaded, Preparation]:
+def _prepared(options: Options, terms: Terms) -> tuple[Loaded, Preparation]:
     loaded = load_pipeline(
         options.file,
         Path(),
         lambda project, home: Repositories(action_store(project, options, home)),
     )
     show(loaded.warnings)
-    occurred = occasion(loaded, options)
+    occurred = occasion(loaded, options, happened=terms.happened)
     if options.event and occurred.verdict.obstacle:
         raise InvalidInputError(f"{loaded.document.file} does not run: {occurred.verdict.obstacle}")
     prepared = prepare(loaded, options, occurred)

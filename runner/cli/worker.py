@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +14,11 @@ import click
 from runner.cli.options import secret_options
 
 if TYPE_CHECKING:
-    from runner.terminal.log import Format, Level
+    from runner.store import Store
+    from runner.terminal.log import Format, WorkerLog
+    from runner.triggers.cron import Misfire
+    from runner.worker import Terms
+    from runner.worker.log import Level
 
 
 @click.command("worker", short_help="Run what was submitted, until told to stop.")
@@ -24,6 +29,18 @@ if TYPE_CHECKING:
     "--labels", default="", metavar="A,B", help="Also jobs whose `runs-on` asks for these."
 )
 @click.option("--drain", is_flag=True, help="End when nothing is left to do.")
+@click.option(
+    "--schedule",
+    is_flag=True,
+    help="Also start the pipelines of this project that have `on.schedule`.",
+)
+@click.option(
+    "--misfire",
+    type=click.Choice(["skip", "once", "all"]),
+    default="once",
+    show_default=True,
+    help="Of times at which no worker watched, start none, the last, or all.",
+)
 @click.option("--once", is_flag=True, help="End after one job.")
 @click.option("--host", is_flag=True, help="Also `runs-on: self-hosted`: steps on this machine.")
 @secret_options
@@ -48,6 +65,8 @@ def command(
     jobs: int | None,
     labels: str,
     drain: bool,
+    schedule: bool,
+    misfire: "Misfire",
     once: bool,
     host: bool,
     form: "Format",
@@ -71,10 +90,18 @@ def command(
     wanted = tuple(label.strip() for label in labels.split(",") if label.strip())
     allow_host = host or user.allow_host or os.environ.get("PIPE_ALLOW_HOST") == "1"
     log = WorkerLog(sys.stderr, form=form, level=level)
-    _serve(Terms(slots, wanted, drain, once), secrets, allow_host, log)
+    _serve(
+        Terms(slots, wanted, drain, once), secrets, allow_host, log, misfire if schedule else None
+    )
 
 
-def _serve(terms: Any, secrets: Mapping[str, str], allow_host: bool, log: Any) -> None:
+def _serve(
+    terms: "Terms",
+    secrets: Mapping[str, str],
+    allow_host: bool,
+    log: "WorkerLog",
+    misfire: "Misfire | None",
+) -> None:
     from runner.cli.action_sources import stored_action_store
     from runner.cli.storage import open_storage
     from runner.engines.box import Engine
@@ -99,11 +126,19 @@ def _serve(terms: Any, secrets: Mapping[str, str], allow_host: bool, log: Any) -
     with ExitStack() as ends, Store.open(home) as store:
         for engine in engines.values():
             ends.callback(engine.finish)
-        worker = QueueWorker(store, storage, site, terms, log.emit, log)
+        beside = _schedules(store, misfire, log) if misfire else lambda: None
+        worker = QueueWorker(store, storage, site, terms, log.emit, log, beside)
         with _signals_ask(worker.stop):
             log.say("info", f"worker {worker.name} takes up to {terms.slots} jobs at a time")
             worker.work()
             log.say("info", "worker ends")
+
+
+def _schedules(store: "Store", misfire: "Misfire", log: "WorkerLog") -> Callable[[], float | None]:
+    from runner.cli.scheduling import Schedules
+    from runner.project import nearest_project
+
+    return Schedules(store, nearest_project(Path()), misfire, log).tick
 
 
 @contextmanager

@@ -4,7 +4,7 @@ A decision is made on a copy of the run and written only if the run has not chan
 otherwise it is made again. So expressions are evaluated without holding up other writers.
 """
 
-from runner.queue.entering import Entry, enqueue, enqueue_all
+from runner.queue.entering import Entry, enqueue, enqueue_all, enqueue_dead
 from runner.queue.leases import (
     LEASE_SECONDS,
     Lease,
@@ -39,6 +39,7 @@ __all__ = [
     "cancelled",
     "enqueue",
     "enqueue_all",
+    "enqueue_dead",
     "finish",
     "give_back",
     "is_alive",

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from runner.concurrency import ChangedMeanwhileError
 from runner.errors import PipeError
 from runner.plan import Plan
-from runner.queue.outcome import NOTHING_REUSED, JobOutcome
+from runner.queue.outcome import NOTHING_REUSED, UNPARSEABLE, JobOutcome
+from runner.queue.telling import run_finished
 from runner.queue.together import Together
 from runner.store import Store, hot
-from runner.store.rows import StoredRun, Submission, blocked
+from runner.store.rows import DeadLetter, RunEdit, StoredRun, Submission, blocked
 
 _KEPT_CONTEXTS = {"github", "inputs", "vars"}
 
@@ -76,6 +77,23 @@ def _enter(store: Store, together: Together, entries: Sequence[Entry], now: floa
         run = _new_run(entry, numbers.next(submission), now)
         known[key] = run.id
         yield together.enter(run, entry.reused)
+
+
+def enqueue_dead(store: Store, submission: Submission, error: str, now: float) -> int:
+    """Records a run that could not even be planned, as a dead letter; returns its number.
+
+    Whoever has a submission key that is known, gets that run.
+    """
+    while True:
+        key = submission.submission_key
+        known = hot.submitted(store.notes, submission.project, key) if key is not None else None
+        if known is not None:
+            return known
+        run = _new_run(Entry(submission, Plan(())), Numbers(store).next(submission), now)
+        dead = replace(run, state="finished", result="failure", reason=UNPARSEABLE, finished_at=now)
+        letter = DeadLetter(UNPARSEABLE, "", error)
+        if hot.save(store.promises, [RunEdit(None, dead, [run_finished(dead, now)], letter)]):
+            return run.id
 
 
 class Numbers:

@@ -20,8 +20,8 @@ from runner.events import (
     StepStarted,
 )
 from runner.terminal.words import visible
+from runner.worker.log import Level
 
-Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["text", "json"]
 LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
 

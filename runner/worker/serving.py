@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Protocol
 
 from runner import queue
 from runner.errors import EnvironmentMissingError, PipeError
@@ -20,6 +19,7 @@ from runner.store import Store, workers
 from runner.store.workers import WorkerRecord, WorkerState
 from runner.worker.attempt import attempt
 from runner.worker.hands import HEARTBEAT, Hands, Wish
+from runner.worker.log import Log
 from runner.worker.means import Shared, Site
 
 #: Seconds between looks at what time and others did: what is due, who died.
@@ -28,12 +28,6 @@ TEND = 1.0
 RECONCILE = 60.0
 #: Seconds until something is tried again that the machine lacked: the database, the engine.
 PATIENCE = 2.0
-
-
-class Log(Protocol):
-    """Where a worker says what it does beside running jobs."""
-
-    def say(self, level: str, message: str, *, run: int = 0, job: str = "") -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
