@@ -39,6 +39,7 @@ from runner.project import (
     label_images,
     open_variant,
     read_user_config,
+    source_files,
     take_snapshot,
 )
 from runner.queue import Submission
@@ -89,9 +90,8 @@ class ForegroundRun:
             with Store.open(self._home) as store:
                 queue.rescue(store, time.time())
                 snapshot = source.result()
-                if len(images) > 1:
-                    docker.prefetch(images)
-                return self._work(store, engines, snapshot)
+                early = partial(docker.prefetch, images) if len(images) > 1 else None
+                return self._work(store, engines, snapshot, early)
 
     def _allowed(self) -> Policy:
         return Policy(
@@ -141,7 +141,13 @@ class ForegroundRun:
     def _snapshot(self) -> Snapshot | None:
         return None if self._options.bind else take_snapshot(self._loaded.project, self._home)
 
-    def _work(self, store: Store, engines: Mapping[str, Engine], snapshot: Snapshot | None) -> int:
+    def _work(
+        self,
+        store: Store,
+        engines: Mapping[str, Engine],
+        snapshot: Snapshot | None,
+        prefetch: Callable[[], None] | None,
+    ) -> int:
         prepared, plugins = self._prepared, self._loaded.plugins
         workspace = self._workspace(snapshot)
         means = Means(
@@ -157,7 +163,10 @@ class ForegroundRun:
             submission = self._submission(snapshot)
             number = queue.enqueue(store, submission, prepared.plan, time.time(), prepared.reused)
             if self._options.from_failed is not None:
-                storage.artifacts.adopt(self._options.from_failed, number, prepared.reused)
+                same = {key: key for key in prepared.reused}
+                storage.artifacts.adopt(self._options.from_failed, number, same)
+            if prefetch and not queue.is_over(store, number):
+                prefetch()
             emit = _to_all(view.emit, plugins.emit)
             name = f"{os.uname().nodename}:{os.getpid()}"
             worker = Worker(store, storage, means, emit, name, self._slots())
@@ -199,8 +208,24 @@ class ForegroundRun:
                 "jobs": list(self._options.jobs),
                 "from_failed": self._options.from_failed,
                 "arguments": ["run", *words(self._options, self._masker)],
+                **queue.comparison(
+                    self._prepared.pipeline,
+                    partial(self._compared, snapshot),
+                    self._policy.images,
+                    reuse=not self._options.no_reuse,
+                ),
             },
             process=queue.process_identity(),
+        )
+
+    def _compared(self, snapshot: Snapshot | None) -> queue.Source | None:
+        if snapshot is None:
+            return None
+        return queue.Source(
+            source_files(snapshot),
+            snapshot.tree,
+            self._options.env,
+            {name: each.vars for name, each in self._policy.environments.items()},
         )
 
     def _name(self) -> str:

@@ -83,6 +83,7 @@ def _pairs(
 @click.option(
     "--from-failed", type=RUN_NUMBER, metavar="RUN", help="Run again what did not succeed in RUN."
 )
+@click.option("--no-reuse", is_flag=True, help="Run jobs with `sources` even if nothing changed.")
 @click.option("--parallel", type=click.IntRange(1), metavar="N", help="How many jobs at a time.")
 @click.option("--dry-run", is_flag=True, help="Show what would run, and run nothing.")
 @click.option(

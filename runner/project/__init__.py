@@ -27,6 +27,7 @@ from runner.project.snapshot import (
     take_snapshot,
     unpin_snapshot,
 )
+from runner.project.sources import SourceFiles, source_files
 
 __all__ = [
     "DEFAULT_IMAGES",
@@ -36,6 +37,7 @@ __all__ = [
     "ProjectConfig",
     "RunFacts",
     "Snapshot",
+    "SourceFiles",
     "UserConfig",
     "changed_files",
     "find_pipeline",
@@ -51,6 +53,7 @@ __all__ = [
     "read_facts",
     "read_project_config",
     "read_user_config",
+    "source_files",
     "sub_folder",
     "take_snapshot",
     "unpin_snapshot",

@@ -14,9 +14,10 @@ from runner.queue.leases import (
     renew,
     stay,
 )
-from runner.queue.outcome import JobOutcome
+from runner.queue.outcome import JobOutcome, reused
 from runner.queue.pipelines import load_pipeline
-from runner.queue.questions import cancel_requests, cancelled, next_due, reason, waits
+from runner.queue.questions import cancel_requests, cancelled, is_over, next_due, reason, waits
+from runner.queue.sources import Source, comparison
 from runner.queue.stopping import cancel, rescue
 from runner.queue.tending import abandon, next_time, reconcile, tend
 from runner.store.lines import Wait
@@ -29,16 +30,19 @@ __all__ = [
     "JobOutcome",
     "Lease",
     "LeaseLostError",
+    "Source",
     "Submission",
     "Wait",
     "abandon",
     "cancel",
     "cancel_requests",
     "cancelled",
+    "comparison",
     "enqueue",
     "enqueue_all",
     "finish",
     "is_alive",
+    "is_over",
     "lease",
     "load_pipeline",
     "next_due",
@@ -48,6 +52,7 @@ __all__ = [
     "reconcile",
     "renew",
     "rescue",
+    "reused",
     "stay",
     "tend",
     "waits",
