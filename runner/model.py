@@ -139,6 +139,8 @@ class Job:
     concurrency: Concurrency | None = None
     services: Templated = None
     retry: Retry | None = None
+    #: Patterns of the files that its result depends on; none when it is never reused.
+    sources: tuple[str, ...] = ()
     #: What the job is instead of steps.
     call: Call | None = None
     #: Keys that are valid in the language but that this version cannot run yet, with their paths.

@@ -208,7 +208,6 @@ REFUSED = {
     "`on.watch.debounce`": pipeline(on={"watch": {"debounce": "1s"}}),
     "groups of a call": pipeline(jobs={"a": {"uses": "./called.yaml", "concurrency": "x"}}),
     "`jobs.<id>.snapshot`": with_job(snapshot={"image-name": "mine", "version": "2.*", "if": True}),
-    "`jobs.<id>.sources`": with_job(sources=["src/**"]),
     "`jobs.<id>.container.build`": with_job(container={"build": {"context": "."}}),
     "`jobs.<id>.steps[*].deploy`": with_step(deploy={"target": "docker"}),
     "`jobs.<id>.steps[*].verify`": with_step(verify={"ready": [{"http": {"path": "/"}}]}),

@@ -342,7 +342,6 @@ def test_unsupported_keys_are_listed() -> None:
     build = [path[2:] for path in everything.jobs["build"].unsupported]
     assert build == [
         ("snapshot",),
-        ("sources",),
         ("container", "build"),
         ("steps", 8, "deploy"),
         ("steps", 9, "verify"),

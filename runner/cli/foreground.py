@@ -89,9 +89,8 @@ class ForegroundRun:
             with Store.open(self._home) as store:
                 queue.rescue(store, time.time())
                 snapshot = source.result()
-                if len(images) > 1:
-                    docker.prefetch(images)
-                return self.work(store, engines, snapshot, _signals_ask)
+                early = partial(docker.prefetch, images) if len(images) > 1 else None
+                return self.work(store, engines, snapshot, _signals_ask, early)
 
     def _allowed(self) -> Policy:
         return Policy(
@@ -136,6 +135,7 @@ class ForegroundRun:
         engines: Mapping[str, Engine],
         snapshot: Snapshot | None,
         asking: Asking,
+        prefetch: Callable[[], None] | None = None,
     ) -> int:
         """Runs it with what is open already, on that snapshot, else in the checkout itself."""
         prepared, plugins = self._prepared, self._loaded.plugins
@@ -149,15 +149,16 @@ class ForegroundRun:
         )
         storage = self._storage
         with self._view(storage) as view:
-            submission = submission_of(self._loaded, self._options, prepared, self._masker)
             submission = replace(
-                submission,
-                snapshot=snapshot.to_json() if snapshot else {},
+                submission_of(self._loaded, self._options, prepared, self._masker, snapshot),
                 process=queue.process_identity(),
             )
             number = queue.enqueue(store, submission, prepared.plan, time.time(), prepared.reused)
             if self._options.from_failed is not None:
-                storage.artifacts.adopt(self._options.from_failed, number, prepared.reused)
+                same = {key: key for key in prepared.reused}
+                storage.artifacts.adopt(self._options.from_failed, number, same)
+            if prefetch and not queue.is_over(store, number):
+                prefetch()
             emit = _to_all(view.emit, plugins.emit)
             name = f"{os.uname().nodename}:{os.getpid()}"
             worker = Worker(store, storage, means, emit, name, self.slots())

@@ -76,6 +76,9 @@ _WHAT = (
     ),
     click.option("--offline", is_flag=True, help="Fetch no actions: use those that are here."),
     click.option(
+        "--no-reuse", is_flag=True, help="Run jobs with `sources` even if nothing changed."
+    ),
+    click.option(
         "--skip-unmapped", is_flag=True, help="Skip jobs whose labels nothing here is for."
     ),
 )

@@ -2,20 +2,27 @@
 
 from pathlib import Path
 
+from runner import queue
 from runner.cli.loading import Loaded
 from runner.cli.preparing import Preparation
 from runner.cli.typed import Options, words
+from runner.environments import laid_over
 from runner.expressions import resolve, to_string
-from runner.project import label_images, read_user_config
+from runner.project import Snapshot, label_images, read_user_config, source_files
 from runner.queue import Submission
 from runner.secrets import Masker
 
 
 def submission_of(
-    loaded: Loaded, options: Options, prepared: Preparation, masker: Masker
+    loaded: Loaded,
+    options: Options,
+    prepared: Preparation,
+    masker: Masker,
+    snapshot: Snapshot | None,
 ) -> Submission:
-    """The run as it is stored: with no secret, and not bound to a process or to a copy of the source."""
+    """The run as it is stored: with no secret, and not bound to a process."""
     project = loaded.project
+    images = label_images(project.config.images, read_user_config().images)
     return Submission(
         file=loaded.document.file,
         text=loaded.document.text,
@@ -24,12 +31,12 @@ def submission_of(
         name=_name(loaded, prepared),
         trigger={"event": prepared.event, "inputs": dict(options.inputs)},
         contexts=prepared.contexts,
+        snapshot=snapshot.to_json() if snapshot else {},
         options={
             "jobs": list(options.jobs),
             "from_failed": options.from_failed,
             "arguments": ["run", *words(options, masker)],
             "folder": str(project.folder.relative_to(project.root)),
-            "images": label_images(project.config.images, read_user_config().images),
             "env": dict(options.env),
             "variables": dict(options.variables),
             "skip_unmapped": options.skip_unmapped,
@@ -38,8 +45,24 @@ def submission_of(
                 name: str(Path(folder).expanduser().absolute())
                 for name, folder in options.action_sources.items()
             },
+            **queue.comparison(
+                prepared.pipeline,
+                lambda: _compared(loaded, options, snapshot) if snapshot else None,
+                images,
+                reuse=not options.no_reuse,
+            ),
+            "images": images,
         },
     )
+
+
+def _compared(loaded: Loaded, options: Options, snapshot: Snapshot) -> queue.Source:
+    """What `sources` are compared by."""
+    environments = loaded.project.config.environments
+    variables = {
+        name: laid_over(each.vars, options.variables) for name, each in environments.items()
+    }
+    return queue.Source(source_files(snapshot), snapshot.tree, options.env, variables)
 
 
 def _name(loaded: Loaded, prepared: Preparation) -> str:

@@ -91,10 +91,11 @@ def _entry(
     store: Store,
     held: contextlib.ExitStack,
 ) -> Entry:
-    submission = submission_of(loaded, options, prepared, Masker(()))
+    submission = submission_of(
+        loaded, options, prepared, Masker(()), _source(loaded, storage, held)
+    )
     submission = replace(
         submission,
-        snapshot=_source(loaded, storage, held).to_json(),
         owner=terms.owner or login(),
         queue=terms.queue or submission.queue,
         priority=submission.priority if terms.priority is None else terms.priority,

@@ -33,6 +33,7 @@ class Options:
     keep: str | None = None
     shell_on_failure: bool = False
     from_failed: int | None = None
+    no_reuse: bool = False
 
 
 def words(options: Options, masker: Masker) -> list[str]:
@@ -72,6 +73,7 @@ def _options(options: Options) -> Iterator[str]:
     yield from ["--skip-unmapped"] if options.skip_unmapped else []
     yield from _each("--keep", _given(options.keep))
     yield from ["--shell-on-failure"] if options.shell_on_failure else []
+    yield from ["--no-reuse"] if options.no_reuse else []
     yield from _each("--parallel", _given(options.parallel))
 
 

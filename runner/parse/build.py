@@ -28,10 +28,7 @@ from runner.source import Document
 _Data = Mapping[str, Any]
 
 _UNSUPPORTED_IN_PIPELINE = ("priority", "queue", "timeouts")
-_UNSUPPORTED_IN_JOB = (
-    "snapshot",
-    "sources",
-)
+_UNSUPPORTED_IN_JOB = ("snapshot",)
 _WAITING = frozenset({"wait", "wait-all", "cancel"})
 _UNSUPPORTED_IN_STEP = ("deploy", "rollback", "snapshot", "verify")
 
@@ -126,6 +123,7 @@ def _job(job_id: str, data: _Data, file: str) -> Job:
         concurrency=_concurrency(data.get("concurrency")),
         services=data.get("services"),
         retry=_retry(data.get("retry")),
+        sources=tuple(data.get("sources", ())),
         call=_call(data, file),
         unsupported=tuple(_unsupported_in_job(data, path)),
     )

@@ -24,6 +24,7 @@ from runner.project.ignored import all_ignored
 from runner.project.kept import keep_snapshot, open_snapshot, prune_snapshots, unpin_snapshot
 from runner.project.labels import DEFAULT_IMAGES, label_images
 from runner.project.snapshot import Snapshot, open_variant, take_snapshot
+from runner.project.sources import SourceFiles, source_files
 
 __all__ = [
     "DEFAULT_IMAGES",
@@ -34,6 +35,7 @@ __all__ = [
     "ProjectConfig",
     "RunFacts",
     "Snapshot",
+    "SourceFiles",
     "UserConfig",
     "all_ignored",
     "changed_files",
@@ -55,6 +57,7 @@ __all__ = [
     "read_facts",
     "read_project_config",
     "read_user_config",
+    "source_files",
     "storage_folder",
     "sub_folder",
     "take_snapshot",

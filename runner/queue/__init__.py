@@ -16,9 +16,10 @@ from runner.queue.leases import (
     renew,
     stay,
 )
-from runner.queue.outcome import JobOutcome
+from runner.queue.outcome import JobOutcome, reused
 from runner.queue.pipelines import load_pipeline
-from runner.queue.questions import cancel_requests, cancelled, next_due, reason, waits
+from runner.queue.questions import cancel_requests, cancelled, is_over, next_due, reason, waits
+from runner.queue.sources import Source, comparison
 from runner.queue.stopping import cancel, rescue
 from runner.queue.tending import abandon, next_time, reconcile, tend
 from runner.store.lines import Wait
@@ -31,12 +32,14 @@ __all__ = [
     "JobOutcome",
     "Lease",
     "LeaseLostError",
+    "Source",
     "Submission",
     "Wait",
     "abandon",
     "cancel",
     "cancel_requests",
     "cancelled",
+    "comparison",
     "enqueue",
     "enqueue_all",
     "enqueue_dead",
@@ -44,6 +47,7 @@ __all__ = [
     "give_back",
     "is_alive",
     "is_open",
+    "is_over",
     "lease",
     "load_pipeline",
     "next_due",
@@ -53,6 +57,7 @@ __all__ = [
     "reconcile",
     "renew",
     "rescue",
+    "reused",
     "stay",
     "tend",
     "waits",

@@ -28,6 +28,7 @@ from runner.queue.outcome import (
     TIMEOUT,
     JobOutcome,
 )
+from runner.queue.past import Past
 from runner.queue.pools import pool
 from runner.queue.telling import job_finished, job_queued, run_finished, run_started
 from runner.store.rows import (
@@ -36,6 +37,7 @@ from runner.store.rows import (
     Place,
     StoredJob,
     StoredRun,
+    Success,
     blocked,
     is_submitted,
     states_of,
@@ -53,6 +55,10 @@ class Others(Protocol):
     @property
     def lines(self) -> Lines:
         """The lines of groups as they are in this decision."""
+
+    @property
+    def past(self) -> Past:
+        """What earlier runs have done already."""
 
     def send_away(self, run: int, job: str, reason: str) -> None:
         """A newcomer in the line of its group wants that run, or that job of it, to stop."""
@@ -75,6 +81,8 @@ class Change:
         self.events: list[Event] = []
         #: Why it failed for good, if it did so now.
         self.dead: DeadLetter | None = None
+        #: What later runs may reuse of it.
+        self.successes: tuple[Success, ...] = ()
         self._now = now
         self._others = others
         self._reused = reused
@@ -86,7 +94,7 @@ class Change:
 
         Raises InvalidInputError.
         """
-        if self._is_early():
+        if self._is_early() or self._has_entered():
             return
         self.run = replace(self.run, due_at=None)
         claim = claim_of_run(self.run)
@@ -143,6 +151,10 @@ class Change:
             self._others.free(self.run.id, place)
         if is_told:
             self._tell_end(job, outcome, final=True)
+
+    def remember(self, key: str) -> None:
+        """The job has run and succeeded: later runs may reuse that."""
+        self.successes += tuple(self._others.past.success(self.run, key))
 
     def retry(self, key: str, outcome: JobOutcome, delay: float) -> None:
         """The attempt is finished, and another follows in `delay` seconds."""
@@ -213,6 +225,10 @@ class Change:
     def _is_early(self) -> bool:
         return self.run.due_at is not None and self.run.due_at > self._now
 
+    def _has_entered(self) -> bool:
+        """Whether somebody else was faster."""
+        return self.run.state == "finished" or self._others.lines.has(self.run.id)
+
     def _apply(self, decision: Decision) -> None:
         self._expand(decision)
         for key in decision.skip:
@@ -227,8 +243,8 @@ class Change:
             self.end(key, JobOutcome(ended.result, ended.outputs, reason))
         self._take_over()
         for key in decision.start:
-            if self.run.jobs[key].state == "blocked" and self._has_its_groups(key):
-                self._start(key)
+            if self.run.jobs[key].state == "blocked":
+                self._begin_job(key)
         if decision.result is not None:
             if self.run.state == "queued" and not self.run.cancel_requested:
                 self._begin()
@@ -256,12 +272,19 @@ class Change:
             if planned.inputs is not None and job.state not in ("finished", state):
                 self._put(replace(job, state=state))
 
+    def _begin_job(self, key: str) -> None:
+        earlier = self._others.past.outcome(self.run, key)
+        if earlier:
+            self.end(key, earlier)
+        elif self._has_its_groups(key):
+            self._start(key)
+
     def _start(self, key: str) -> None:
         if is_call(self.run, key):
             self._admitted |= {key}
         else:
-            job = self.run.jobs[key]
-            self._queue(replace(job, pool=pool(self.run, key)), 0.0)
+            job = replace(self.run.jobs[key], pool=pool(self.run, key))
+            self._queue(job, 0.0, self._others.past.remark(self.run, key))
 
     def _has_its_groups(self, key: str) -> bool:
         """Whether the job may start as far as `concurrency` goes; if not yet, it stands in line."""
@@ -305,7 +328,7 @@ class Change:
             if key in runnable and self.run.jobs[key].state == "blocked":
                 self.end(key, outcome)
 
-    def _queue(self, job: StoredJob, delay: float) -> None:
+    def _queue(self, job: StoredJob, delay: float, remark: str = "") -> None:
         self._put(
             replace(
                 job,
@@ -314,7 +337,7 @@ class Change:
                 queued_at=self._now,
             )
         )
-        self.events.append(job_queued(self.run, self._now, job, delay))
+        self.events.append(job_queued(self.run, self._now, job, delay, remark))
 
     def _stop(self, job: StoredJob, reason: str) -> None:
         """A running job is told through its row, and ends when its worker or the jobs in it did."""

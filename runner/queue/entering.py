@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from runner.concurrency import ChangedMeanwhileError
 from runner.errors import PipeError
 from runner.plan import Plan
+from runner.queue.groups import claim_of_run
 from runner.queue.outcome import NOTHING_REUSED, UNPARSEABLE, JobOutcome
 from runner.queue.telling import run_finished
-from runner.queue.together import Together
+from runner.queue.together import Together, change
 from runner.store import Store, hot
 from runner.store.rows import DeadLetter, RunEdit, StoredRun, Submission, blocked
 
@@ -57,13 +58,23 @@ def enqueue_all(store: Store, entries: Sequence[Entry], now: float) -> list[int]
     while True:
         with suppress(ChangedMeanwhileError):
             together = Together(store, now)
-            runs = list(_enter(store, together, entries, now))
+            later: dict[int, Entry] = {}
+            runs = list(_enter(store, together, entries, now, later))
             if together.is_written():
+                for run, entry in later.items():
+                    change(store, run, now, lambda it: it.enter(), reused=entry.reused)
                 store.wake()
                 return runs
 
 
-def _enter(store: Store, together: Together, entries: Sequence[Entry], now: float) -> Iterator[int]:
+def _enter(
+    store: Store,
+    together: Together,
+    entries: Sequence[Entry],
+    now: float,
+    later: dict[int, Entry],
+) -> Iterator[int]:
+    """The numbers of the runs; `later` gets those that enter once they are written."""
     numbers = Numbers(store)
     known: dict[tuple[str, str], int] = {}
     for entry in entries:
@@ -76,7 +87,18 @@ def _enter(store: Store, together: Together, entries: Sequence[Entry], now: floa
                 continue
         run = _new_run(entry, numbers.next(submission), now)
         known[key] = run.id
-        yield together.enter(run, entry.reused)
+        if _may_reuse(submission):
+            claim_of_run(run)  # raises what entering would
+            together.add(run)
+            later[run.id] = entry
+        else:
+            together.enter(run, entry.reused)
+        yield run.id
+
+
+def _may_reuse(submission: Submission) -> bool:
+    """Whether artifacts may be taken over as the run enters: then its number has to be its own."""
+    return bool(submission.options.get("sources")) and submission.options.get("reuse", True)
 
 
 def enqueue_dead(store: Store, submission: Submission, error: str, now: float) -> int:
@@ -133,7 +155,8 @@ def _new_run(entry: Entry, numbers: tuple[int, int], now: float) -> StoredRun:
             for at, job in enumerate(entry.plan.jobs)
         },
         created_at=now,
-        due_at=enters_at if enters_at > now else None,
+        # One that is written before it enters is due, so that somebody sees to it in any case.
+        due_at=enters_at if enters_at > now or _may_reuse(submission) else None,
         expires_at=None if entry.patience is None else enters_at + entry.patience,
     )
 

@@ -147,5 +147,7 @@ def _end_attempt(change: Change, lease: Lease, outcome: JobOutcome) -> None:
         outcome = replace(outcome, reason=job.reason)
     if outcome.retry_after is None or stopping:
         change.end(lease.key, outcome)
+        if outcome.result == "success" and not outcome.failed_softly:
+            change.remember(lease.key)
     else:
         change.retry(lease.key, outcome, outcome.retry_after)

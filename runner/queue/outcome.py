@@ -29,6 +29,13 @@ class JobOutcome:
     retry_after: float | None = None
     environment: str = ""
     environment_url: str = ""
+    #: The run that it was, and whose result this is.
+    reused_from: int = 0
+
+
+def reused(run: int, outputs: Mapping[str, str]) -> JobOutcome:
+    """The result of an earlier run counts."""
+    return JobOutcome("success", outputs, f"reused from run {run}", reused_from=run)
 
 
 #: The jobs that a run takes over from an earlier one, by key: none.

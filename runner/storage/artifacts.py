@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -113,12 +113,17 @@ class ArtifactStore:
             write_record(self._path(origin.run, name), asdict(artifact))
         return artifact
 
-    def adopt(self, earlier: int, run: int, jobs: Collection[str]) -> None:
-        """Give a run the artifacts of those jobs of an earlier one, whose results it reuses."""
+    def adopt(self, earlier: int, run: int, jobs: Mapping[str, str]) -> None:
+        """Give a run the artifacts of jobs of an earlier one, whose results it reuses.
+
+        `jobs`: key in the earlier run -> key in this one. An artifact of attempt 0 is one that the
+        job itself may still replace.
+        """
         with self._blobs.locked():
             for artifact in self.of_run(earlier):
                 if artifact.job in jobs:
-                    own = replace(artifact, id=self._next_id(), run=run, attempt=0)
+                    job = jobs[artifact.job]
+                    own = replace(artifact, id=self._next_id(), run=run, job=job, attempt=0)
                     write_record(self._path(run, own.name), asdict(own))
 
     def read(self, artifact: Artifact) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from runner import plan as planning
 from runner.errors import InvalidInputError
 from runner.events import Event, from_json
 from runner.plan import Plan
-from runner.store import limits, lines, projection
+from runner.store import limits, lines, projection, reusable
 from runner.store.connection import Connection
 from runner.store.rows import LineEdit, RunEdit, StoredJob, StoredRun, Submission, is_submitted
 
@@ -193,6 +193,7 @@ def _write_run(database: sqlite3.Connection, edit: RunEdit) -> None:
     if edit.dead is not None:
         values = {**asdict(edit.dead), "run": after.id, "died_at": after.finished_at}
         database.execute(_INSERT_DEAD, values)
+    reusable.write(database, after, edit.successes)
     projection.write(database, edit.events)
 
 

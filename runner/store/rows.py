@@ -151,6 +151,15 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class Success:
+    """A job, by its key, that succeeded, and may be reused until `expires_at`."""
+
+    fingerprint: str
+    job: str
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunEdit:
     """A run as it was read (None: it is new), as it shall be, and the events that tell how."""
 
@@ -158,6 +167,7 @@ class RunEdit:
     after: StoredRun
     events: Sequence[Event]
     dead: DeadLetter | None = None
+    successes: Sequence[Success] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,6 +221,7 @@ CREATE TABLE reusable (
     fingerprint VARCHAR NOT NULL,
     run INTEGER NOT NULL,
     job VARCHAR NOT NULL,
+    expires_at FLOAT,
     PRIMARY KEY (project, fingerprint),
     FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
 );

@@ -277,7 +277,10 @@ class ScheduleRow(SQLModel, table=True):
 
 
 class ReusableRow(SQLModel, table=True):
-    """A job that succeeded, by the fingerprint of all that its result depends on."""
+    """A job that succeeded, by the fingerprint of all that its result depends on.
+
+    It counts until `expires_at`, when the first of its artifacts is gone.
+    """
 
     __tablename__ = "reusable"
     __table_args__ = (Index("reusable_of_run", "run"),)
@@ -286,6 +289,7 @@ class ReusableRow(SQLModel, table=True):
     fingerprint: str = Field(primary_key=True)
     run: int = Field(foreign_key="run.id", ondelete="CASCADE")
     job: str
+    expires_at: float | None
 
 
 class AnnotationRow(SQLModel, table=True):

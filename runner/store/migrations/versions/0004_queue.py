@@ -123,6 +123,7 @@ def _create_reusable_results() -> None:
         sa.Column("fingerprint", sa.String(), primary_key=True),
         sa.Column("run", sa.Integer(), nullable=False),
         sa.Column("job", sa.String(), nullable=False),
+        sa.Column("expires_at", sa.Float()),
         sa.ForeignKeyConstraint(["run"], ["run.id"], ondelete="CASCADE"),
     )
     op.create_index("reusable_of_run", "reusable", ["run"])
