@@ -497,7 +497,7 @@ def test_a_run_that_was_written_but_has_not_entered_is_seen_to(
 ) -> None:
     build(store)
 
-    def die(*_: Any) -> None:
+    def die(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
