@@ -26,7 +26,7 @@ ROOMS = {
     "project": "pathspec platformdirs",
     "secrets": "",
     "environments": "",
-    "store": "sqlmodel sqlalchemy alembic",
+    "store": "sqlmodel sqlalchemy alembic psycopg",
     "storage": "",
     "plugin": "pluggy",
     "plugins": "",

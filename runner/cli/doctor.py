@@ -13,7 +13,8 @@ from typing import Literal
 
 import click
 
-from runner.errors import EXIT_ENVIRONMENT, EnvironmentMissingError
+from runner.cli.opening import opened_store
+from runner.errors import EXIT_ENVIRONMENT, EnvironmentMissingError, InvalidInputError
 from runner.project import home_folder
 from runner.terminal.words import size
 
@@ -111,12 +112,10 @@ def _leftovers(home: Path, cleaned: list[str] | None) -> Finding:
 
 
 def _store(home: Path) -> Finding:
-    from runner.store import Store
-
     try:
-        with Store.open(home):
-            return Finding("store", "ok", str(home / "pipe.db"))
-    except EnvironmentMissingError as error:
+        with opened_store(home) as store:
+            return Finding("store", "ok", str(store.location))
+    except (EnvironmentMissingError, InvalidInputError) as error:
         return Finding("store", "error", error.message, error.hint)
 
 

@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import Generic, TypeVar
 from runner import queue
 from runner.cli.action_sources import action_store
 from runner.cli.loading import Loaded
+from runner.cli.opening import opened_store
 from runner.cli.preparing import Preparation
 from runner.cli.typed import Options, command_to_run_again, words
 from runner.cli.upcoming import jobs_to_run
@@ -86,8 +86,8 @@ class ForegroundRun:
             images = self._images()
             if images:
                 docker.check()
-            with Store.open(self._home) as store:
-                queue.rescue(store, time.time())
+            with opened_store(self._home) as store:
+                queue.rescue(store, store.now())
                 snapshot = source.result()
                 if len(images) > 1:
                     docker.prefetch(images)
@@ -155,7 +155,7 @@ class ForegroundRun:
         storage = Storage(self._home)
         with self._view(storage) as view:
             submission = self._submission(snapshot)
-            number = queue.enqueue(store, submission, prepared.plan, time.time(), prepared.reused)
+            number = queue.enqueue(store, submission, prepared.plan, store.now(), prepared.reused)
             if self._options.from_failed is not None:
                 storage.artifacts.adopt(self._options.from_failed, number, prepared.reused)
             emit = _to_all(view.emit, plugins.emit)

@@ -9,7 +9,7 @@ _ENDED = ("Z", "X")
 
 
 def process_identity() -> str:
-    """This process as "pid:start time:boot"; the last also tells containers of a machine apart."""
+    """This process as "pid:start time:boot/container/machine", as far as these are known."""
     pid = os.getpid()
     return f"{pid}:{_start_time(pid)}:{_boot()}"
 
@@ -20,16 +20,35 @@ def is_alive(identity: str) -> bool:
 
 
 def is_visible(identity: str) -> bool:
-    """Whether it can be known from here that the process ended: not from another container."""
-    machine, _, container = _boot_of(identity).partition("/")
-    here, _, our_container = _boot().partition("/")
-    return machine != here or container == our_container
+    """Whether it can be known from here that it ended: not from another container, or machine."""
+    boot, container, its_machine = _parts(_boot_of(identity))
+    our_boot, our_container, our_machine = _parts(_boot())
+    if boot == our_boot != "":
+        return container == our_container
+    # This machine, before it was started again; without a name it is not known to be another one.
+    return its_machine in (None, our_machine) and our_machine != ""
+
+
+def machine() -> str:
+    """What all processes of this machine that are up at the same time call it."""
+    boot, _, name = _parts(_boot())
+    return boot or name or ""
 
 
 def _is_running(identity: str) -> bool:
     pid, _, rest = identity.partition(":")
     start_time = rest.rpartition(":")[0]
-    return _boot_of(identity) == _boot() and _start_time(int(pid)) == start_time
+    return (
+        _parts(_boot_of(identity))[:2] == _parts(_boot())[:2]
+        and _start_time(int(pid)) == start_time
+    )
+
+
+def _parts(boot: str) -> tuple[str, str, str | None]:
+    """The boot, the process namespace, and the name of the machine if there is one."""
+    known, _, rest = boot.partition("/")
+    container, has_name, name = rest.partition("/")
+    return known, container, name if has_name else None
 
 
 def _boot_of(identity: str) -> str:
@@ -60,9 +79,22 @@ def _listed_start_time(pid: int) -> str:
 
 @lru_cache(maxsize=1)
 def _boot() -> str:
-    """The boot of this machine and the process namespace in it, where the system has these."""
+    """The boot of this machine, the process namespace in it, and its name, as far as it has them."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}/{(_PROC / 'self/ns/pid').stat().st_ino}"
+        return f"{boot}/{(_PROC / 'self/ns/pid').stat().st_ino}/{_name()}"
     except FileNotFoundError:
+        return f"//{_node()}"
+
+
+def _name() -> str:
+    """What tells this machine from all others, also after a restart; empty when nothing does."""
+    try:
+        known = Path("/etc/machine-id").read_text().strip()
+    except OSError:
         return ""
+    return f"{known}@{_node()}" if known else ""
+
+
+def _node() -> str:
+    return os.uname().nodename.replace(":", ".").replace("/", ".")
