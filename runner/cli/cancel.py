@@ -1,7 +1,5 @@
 """`pipe cancel RUN`: from any terminal."""
 
-import time
-
 import click
 
 from runner.cli.history import open_store
@@ -19,5 +17,5 @@ def command(run: int) -> None:
         if reads.run(store, run).run.state == "finished":
             click.echo(f"run {run} has ended already")
             return
-        queue.cancel(store, run, time.time())
+        queue.cancel(store, run, store.now())
     click.echo(f"run {run} is asked to stop")

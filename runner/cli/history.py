@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
+from runner.cli.opening import opened_store
 from runner.project import home_folder
 from runner.store import Store, lines
 from runner.terminal.words import duration, visible
@@ -15,8 +16,8 @@ def open_store() -> Iterator[Store]:
     """The store, in which runs whose process is gone have ended by now."""
     from runner import queue
 
-    with Store.open(home_folder()) as store:
-        queue.rescue(store, time.time())
+    with opened_store(home_folder()) as store:
+        queue.rescue(store, store.now())
         yield store
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from runner.events import RunFinished
 from runner.store import limits, projection
-from runner.store.connection import Connection
+from runner.store.connection import Connection, whole
 
 _SELECT = """
 SELECT dead_letter.*, run.project, run.file, run.name, run.queue, run.owner
@@ -54,6 +54,7 @@ class Letter:
     owner: str
 
 
+@whole
 def letters(connection: Connection, run: int | None = None) -> list[Letter]:
     """All dead letters, or that of one run, in the order of runs."""
     with connection.reading() as database:
@@ -61,18 +62,21 @@ def letters(connection: Connection, run: int | None = None) -> list[Letter]:
     return [Letter(**dict(row)) for row in found]
 
 
+@whole
 def mark_requeued(connection: Connection, run: int, new: int) -> None:
     """The letter's run goes on as another one."""
     with connection.writing() as database:
         database.execute(_REQUEUED, {"run": run, "new": new})
 
 
+@whole
 def purge(connection: Connection, run: int) -> bool:
     """Throws the letter away; the run stays in the history. False when there is none."""
     with connection.writing() as database:
         return database.execute(_PURGE, {"run": run}).rowcount == 1
 
 
+@whole
 def bury(connection: Connection, run: int, kind: str, error: str, now: float) -> list[int]:
     """Ends a run without reading it, since that is what fails.
 

@@ -69,7 +69,7 @@ class Worker:
         self._changed.clear()
         if self._cancel_wanted and not self._cancel_asked:
             self._cancel_asked = True
-            self._tell(queue.cancel(self._store, run, time.time()))
+            self._tell(queue.cancel(self._store, run, self._store.now()))
         self._start(run)
         self._beat(run)
         finished = self._finished(run)
@@ -81,7 +81,7 @@ class Worker:
         if len(self._hands) >= self._slots:
             return HEARTBEAT
         due = queue.next_due(self._store, run)
-        until_due = max(0.01, due - time.time()) if due else HEARTBEAT
+        until_due = max(0.01, due - self._store.now()) if due else HEARTBEAT
         return min(IN_LINE if self._is_in_line(run) else HEARTBEAT, until_due)
 
     def _is_in_line(self, run: int) -> bool:
@@ -90,19 +90,21 @@ class Worker:
         for wait in waits:
             if (wait.job, wait.group) not in self._explained:
                 self._explained.add((wait.job, wait.group))
-                note = Note(run=run, time=time.time(), job=wait.job, message=str(wait))
+                note = Note(run=run, time=self._store.now(), job=wait.job, message=str(wait))
                 self._emit(note)
         if waits and time.monotonic() - self._rescued >= HEARTBEAT:
             self._rescued = time.monotonic()
-            queue.stay(self._store, run, time.time())
-            queue.rescue(self._store, time.time(), {wait.holder for wait in waits})
+            queue.stay(self._store, run, self._store.now())
+            queue.rescue(self._store, self._store.now(), {wait.holder for wait in waits})
         return bool(waits)
 
     def _start(self, run: int) -> None:
         free = self._slots - len(self._hands)
         if free <= 0:
             return
-        for lease in queue.lease(self._store, self._name, run=run, limit=free, now=time.time()):
+        for lease in queue.lease(
+            self._store, self._name, run=run, limit=free, now=self._store.now()
+        ):
             if lease.events:
                 # The run has started; what was decided when it entered is told now.
                 self._tell([*lease.events, *(event for _, event in self._store.events(run))])
@@ -114,7 +116,7 @@ class Worker:
             self._cancel_wanted = True
             reason = queue.reason(self._store, run)
             message = f"cancelled: {reason}" if reason else "cancelled from another process"
-            self._emit(Note(run=run, time=time.time(), message=message))
+            self._emit(Note(run=run, time=self._store.now(), message=message))
 
     def _finished(self, run: int) -> RunFinished | None:
         if len(self._hands):
@@ -148,9 +150,11 @@ class Worker:
 
     def _finish(self, lease: Lease, outcome: JobOutcome) -> None:
         try:
-            self._tell(queue.finish(self._store, lease, outcome, time.time()))
+            self._tell(queue.finish(self._store, lease, outcome, self._store.now()))
         except queue.LeaseLostError as error:
-            self._emit(Note(run=lease.run, time=time.time(), message=error.message, job=lease.key))
+            self._emit(
+                Note(run=lease.run, time=self._store.now(), message=error.message, job=lease.key)
+            )
 
     # -- events
 
