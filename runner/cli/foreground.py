@@ -45,6 +45,7 @@ from runner.queue import Submission
 from runner.secrets import Masker
 from runner.storage import Storage
 from runner.store import Store
+from runner.store.rows import DEFAULT_QUEUE
 from runner.terminal import Files, Mode, View, open_files, open_view, together
 from runner.worker import Means, Worker
 
@@ -155,7 +156,10 @@ class ForegroundRun:
         storage = Storage(self._home)
         with self._view(storage) as view:
             submission = self._submission(snapshot)
-            number = queue.enqueue(store, submission, prepared.plan, time.time(), prepared.reused)
+            patience = self._loaded.pipeline.timeouts.queue
+            number = queue.enqueue(
+                store, submission, prepared.plan, time.time(), prepared.reused, patience
+            )
             if self._options.from_failed is not None:
                 storage.artifacts.adopt(self._options.from_failed, number, prepared.reused)
             emit = _to_all(view.emit, plugins.emit)
@@ -185,7 +189,7 @@ class ForegroundRun:
         return self._options.parallel or self._user.jobs or max(4, os.cpu_count() or 1)
 
     def _submission(self, snapshot: Snapshot | None) -> Submission:
-        loaded = self._loaded
+        loaded, pipeline = self._loaded, self._loaded.pipeline
         return Submission(
             file=loaded.document.file,
             text=loaded.document.text,
@@ -201,6 +205,9 @@ class ForegroundRun:
                 "arguments": ["run", *words(self._options, self._masker)],
             },
             process=queue.process_identity(),
+            queue=pipeline.queue or DEFAULT_QUEUE,
+            priority=pipeline.priority,
+            time_limit=pipeline.timeouts.run,
         )
 
     def _name(self) -> str:
@@ -231,7 +238,8 @@ class ForegroundRun:
             for _, event in store.events(finished.run)
             if isinstance(event, JobFinished) and event.final and event.result == "failure"
         }
-        return EXIT_ENVIRONMENT if reasons == {"environment"} else EXIT_RUN_FAILED
+        is_over = bool(finished.reason)
+        return EXIT_ENVIRONMENT if reasons == {"environment"} and not is_over else EXIT_RUN_FAILED
 
 
 def _asks_for_debugging(prepared: Preparation) -> bool:

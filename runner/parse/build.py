@@ -18,6 +18,7 @@ from runner.model import (
     Step,
     Strategy,
     Templated,
+    Timeouts,
 )
 from runner.parse.durations import parse_duration
 from runner.parse.ids import step_ids
@@ -26,7 +27,6 @@ from runner.source import Document
 
 _Data = Mapping[str, Any]
 
-_UNSUPPORTED_IN_PIPELINE = ("priority", "queue", "timeouts")
 #: What `on.watch` has of ours, besides GitHub's activities.
 _UNSUPPORTED_IN_WATCH = ("paths", "ignore", "debounce")
 _UNSUPPORTED_IN_JOB = (
@@ -53,7 +53,10 @@ def build(document: Document) -> Pipeline:
         defaults=_defaults(data.get("defaults")),
         concurrency=_concurrency(data.get("concurrency")),
         retry=_retry(data.get("retry")),
-        unsupported=tuple(_unsupported_in_pipeline(data, on)),
+        priority=data.get("priority", 0),
+        queue=data.get("queue", ""),
+        timeouts=_timeouts(data.get("timeouts", {})),
+        unsupported=tuple(_unsupported_in_pipeline(on)),
     )
 
 
@@ -201,7 +204,12 @@ def _concurrency(data: Any) -> Concurrency | None:
         group=to_string(data.get("group")),
         cancel_in_progress=data.get("cancel-in-progress", False),
         queue=data.get("queue", "single"),
+        limit=data.get("limit", 1),
     )
+
+
+def _timeouts(data: _Data) -> Timeouts:
+    return Timeouts(**{name: parse_duration(written) for name, written in data.items()})
 
 
 def _retry(data: Any) -> Retry | None:
@@ -223,8 +231,7 @@ def _retry(data: Any) -> Retry | None:
 # -- what cannot run yet --
 
 
-def _unsupported_in_pipeline(data: _Data, on: Mapping[str, Any]) -> Iterator[Path]:
-    yield from ((key,) for key in _UNSUPPORTED_IN_PIPELINE if key in data)
+def _unsupported_in_pipeline(on: Mapping[str, Any]) -> Iterator[Path]:
     watch = on.get("watch", {})
     yield from (("on", "watch", key) for key in _UNSUPPORTED_IN_WATCH if key in watch)
 

@@ -14,17 +14,19 @@ from runner.queue.leases import (
     renew,
     stay,
 )
-from runner.queue.outcome import JobOutcome
+from runner.queue.outcome import EXPIRED, TIMEOUT, JobOutcome
 from runner.queue.pipelines import load_pipeline
 from runner.queue.questions import cancel_requests, cancelled, next_due, reason, waits
 from runner.queue.stopping import cancel, rescue
-from runner.queue.tending import abandon, next_time, reconcile, tend
+from runner.queue.tending import abandon, next_time, reconcile, tend, tend_run
 from runner.store.lines import Wait
 from runner.store.process import is_alive, process_identity
 from runner.store.rows import Submission
 
 __all__ = [
+    "EXPIRED",
     "LEASE_SECONDS",
+    "TIMEOUT",
     "Entry",
     "JobOutcome",
     "Lease",
@@ -50,5 +52,6 @@ __all__ = [
     "rescue",
     "stay",
     "tend",
+    "tend_run",
     "waits",
 ]

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 from runner import queue
 from runner.errors import EnvironmentMissingError
-from runner.events import Emit, Event, JobFinished, JobQueued, Note, RunFinished, RunStarted
+from runner.events import (
+    Emit,
+    Event,
+    JobFinished,
+    JobQueued,
+    Level,
+    Note,
+    RunFinished,
+    RunStarted,
+)
 from runner.queue import JobOutcome, Lease
 from runner.storage import Storage
 from runner.store import Store
@@ -17,6 +26,11 @@ from runner.worker.attempt import Means, attempt
 HEARTBEAT = 0.5
 #: As long as something waits for a group, which another process may free.
 IN_LINE = 0.1
+#: What to say of a run that ends because its time is over, by the reason that it has.
+_OVER = {
+    queue.EXPIRED: "the run has waited for its start for too long (`timeouts.queue`)",
+    queue.TIMEOUT: "the run's time limit is over (`timeouts.run`)",
+}
 _QUEUE_EVENTS = (RunStarted, RunFinished, JobQueued, JobFinished)
 
 
@@ -94,6 +108,7 @@ class Worker:
             self._cancel_asked = True
             self._tell(queue.cancel(self._store, run, time.time()))
         self._start(run)
+        queue.tend_run(self._store, run, time.time())
         self._beat(run)
         finished = self._finished(run)
         if finished is None:
@@ -118,7 +133,8 @@ class Worker:
         if waits and time.monotonic() - self._rescued >= HEARTBEAT:
             self._rescued = time.monotonic()
             queue.stay(self._store, run, time.time())
-            queue.rescue(self._store, time.time(), {wait.holder for wait in waits})
+            holders = {place.run for wait in waits for place in wait.holders}
+            queue.rescue(self._store, time.time(), holders)
         return bool(waits)
 
     def _start(self, run: int) -> None:
@@ -151,9 +167,7 @@ class Worker:
             self._renewed = time.monotonic()
         if queue.cancelled(self._store, run) and not self._cancel_wanted:
             self._cancel_wanted = True
-            reason = queue.reason(self._store, run)
-            message = f"cancelled: {reason}" if reason else "cancelled from another process"
-            self._emit(Note(run=run, time=time.time(), message=message))
+            self._emit(_stopping(run, queue.reason(self._store, run)))
 
     def _finished(self, run: int) -> RunFinished | None:
         with self._lock:
@@ -161,6 +175,8 @@ class Worker:
                 return None
         for _, event in reversed(self._store.events(run)):
             if isinstance(event, RunFinished):
+                if event.reason == queue.EXPIRED:
+                    self._show(_stopping(run, event.reason))
                 self._tell(event for _, event in self._store.events(run))
                 return event
         return None
@@ -223,3 +239,12 @@ class Worker:
                 self._told.add(identity)
             if is_new:
                 self._show(event)
+
+
+def _stopping(run: int, reason: str) -> Note:
+    """Why a run that nobody here wanted to stop comes to its end."""
+    message = _OVER.get(reason) or (
+        f"cancelled: {reason}" if reason else "cancelled from another process"
+    )
+    level: Level = "error" if reason in _OVER else "notice"
+    return Note(run=run, time=time.time(), message=message, level=level)
