@@ -610,9 +610,10 @@ def test_who_waits_in_another_container_gives_signs_of_life(bench: Bench) -> Non
 
 GROUPS = st.sampled_from(["g", "h"])
 KINDS = st.sampled_from(["single", "max", "cancel"])
+LIMITS = st.sampled_from([1, 1, 2, 3])
 OPERATIONS = st.lists(
     st.one_of(
-        st.tuples(st.just("enqueue"), st.booleans(), GROUPS, KINDS),
+        st.tuples(st.just("enqueue"), st.booleans(), GROUPS, KINDS, LIMITS),
         st.tuples(st.sampled_from(["lease", "finish", "cancel", "kill"]), st.integers(0, 9)),
     ),
     max_size=40,
@@ -624,6 +625,7 @@ class Modelled:
     """One run of one job: `blocked`, `queued`, `running`, or how it ended."""
 
     group: str
+    limit: int
     state: str = "blocked"
 
 
@@ -634,15 +636,20 @@ class Model:
     runs: dict[int, Modelled] = field(default_factory=dict)
     lines: dict[str, deque[int]] = field(default_factory=lambda: {"g": deque(), "h": deque()})
 
-    def enqueue(self, run: int, group: str, kind: str) -> None:
-        self.runs[run] = Modelled(group)
+    def enqueue(self, run: int, group: str, kind: str, limit: int) -> None:
+        self.runs[run] = Modelled(group, limit)
         line = self.lines[group]
-        holder = line[0] if line else None
-        for waiting in list(line)[1:] if kind != "max" else ():
-            self.end(waiting, "cancelled")
+        for waiting in [each for each in line if self.runs[each].state == "blocked"]:
+            if kind != "max":
+                line.remove(waiting)
+                self.runs[waiting].state = "cancelled"
+        holding = list(line)
         line.append(run)
-        if kind == "cancel" and holder is not None and self.runs[holder].state == "queued":
-            self.end(holder, "cancelled")
+        if kind == "cancel":
+            room = min([limit, *(self.runs[each].limit for each in holding)])
+            for oldest in holding[: max(0, len(holding) + 1 - room)]:
+                if self.runs[oldest].state == "queued":
+                    self.end(oldest, "cancelled")
         self.promote(group)
 
     def end(self, run: int, result: str) -> None:
@@ -651,9 +658,12 @@ class Model:
         self.promote(self.runs[run].group)
 
     def promote(self, group: str) -> None:
-        line = self.lines[group]
-        if line and self.runs[line[0]].state == "blocked":
-            self.runs[line[0]].state = "queued"
+        line = list(self.lines[group])
+        for at, run in enumerate(line):
+            if at >= min(self.runs[each].limit for each in line[: at + 1]):
+                break
+            if self.runs[run].state == "blocked":
+                self.runs[run].state = "queued"
 
     def with_state(self, *wanted: str) -> list[int]:
         return [run for run, found in self.runs.items() if found.state in wanted]
@@ -676,14 +686,16 @@ class Played:
         if candidates:
             getattr(self, f"_{verb}")(candidates[arguments[0] % len(candidates)])
 
-    def _enqueue(self, is_run: bool, group: str, kind: str) -> None:
+    def _enqueue(self, is_run: bool, group: str, kind: str, limit: int) -> None:
         asked = {
             "group": group,
+            "limit": limit,
             "cancel-in-progress": kind == "cancel",
             "queue": "max" if kind == "max" else "single",
         }
         jobs = {"a": job() if is_run else job(concurrency=asked)}
-        self.model.enqueue(submit(self.store, asked if is_run else None, jobs), group, kind)
+        run = submit(self.store, asked if is_run else None, jobs)
+        self.model.enqueue(run, group, kind, limit)
 
     def _lease(self, run: int) -> None:
         self.leases[run] = leased(self.store, run)
@@ -734,7 +746,8 @@ STEPS = st.lists(
 
 def large(seed: int) -> tuple[Any, dict[str, Any]]:
     """A run of several jobs in groups of their own kinds, so that no two wait for each other."""
-    kinds: list[dict[str, Any]] = [CANCEL, MAX, {"group": "g"}]
+    limit = {"limit": seed // 16 % 3 + 1}
+    kinds: list[dict[str, Any]] = [each | limit for each in (CANCEL, MAX, {"group": "g"})]
     top = [None, *kinds][seed % 4]
     of_legs = {**kinds[seed % 3], "group": "${{ matrix.n }}"}
     matrix = {"matrix": {"n": ["one", "two", "one"]}, "fail-fast": False}
@@ -778,16 +791,18 @@ def open_runs(store: Store) -> list[int]:
 
 
 def check_lines(store: Store) -> None:
-    """Whoever goes on is the first in its line, and whoever stands in one has not ended."""
+    """Whoever goes on is among the first in its line, and whoever stands in one has not ended."""
     with store.notes.reading() as database:
         places = database.execute("SELECT * FROM place ORDER BY id").fetchall()
-    first: dict[str, int] = {}
+    limits: dict[str, list[int]] = {}
     for place in places:
         run = load(store, place["run"])
         jobs = [run.jobs[asker_of(place["job"])]] if place["job"] else list(run.jobs.values())
         active = {each.state for each in jobs} & {"queued", "scheduled", "running"}
+        so_far = limits.setdefault(place["name"], [])
+        so_far.append(place["capacity"])
         assert run.state != "finished"
-        assert first.setdefault(place["name"], place["id"]) == place["id"] or not active
+        assert len(so_far) <= min(so_far) or not active
         assert not place["job"] or jobs[0].state != "finished"
 
 

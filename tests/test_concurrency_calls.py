@@ -427,9 +427,10 @@ NAMES = ("g", "h", "i")
 def asked(seed: int) -> dict[str, Any]:
     """A group of some kind, or none."""
     name = NAMES[seed % 3]
-    kinds: list[Any] = [None, name, {**MAX, "group": name}, {**CANCEL, "group": name}]
+    kinds: list[Any] = [None, {}, MAX, CANCEL]
     found = kinds[seed // 3 % 4]
-    return {"concurrency": found} if found else {}
+    group = {"group": name, "limit": (1, 1, 2, 3)[seed // 6 % 4]}
+    return {} if found is None else {"concurrency": {**found, **group}}
 
 
 def enter(store: Store, seed: int) -> None:
