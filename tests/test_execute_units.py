@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -308,7 +309,7 @@ def test_the_smaller_limit_counts(own: Any, of_all: float | None, expected: Limi
     ],
 )
 def test_how_long_the_next_try_waits(retry: Retry, failed: int, least: float, most: float) -> None:
-    pauses = [backoff(retry, failed, lambda share=share: share) for share in (0.0, 1.0)]
+    pauses = [backoff(retry, failed, partial(float, share)) for share in (0.0, 1.0)]
     assert pauses == pytest.approx([least, most])
     assert least <= backoff(retry, failed) <= most + 1e-9
 
