@@ -168,6 +168,8 @@ class Worker:
         if queue.cancelled(self._store, run) and not self._cancel_wanted:
             self._cancel_wanted = True
             self._emit(_stopping(run, queue.reason(self._store, run)))
+            # Jobs that ended by that are told before the run does.
+            self._tell(event for _, event in self._store.events(run))
 
     def _finished(self, run: int) -> RunFinished | None:
         with self._lock:
@@ -175,8 +177,6 @@ class Worker:
                 return None
         for _, event in reversed(self._store.events(run)):
             if isinstance(event, RunFinished):
-                if event.reason == queue.EXPIRED:
-                    self._show(_stopping(run, event.reason))
                 self._tell(event for _, event in self._store.events(run))
                 return event
         return None
@@ -237,8 +237,11 @@ class Worker:
             with self._lock:
                 is_new = identity not in self._told
                 self._told.add(identity)
-            if is_new:
-                self._show(event)
+            if not is_new:
+                continue
+            if isinstance(event, RunFinished) and event.reason == queue.EXPIRED:
+                self._show(_stopping(event.run, event.reason))
+            self._show(event)
 
 
 def _stopping(run: int, reason: str) -> Note:
