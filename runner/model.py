@@ -31,12 +31,22 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Timeouts:
+    """`timeouts` in seconds; None where there is no limit."""
+
+    queue: float | None = None
+    attempt: float | None = None
+    run: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Concurrency:
-    """`concurrency`: the group of which only one run or job goes on at a time."""
+    """`concurrency`: the group of which only `limit` runs or jobs go on at a time."""
 
     group: Templated
     cancel_in_progress: Templated = False
     queue: str = "single"
+    limit: Templated = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +185,11 @@ class Pipeline:
     concurrency: Concurrency | None = None
     retry: Retry | None = None
     watch: Watch = Watch()
+    #: 0 to 100; more starts earlier.
+    priority: int = 0
+    #: The queue that its runs wait in; "" is the one of all that name none.
+    queue: str = ""
+    timeouts: Timeouts = Timeouts()
     unsupported: tuple[Path, ...] = ()
     #: The pipelines that this one calls, and those that they call, by `Call.target`.
     called: Mapping[str, "Pipeline"] = field(default_factory=dict)

@@ -200,9 +200,6 @@ def with_step(**step: Any) -> dict[str, Any]:
 
 #: For each row that says "refused", by its first cell: a pipeline that is.
 REFUSED = {
-    "`priority`": pipeline(priority=5),
-    "`queue`": pipeline(queue="nightly"),
-    "`timeouts`": pipeline(timeouts={"run": "1h"}),
     "`on.watch.paths`": pipeline(on={"watch": {"paths": "src"}}),
     "`on.watch.ignore`": pipeline(on={"watch": {"ignore": "*.log"}}),
     "`on.watch.debounce`": pipeline(on={"watch": {"debounce": "1s"}}),

@@ -228,7 +228,7 @@ def test_the_index_delivers_the_order_of_leasing(store: Store) -> None:
         (hot._EVENTS, "event_of_run"),
         (lines._SELECT_LINE, "place_in_line"),
         (lines._OF_RUN, "sqlite_autoindex_place_1"),
-        (lines._WAITS, "place_in_line"),
+        (lines._LINES_OF_RUN, "place_in_line"),
     ],
 )
 def test_questions_that_are_asked_often_use_an_index(

@@ -153,7 +153,10 @@ class ForegroundRun:
                 submission_of(self._loaded, self._options, prepared, self._masker, snapshot),
                 process=queue.process_identity(),
             )
-            number = queue.enqueue(store, submission, prepared.plan, store.now(), prepared.reused)
+            patience = self._loaded.pipeline.timeouts.queue
+            number = queue.enqueue(
+                store, submission, prepared.plan, store.now(), prepared.reused, patience
+            )
             if self._options.from_failed is not None:
                 same = {key: key for key in prepared.reused}
                 storage.artifacts.adopt(self._options.from_failed, number, same)
@@ -198,7 +201,8 @@ class ForegroundRun:
             for _, event in store.events(finished.run)
             if isinstance(event, JobFinished) and event.final and event.result == "failure"
         }
-        return EXIT_ENVIRONMENT if reasons == {"environment"} else EXIT_RUN_FAILED
+        is_over = bool(finished.reason)
+        return EXIT_ENVIRONMENT if reasons == {"environment"} and not is_over else EXIT_RUN_FAILED
 
 
 def _asks_for_debugging(prepared: Preparation) -> bool:

@@ -11,6 +11,7 @@ from runner.expressions import resolve, to_string
 from runner.project import Snapshot, label_images, read_user_config, source_files
 from runner.queue import Submission
 from runner.secrets import Masker
+from runner.store.rows import DEFAULT_QUEUE
 
 
 def submission_of(
@@ -53,6 +54,9 @@ def submission_of(
             ),
             "images": images,
         },
+        queue=loaded.pipeline.queue or DEFAULT_QUEUE,
+        priority=loaded.pipeline.priority,
+        time_limit=loaded.pipeline.timeouts.run,
     )
 
 

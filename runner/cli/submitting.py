@@ -103,7 +103,8 @@ def _entry(
         submission_key=terms.key,
     )
     due_at = terms.moment if terms.delay is None else store.now() + terms.delay
-    return Entry(submission, prepared.plan, prepared.reused, due_at)
+    patience = loaded.pipeline.timeouts.queue
+    return Entry(submission, prepared.plan, prepared.reused, due_at, patience)
 
 
 def _source(loaded: Loaded, storage: Storage, held: contextlib.ExitStack) -> Snapshot:

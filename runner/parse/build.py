@@ -18,6 +18,7 @@ from runner.model import (
     Step,
     Strategy,
     Templated,
+    Timeouts,
     Watch,
 )
 from runner.parse.durations import parse_duration
@@ -27,7 +28,6 @@ from runner.source import Document
 
 _Data = Mapping[str, Any]
 
-_UNSUPPORTED_IN_PIPELINE = ("priority", "queue", "timeouts")
 _UNSUPPORTED_IN_JOB = ("snapshot",)
 _WAITING = frozenset({"wait", "wait-all", "cancel"})
 _UNSUPPORTED_IN_STEP = ("deploy", "rollback", "snapshot", "verify")
@@ -50,7 +50,9 @@ def build(document: Document) -> Pipeline:
         concurrency=_concurrency(data.get("concurrency")),
         retry=_retry(data.get("retry")),
         watch=_watch(on.get("watch", {})),
-        unsupported=tuple((key,) for key in _UNSUPPORTED_IN_PIPELINE if key in data),
+        priority=data.get("priority", 0),
+        queue=data.get("queue", ""),
+        timeouts=_timeouts(data.get("timeouts", {})),
     )
 
 
@@ -207,7 +209,12 @@ def _concurrency(data: Any) -> Concurrency | None:
         group=to_string(data.get("group")),
         cancel_in_progress=data.get("cancel-in-progress", False),
         queue=data.get("queue", "single"),
+        limit=data.get("limit", 1),
     )
+
+
+def _timeouts(data: _Data) -> Timeouts:
+    return Timeouts(**{name: parse_duration(written) for name, written in data.items()})
 
 
 def _retry(data: Any) -> Retry | None:

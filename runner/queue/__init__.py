@@ -16,18 +16,20 @@ from runner.queue.leases import (
     renew,
     stay,
 )
-from runner.queue.outcome import JobOutcome, reused
+from runner.queue.outcome import EXPIRED, TIMEOUT, JobOutcome, reused
 from runner.queue.pipelines import load_pipeline
 from runner.queue.questions import cancel_requests, cancelled, is_over, next_due, reason, waits
 from runner.queue.sources import Source, comparison
 from runner.queue.stopping import cancel, rescue
-from runner.queue.tending import abandon, next_time, reconcile, tend
+from runner.queue.tending import abandon, next_time, reconcile, tend, tend_run
 from runner.store.lines import Wait
 from runner.store.process import is_alive, process_identity
 from runner.store.rows import Submission
 
 __all__ = [
+    "EXPIRED",
     "LEASE_SECONDS",
+    "TIMEOUT",
     "Entry",
     "JobOutcome",
     "Lease",
@@ -60,5 +62,6 @@ __all__ = [
     "reused",
     "stay",
     "tend",
+    "tend_run",
     "waits",
 ]

@@ -301,7 +301,7 @@ class Change:
         return lines.holds(self.run.id, place)
 
     def _join(self, place: str, claim: Claim) -> None:
-        newcomer = Place(self.run.id, place, claim.name)
+        newcomer = Place(self.run.id, place, claim.name, capacity=claim.limit)
         reason = f"{newcomer} came for group `{claim.name}`"
         for sent in self._others.lines.join(newcomer, self.run.submission.project, claim):
             self._others.send_away(sent.run, asker_of(sent.job), reason)

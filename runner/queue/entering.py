@@ -39,9 +39,10 @@ def enqueue(
     plan: Plan,
     now: float,
     reused: Mapping[str, JobOutcome] = NOTHING_REUSED,
+    patience: float | None = None,
 ) -> int:
     """Starts a run and returns its number, which is never used again; as `enqueue_all`."""
-    [run] = enqueue_all(store, [Entry(submission, plan, reused)], now)
+    [run] = enqueue_all(store, [Entry(submission, plan, reused, patience=patience)], now)
     return run
 
 

@@ -32,6 +32,16 @@ def tend(store: Store, now: float) -> Tended:
     return Tended(tuple(_lost(store, now)))
 
 
+def tend_run(store: Store, run: int, now: float) -> list[Event]:
+    """Ends that run if it waits or goes on for too long; returns the events recorded for it."""
+    events: list[Event] = []
+    if run in due.runs_expired(store.notes, now):
+        events += change(store, run, now, lambda it: it.expire())
+    if run in due.runs_overrun(store.notes, now):
+        events += change(store, run, now, lambda it: it.overrun())
+    return events
+
+
 def next_time(store: Store) -> float | None:
     """When something becomes due, in seconds since the epoch, as far as that is known."""
     return due.next_time(store.notes)

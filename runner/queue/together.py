@@ -65,8 +65,7 @@ class Together:
 
     def free(self, run: int, job: str = "") -> None:
         """It has ended: who comes next in its line, if it stood in one, may go on."""
-        following = self.lines.leave(run, job)
-        if following is not None:
+        for following in self.lines.leave(run, job):
             self._open[following] = None
 
     def _ends_deadlock(self) -> bool:

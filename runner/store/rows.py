@@ -1,5 +1,6 @@
 """A run and its jobs as frozen values, as the queue reads and writes them."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -120,7 +121,7 @@ class Place:
 
     `job` is "" for the run, and `called_in` of the call for what is called. `id` grows in the order
     of arrival; it is 0 for one that is not written yet. `shown` is the group's name as written.
-    It holds the group while fewer than `capacity` places come before it.
+    While it holds the group, no more than `capacity` places do.
     """
 
     run: int
@@ -136,6 +137,13 @@ class Place:
 
 #: Who stands in line for a group; the first ones hold it.
 Line = tuple[Place, ...]
+
+
+def holders(line: Line) -> Line:
+    """The first ones, as many as all of them allow: nobody overtakes one who wants to be alone."""
+    allowed = itertools.accumulate((place.capacity for place in line), min)
+    full = (at for at, most in enumerate(allowed) if at >= most)
+    return line[: next(full, len(line))]
 
 
 @dataclass(frozen=True, slots=True)

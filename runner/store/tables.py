@@ -185,7 +185,7 @@ class StepRow(SQLModel, table=True):
 class PlaceRow(SQLModel, table=True):
     """A place in the line of a concurrency group; those with the lowest `id`s in it hold the group.
 
-    A place holds it while fewer than `capacity` come before it.
+    While a place holds it, no more than `capacity` do.
 
     `name` is the group's with its case folded, `shown` as written. `job` is "" for the run itself,
     and for the pipeline that a call calls the key of the call, followed by " / ".

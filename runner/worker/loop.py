@@ -6,7 +6,16 @@ from collections.abc import Iterable
 
 from runner import queue
 from runner.errors import EnvironmentMissingError
-from runner.events import Emit, Event, JobFinished, JobQueued, Note, RunFinished, RunStarted
+from runner.events import (
+    Emit,
+    Event,
+    JobFinished,
+    JobQueued,
+    Level,
+    Note,
+    RunFinished,
+    RunStarted,
+)
 from runner.queue import JobOutcome, Lease
 from runner.storage import Storage
 from runner.store import Store
@@ -16,6 +25,11 @@ from runner.worker.means import Means
 
 #: As long as something waits for a group, which another process may free.
 IN_LINE = 0.1
+#: What to say of a run that ends because its time is over, by the reason that it has.
+_OVER = {
+    queue.EXPIRED: "the run has waited for its start for too long (`timeouts.queue`)",
+    queue.TIMEOUT: "the run's time limit is over (`timeouts.run`)",
+}
 _QUEUE_EVENTS = (RunStarted, RunFinished, JobQueued, JobFinished)
 
 
@@ -71,6 +85,7 @@ class Worker:
             self._cancel_asked = True
             self._tell(queue.cancel(self._store, run, self._store.now()))
         self._start(run)
+        queue.tend_run(self._store, run, self._store.now())
         self._beat(run)
         finished = self._finished(run)
         if finished is None:
@@ -95,7 +110,8 @@ class Worker:
         if waits and time.monotonic() - self._rescued >= HEARTBEAT:
             self._rescued = time.monotonic()
             queue.stay(self._store, run, self._store.now())
-            queue.rescue(self._store, self._store.now(), {wait.holder for wait in waits})
+            holders = {place.run for wait in waits for place in wait.holders}
+            queue.rescue(self._store, self._store.now(), holders)
         return bool(waits)
 
     def _start(self, run: int) -> None:
@@ -114,9 +130,9 @@ class Worker:
         self._hands.beat(now=self._stop_now)
         if queue.cancelled(self._store, run) and not self._cancel_wanted:
             self._cancel_wanted = True
-            reason = queue.reason(self._store, run)
-            message = f"cancelled: {reason}" if reason else "cancelled from another process"
-            self._emit(Note(run=run, time=self._store.now(), message=message))
+            self._emit(_stopping(run, self._store.now(), queue.reason(self._store, run)))
+            # Jobs that ended by that are told before the run does.
+            self._tell(event for _, event in self._store.events(run))
 
     def _finished(self, run: int) -> RunFinished | None:
         if len(self._hands):
@@ -175,5 +191,17 @@ class Worker:
             with self._lock:
                 is_new = identity not in self._told
                 self._told.add(identity)
-            if is_new:
-                self._show(event)
+            if not is_new:
+                continue
+            if isinstance(event, RunFinished) and event.reason == queue.EXPIRED:
+                self._show(_stopping(event.run, event.time, event.reason))
+            self._show(event)
+
+
+def _stopping(run: int, now: float, reason: str) -> Note:
+    """Why a run that nobody here wanted to stop comes to its end."""
+    message = _OVER.get(reason) or (
+        f"cancelled: {reason}" if reason else "cancelled from another process"
+    )
+    level: Level = "error" if reason in _OVER else "notice"
+    return Note(run=run, time=now, message=message, level=level)
