@@ -236,7 +236,7 @@ class Watching:
 
     def _described(self) -> str:
         """What is watched, by patterns if all pipelines have some."""
-        patterns = [each.wanted.paths for each in self._watched]
+        patterns = [each.wanted.shown for each in self._watched]
         if all(patterns):
             return named(list(dict.fromkeys(path for each in patterns for path in each)))
         files = sum(len(source.files()) for source in self._sources.values())
