@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import RunPipe
+from tests.test_examples import CHANGING, missing
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -357,6 +358,25 @@ def test_what_a_pipeline_is_made_of_counts_always(start: StartWatch) -> None:
     assert watch.ends() == 0
 
 
+def test_a_project_that_is_broken_from_the_start(start: StartWatch) -> None:
+    write("ci.yaml", on_host("echo one"))
+    write("pipe.yaml", "unknown: 1\n")
+    watch = start("ci.yaml", "--host")
+    assert "error[unknown-key]" in watch.rests()
+    write("pipe.yaml", "vars: {A: b}\n")
+    assert "build | one\n" in watch.rests()
+    write("src/a.txt", "two\n")
+    assert "ci.yaml runs: src/a.txt changed\n" in watch.rests()
+    assert watch.ends() == 0
+
+
+def test_warnings_are_shown(start: StartWatch) -> None:
+    write("ci.yaml", on_host("echo ${{ steps.nothing.outputs.x }}"))
+    watch = start("ci.yaml", "--host")
+    assert "warning[" in watch.rests()
+    assert watch.ends() == 0
+
+
 # -- how it ends, and how it does not
 
 
@@ -482,3 +502,45 @@ def test_a_terminal_is_cleared_before_each_run(project: Path) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+# -- the page about it
+
+
+def examples() -> Iterator[tuple[str, str]]:
+    """Language and text of each block of the page, in its order."""
+    page = (Path(__file__).parents[1] / "docs" / "watching.md").read_text("utf-8")
+    yield from re.findall(r"^```(\w+)\n((?:.*\n)*?)```$", page, re.MULTILINE)
+
+
+@pytest.mark.docker
+def test_the_page_shows_what_happens(start: StartWatch) -> None:
+    write("src/a.txt", "answer 41\n")
+    write("pipe.yaml", "images: {ubuntu-latest: 'pipe-test/debian:12'}\n")
+    Path(".git/info/exclude").write_text("pipe.yaml\n.gitignore\nhome\n")
+    git("add", "-f", ".gitignore")
+    watch = None
+    printed = ""
+    for language, text in examples():
+        match language:
+            case "yaml":
+                write(text.splitlines()[0].removeprefix("# "), text)
+            case "console" if text.startswith("$ pipe watch "):
+                assert watch is None or watch.ends() == 0
+                watch = start(*text.split()[3:])
+                printed = watch.rests()
+            case "console":
+                assert watch
+                subprocess.run(text.removeprefix("$ "), shell=True, check=True)
+                printed = watch.rests()
+            case "text":
+                [*lines] = map(comparable, printed.replace("pipe-test/", "").splitlines())
+                assert missing([comparable(line) for line in text.splitlines()], lines) == []
+    assert watch
+    assert watch.ends() == 0
+
+
+def comparable(line: str) -> str:
+    for pattern, replacement in CHANGING:
+        line = re.sub(pattern, replacement, line)
+    return line.strip()
