@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from runner.cli.loading import Loaded
-from runner.cli.preparing import Preparation
+from runner.cli.preparing import Preparation, legs
 from runner.cli.typed import Options, words
 from runner.expressions import resolve, to_string
 from runner.project import label_images, read_user_config
@@ -26,6 +26,8 @@ def submission_of(
         contexts=prepared.contexts,
         options={
             "jobs": list(options.jobs),
+            "legs": {name: sorted(values) for name, values in legs(options.matrix).items()},
+            "typed_in": str(Path.cwd()),
             "from_failed": options.from_failed,
             "arguments": ["run", *words(options, masker)],
             "folder": str(project.folder.relative_to(project.root)),

@@ -29,6 +29,8 @@ class Entry:
     reused: Mapping[str, JobOutcome] = field(default_factory=dict)
     due_at: float | None = None
     patience: float | None = None
+    #: The run whose dead letter goes on as this one.
+    letter: int | None = None
 
 
 def enqueue(
@@ -50,6 +52,7 @@ def enqueue_all(store: Store, entries: Sequence[Entry], now: float) -> list[int]
     are added to their contexts. Whoever has a submission key that is known, gets that run.
 
     A run with `concurrency` joins the line of its group; InvalidInputError if that has no value.
+    RefusedError if somebody has had all runs of this day.
     """
     for entry in entries:
         _refuse_secrets(entry.submission)
@@ -75,7 +78,7 @@ def _enter(store: Store, together: Together, entries: Sequence[Entry], now: floa
                 continue
         run = _new_run(entry, numbers.next(submission), now)
         known[key] = run.id
-        yield together.enter(run, entry.reused)
+        yield together.enter(run, entry.reused, entry.letter)
 
 
 class Numbers:

@@ -24,9 +24,14 @@ class Together:
         self._befores: dict[int, StoredRun | None] = {}
         #: Those about which more may follow now; the values mean nothing.
         self._open: dict[int, None] = {}
+        #: The dead letters that new runs go on with.
+        self._letters: dict[int, int | None] = {}
 
-    def enter(self, run: StoredRun, reused: Mapping[str, JobOutcome]) -> int:
+    def enter(
+        self, run: StoredRun, reused: Mapping[str, JobOutcome], letter: int | None = None
+    ) -> int:
         """A new run, and what follows; returns its number."""
+        self._letters[run.id] = letter
         change = self._changes[run.id] = Change(run, self._now, self, reused)
         self._befores[run.id] = None
         self.lines.know(run.id, run.submission.project, {})
@@ -76,7 +81,9 @@ class Together:
     def is_written(self) -> bool:
         """Whether nothing had to be written or it could be; False when others were faster."""
         runs = [
-            RunEdit(self._befores[id_], change.run, change.events, change.dead)
+            RunEdit(
+                self._befores[id_], change.run, change.events, change.dead, self._letters.get(id_)
+            )
             for id_, change in self._changes.items()
         ]
         groups = list(self.lines.edits())

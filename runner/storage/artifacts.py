@@ -114,10 +114,14 @@ class ArtifactStore:
         return artifact
 
     def adopt(self, earlier: int, run: int, jobs: Collection[str]) -> None:
-        """Give a run the artifacts of those jobs of an earlier one, whose results it reuses."""
+        """Give a run the artifacts of those jobs of an earlier one, whose results it reuses.
+
+        Doing so again changes nothing.
+        """
         with self._blobs.locked():
+            names = {artifact.name for artifact in self.of_run(run)}
             for artifact in self.of_run(earlier):
-                if artifact.job in jobs:
+                if artifact.job in jobs and artifact.name not in names:
                     own = replace(artifact, id=self._next_id(), run=run, attempt=0)
                     write_record(self._path(run, own.name), asdict(own))
 

@@ -5,11 +5,12 @@ A run counts from its first lease to its end. One that may not start is put asid
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from runner.errors import RefusedError
 from runner.store.connection import Connection
 
 Kind = Literal["global", "project", "pipeline", "queue", "owner"]
@@ -64,6 +65,11 @@ process = '' AND (:kind = 'global' OR (:kind = 'project' AND project = :name)
 """
 _RUNNING_NOW = f"SELECT count(*) AS found FROM run WHERE state = 'running' AND {_IN_SCOPE}"
 _STARTED_SINCE = f"SELECT count(*) AS found FROM run WHERE started_at >= :midnight AND {_IN_SCOPE}"
+_WAITING_NOW = f"""
+SELECT count(*) AS found FROM run
+WHERE state = 'queued' AND (due_at IS NULL OR due_at < :midnight) AND {_IN_SCOPE}
+"""
+_DAY_SECONDS = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +132,21 @@ def all_scopes(connection: Connection) -> list[Scope]:
 
 def change(connection: Connection, scope: Scope, now: float) -> None:
     """Sets limits anew, counting what runs; one without any is forgotten. Frees who may start."""
+    adjust(connection, (scope.kind, scope.name), lambda _: scope, now)
+
+
+def adjust(
+    connection: Connection, which: tuple[Kind, str], act: Callable[[Scope], Scope], now: float
+) -> Scope:
+    """As `change`, to what `act` makes of the limits as they are; returns these."""
     with connection.writing() as database:
+        kind, name = which
+        scope = act(next(iter(_read(database, (which,))), Scope(kind, name)))
         counted = _counted(database, scope, now)
         has_limits = scope.paused or scope.maximum is not None or scope.per_day is not None
         database.execute(_SET if has_limits else _REMOVE, _row(counted))
         _free(database, counted, day_of(now))
+    return counted
 
 
 def reconcile(connection: Connection, now: float) -> list[tuple[Scope, int]]:
@@ -156,6 +172,26 @@ def obstacle(database: sqlite3.Connection, scopes: Scopes, now: float) -> str:
     day = day_of(now)
     full = [scope for scope in _read(database, scopes) if scope.room(day) == 0]
     return str(full[0]) if full else ""
+
+
+def refuse(database: sqlite3.Connection, scopes: Scopes, due_at: float | None, now: float) -> None:
+    """Raises RefusedError if a run that comes now is more than may start in this day, where such are
+    refused; those that wait count as well."""
+    tomorrow = _midnight(now) + _DAY_SECONDS
+    if due_at is not None and due_at >= tomorrow:
+        return
+    for scope in _read(database, scopes):
+        if not scope.refuses or scope.per_day is None:
+            continue
+        values = {"kind": scope.kind, "name": scope.name, "midnight": tomorrow}
+        waiting = database.execute(_WAITING_NOW, values).fetchone()["found"]
+        started = scope.started_on(day_of(now))
+        if started + waiting >= scope.per_day:
+            raise RefusedError(
+                f"{scope} has had its {scope.per_day} runs of today: {started} started,"
+                f" {waiting} wait",
+                hint=f"submit it after midnight (UTC), or raise the limit: `pipe queue limit {scope}`",
+            )
 
 
 def count_start(database: sqlite3.Connection, scopes: Scopes, now: float) -> None:
@@ -212,11 +248,19 @@ def _read(database: sqlite3.Connection, scopes: Scopes) -> list[Scope]:
 
 def _counted(database: sqlite3.Connection, scope: Scope, now: float) -> Scope:
     day = day_of(now)
-    midnight = datetime.strptime(f"{day}+0000", "%Y-%m-%d%z").timestamp()
-    values = {"kind": scope.kind, "name": scope.name, "midnight": midnight}
+    values = {"kind": scope.kind, "name": scope.name, "midnight": _midnight(now)}
     running = database.execute(_RUNNING_NOW, values).fetchone()["found"]
     started = database.execute(_STARTED_SINCE, values).fetchone()["found"]
     return replace(scope, running=running, day=day, started=started)
+
+
+def _midnight(now: float) -> float:
+    """When the day (UTC) began."""
+    return (
+        datetime.fromtimestamp(now, UTC)
+        .replace(hour=0, minute=0, second=0, microsecond=0)
+        .timestamp()
+    )
 
 
 def _with(sql: str, scopes: Scopes) -> str:

@@ -158,6 +158,8 @@ class RunEdit:
     after: StoredRun
     events: Sequence[Event]
     dead: DeadLetter | None = None
+    #: The run whose dead letter goes on as this new one.
+    letter: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
