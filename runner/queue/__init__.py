@@ -18,9 +18,11 @@ from runner.queue.leases import (
 )
 from runner.queue.outcome import JobOutcome
 from runner.queue.pipelines import load_pipeline
+from runner.queue.progress import Progress, progress
 from runner.queue.questions import cancel_requests, cancelled, next_due, reason, waits
 from runner.queue.stopping import cancel, rescue
 from runner.queue.tending import abandon, next_time, reconcile, tend
+from runner.queue.waiting import Situation, Waiting, limit_use, reason_of
 from runner.store.lines import Wait
 from runner.store.process import is_alive, process_identity
 from runner.store.rows import Submission
@@ -31,8 +33,11 @@ __all__ = [
     "JobOutcome",
     "Lease",
     "LeaseLostError",
+    "Progress",
+    "Situation",
     "Submission",
     "Wait",
+    "Waiting",
     "abandon",
     "cancel",
     "cancel_requests",
@@ -44,11 +49,14 @@ __all__ = [
     "is_alive",
     "is_open",
     "lease",
+    "limit_use",
     "load_pipeline",
     "next_due",
     "next_time",
     "process_identity",
+    "progress",
     "reason",
+    "reason_of",
     "reconcile",
     "renew",
     "rescue",

@@ -240,3 +240,18 @@ def _siblings(run: StoredRun, job: StoredJob, planned: PlannedJob) -> _Why | Non
         return None
     text = f"waits for {', '.join(going)} (max-parallel {most})"
     return "max-parallel", text, {"jobs": going, "maximum": most}
+
+
+def limit_use(scope: Scope, waiting: int, now: float) -> str:
+    """A limit and its use: `queue:deployments 2/5 running, 12 wait`."""
+    parts = []
+    if scope.maximum is not None:
+        parts.append(f"{scope.running}/{scope.maximum} running")
+    if scope.per_day is not None:
+        started = scope.started_on(limits.day_of(now))
+        over = "more are refused" if scope.refuses else "more wait"
+        parts.append(f"{started}/{scope.per_day} started today (UTC), {over}")
+    if waiting:
+        parts.append(f"{waiting} wait" if waiting > 1 else "1 waits")
+    paused = "paused" if scope.paused else ""
+    return f"{scope} {', '.join(filter(None, [paused, *parts])) or 'has no limit'}"

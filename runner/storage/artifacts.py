@@ -119,6 +119,7 @@ class ArtifactStore:
         Doing so again changes nothing.
         """
         with self._blobs.locked():
+            look_again(self.folder / str(run))
             names = {artifact.name for artifact in self.of_run(run)}
             for artifact in self.of_run(earlier):
                 if artifact.job in jobs and artifact.name not in names:

@@ -1,7 +1,9 @@
 """Dead letters, and how a run dies that nobody can read."""
 
+import json
 import sqlite3
 from dataclasses import dataclass
+from typing import Any
 
 from runner.errors import InvalidInputError
 from runner.events import RunFinished
@@ -22,6 +24,7 @@ SELECT EXISTS (
 #: A letter names the run that it went on as at last.
 _TAKE = "UPDATE dead_letter SET requeued_as = :new WHERE run = :run OR requeued_as = :run"
 _PURGE = "DELETE FROM dead_letter WHERE run = :run"
+_SNAPSHOT = "SELECT snapshot FROM submission WHERE run = :run"
 _OPEN = "SELECT state, project, file, queue, owner FROM run WHERE id = :run AND state != 'finished'"
 _END_JOBS = """
 UPDATE job SET state = 'finished', result = 'failure', reason = :reason, held = '',
@@ -69,10 +72,17 @@ def letters(connection: Connection, run: int | None = None) -> list[Letter]:
     return [Letter(**dict(row)) for row in found]
 
 
-def purge(connection: Connection, run: int) -> bool:
-    """Throws the letter away; the run stays in the history. False when there is none."""
+def purge(connection: Connection, run: int) -> dict[str, Any] | None:
+    """Throws the letter away; the run stays in the history.
+
+    Returns the snapshot that was kept for it; None when there is no letter.
+    """
     with connection.writing() as database:
-        return database.execute(_PURGE, {"run": run}).rowcount == 1
+        if database.execute(_PURGE, {"run": run}).rowcount == 0:
+            return None
+        row = database.execute(_SNAPSHOT, {"run": run}).fetchone()
+    snapshot: dict[str, Any] = json.loads(row["snapshot"])
+    return snapshot
 
 
 def bury(connection: Connection, run: int, kind: str, error: str, now: float) -> list[int]:

@@ -14,7 +14,14 @@ from sqlmodel import Session, col, select
 from runner.errors import InvalidInputError
 from runner.store import Store
 from runner.store.connection import explain
-from runner.store.tables import AnnotationRow, AttemptRow, JobRow, RunRow, StepRow
+from runner.store.tables import (
+    AnnotationRow,
+    AttemptRow,
+    JobRow,
+    RunRow,
+    StepRow,
+    SubmissionRow,
+)
 
 #: Seconds to wait where SQLite makes a reader wait, which is while a crashed file is recovered.
 _PATIENCE = 5.0
@@ -65,6 +72,13 @@ def run(store: Store, number: int) -> RunDetail:
             tuple(session.exec(steps)),
             tuple(session.exec(annotations)),
         )
+
+
+def priority(store: Store, number: int) -> int:
+    """That of a run that exists: 0 to 100."""
+    wanted = select(SubmissionRow.priority).where(SubmissionRow.run == number)
+    with _session(store) as session:
+        return session.exec(wanted).one()
 
 
 def open_engine(path: Path) -> Engine:
