@@ -47,7 +47,8 @@ def dead(run: int | None, requeued: bool, as_json: bool, **filters: Any) -> None
 @filter_options
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 def purge(named: tuple[int, ...], everything: bool, **filters: Any) -> None:
-    """Throw dead letters away: of each RUN, of those that the filters name, or all.
+    """Throw dead letters away: of each RUN, of those that the filters name, or all, also those
+    that went on as another run.
 
     The runs stay in `pipe runs`, but their source is not kept for them any longer.
     """
@@ -56,7 +57,7 @@ def purge(named: tuple[int, ...], everything: bool, **filters: Any) -> None:
 
     storage = open_storage()
     with open_store() as store:
-        doomed = chosen(store, named, Filters(**filters), everything=everything)
+        doomed = chosen(store, named, Filters(**filters), everything=everything, requeued=True)
         for run in doomed:
             snapshot = letters.purge(store.promises, run)
             if snapshot:

@@ -84,7 +84,14 @@ def letter_of(store: "Store", run: int) -> "Letter":
     return found[0]
 
 
-def chosen(store: "Store", runs: Sequence[int], filters: Filters, *, everything: bool) -> list[int]:
+def chosen(
+    store: "Store",
+    runs: Sequence[int],
+    filters: Filters,
+    *,
+    everything: bool,
+    requeued: bool = False,
+) -> list[int]:
     """The runs of the letters that a command is to change: named, by filters, or `everything`.
 
     Raises InvalidInputError when that is not said, or said twice.
@@ -96,4 +103,4 @@ def chosen(store: "Store", runs: Sequence[int], filters: Filters, *, everything:
         )
     if runs:
         return [letter_of(store, run).run for run in dict.fromkeys(runs)]
-    return sorted(letter.run for letter in listed(store, filters))
+    return sorted(letter.run for letter in listed(store, filters, requeued=requeued))

@@ -13,11 +13,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Why the run waits (`reason`, empty if it does not), why its jobs do, and its progress."""
+    """Why the run waits for its start, why its jobs do, and its progress.
 
-    reason: str = ""
+    `unreadable` says why nothing of that is known.
+    """
+
+    whole: "Waiting | None" = None
     waits: "Mapping[str, Waiting]" = field(default_factory=dict)
     progress: "Progress | None" = None
+    unreadable: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Why the run waits, in words; empty when it does not."""
+        return self.whole.text if self.whole else self.unreadable
 
     def of_job(self, key: str) -> str:
         """Why the job waits; empty when it does not, or the run tells it."""
@@ -27,8 +36,7 @@ class Standing:
         """What `--json` shows of the run itself."""
         done = self.progress
         progress = {"percent": done.percent, **asdict(done)} if done else None
-        own = self.waits.get("")
-        return {"waits": own.to_json() if own else None, "progress": progress}
+        return {"waits": self.whole.to_json() if self.whole else None, "progress": progress}
 
     def job_to_json(self, key: str) -> dict[str, Any]:
         """What `--json` shows of a job."""
@@ -50,5 +58,5 @@ def standing(store: "Store", situation: "Situation", number: int) -> Standing:
         raise
     except Exception as error:
         # It dies of that as soon as a worker takes it; until then it can be looked at.
-        return Standing(f"cannot be read: {type(error).__name__}: {error}")
-    return Standing(queue.reason_of(run, found), {each.job: each for each in found}, progress)
+        return Standing(unreadable=f"cannot be read: {type(error).__name__}: {error}")
+    return Standing(queue.whole(run, found), {each.job: each for each in found}, progress)

@@ -22,7 +22,7 @@ from runner.queue.progress import Progress, progress
 from runner.queue.questions import cancel_requests, cancelled, next_due, reason, waits
 from runner.queue.stopping import cancel, rescue
 from runner.queue.tending import abandon, next_time, reconcile, tend
-from runner.queue.waiting import Situation, Waiting, limit_use, reason_of
+from runner.queue.waiting import Situation, Waiting, limit_use, whole
 from runner.store.lines import Wait
 from runner.store.process import is_alive, process_identity
 from runner.store.rows import Submission
@@ -56,11 +56,11 @@ __all__ = [
     "process_identity",
     "progress",
     "reason",
-    "reason_of",
     "reconcile",
     "renew",
     "rescue",
     "stay",
     "tend",
     "waits",
+    "whole",
 ]

@@ -1,8 +1,8 @@
 """Why runs and their jobs wait: for a time, other jobs, a group, a limit, or a worker."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
@@ -43,7 +43,7 @@ class Waiting:
 
     def to_json(self) -> dict[str, Any]:
         """As `--json` shows it."""
-        return {"kind": self.kind, "text": self.text, **self.facts}
+        return {"kind": self.kind, "text": self.text, "job": self.job, **self.facts}
 
 
 def moment(stamp: float) -> str:
@@ -51,16 +51,15 @@ def moment(stamp: float) -> str:
     return datetime.fromtimestamp(stamp).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def reason_of(run: StoredRun, found: list[Waiting]) -> str:
-    """Why the run as a whole waits: for the reason of its own, else that of its first job."""
+def whole(run: StoredRun, found: list[Waiting]) -> Waiting | None:
+    """Why the run as a whole waits for its start: a reason of its own, else that of its first job."""
     if run.state != "queued" or not found:
-        return ""
-    own = next((each for each in found if not each.job), None)
-    if own:
-        return own.text
-    first = found[0]
-    is_about_run = first.kind in ("paused", "limit", "quota", "worker", "turn")
-    return first.text if is_about_run else f"`{first.job}` {first.text}"
+        return None
+    first = next((each for each in found if not each.job), found[0])
+    is_about_run = first.kind in ("time", "paused", "limit", "quota", "worker", "turn")
+    if not first.job or is_about_run:
+        return first
+    return replace(first, text=f"`{first.job}` {first.text}")
 
 
 class Situation:
@@ -69,6 +68,7 @@ class Situation:
     def __init__(self, store: Store, now: float) -> None:
         self._connection = store.notes
         self._now = now
+        self._lines: dict[str, dict[tuple[int, str], int]] = {}
 
     def of(self, run: StoredRun) -> list[Waiting]:
         """Why the run waits, if it does as a whole, and why each of its jobs that do."""
@@ -119,7 +119,7 @@ class Situation:
         if held:
             return self._obstacle(held, run.id)
         needed = set(json.loads(job.pool))
-        able = [each for each in self._workers if needed <= set(each.labels)]
+        able = [each for each in self._workers if _is_for(job.pool, [each])]
         if not self._workers:
             return "worker", "no worker runs", {"labels": sorted(needed)}
         if not able:
@@ -127,7 +127,7 @@ class Situation:
             word = "label" if len(needed) == 1 else "labels"
             text = f"no worker has the {word} {names}{_HINTS.get(names, '')}"
             return "worker", text, {"labels": sorted(needed)}
-        before = self._positions.get((run.id, job.key), 0)
+        before = self._line(job.pool, able).get((run.id, job.key), 0)
         return "turn", f"waits for a worker{_before(before)}", {"before": before}
 
     def _limit_of(self, run: StoredRun) -> str:
@@ -170,11 +170,27 @@ class Situation:
         ]
 
     @cached_property
-    def _positions(self) -> dict[tuple[int, str], int]:
-        return {job: at for at, job in enumerate(census.ready_jobs(self._connection))}
+    def _ready(self) -> list[tuple[int, str, str]]:
+        return census.ready_jobs(self._connection)
+
+    def _line(
+        self, pool: str, able: Sequence[workers.WorkerRecord]
+    ) -> Mapping[tuple[int, str], int]:
+        """The places of all that wait for the same workers as those of that pool."""
+        if pool not in self._lines:
+            pools = {other for _, _, other in self._ready}
+            others = {other for other in pools if _is_for(other, able)}
+            line = (job for job in self._ready if job[2] in others)
+            self._lines[pool] = {(run, key): at for at, (run, key, _) in enumerate(line)}
+        return self._lines[pool]
 
 
 _Why = tuple[WaitKind, str, dict[str, Any]]
+
+
+def _is_for(pool: str, able: Sequence[workers.WorkerRecord]) -> bool:
+    needed = set(json.loads(pool))
+    return any(needed <= set(worker.labels) for worker in able)
 
 
 def _group(wait: Wait) -> _Why:

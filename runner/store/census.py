@@ -41,7 +41,7 @@ ORDER BY 1 LIMIT 1 OFFSET :skipped
 _DEAD = "SELECT kind, count(*) AS runs FROM dead_letter WHERE requeued_as IS NULL GROUP BY kind"
 _HELD = "SELECT DISTINCT held, rank, run FROM job WHERE held != '' ORDER BY held, rank, run"
 _ORDER = """
-SELECT run, key FROM job WHERE state = 'queued' AND pool != :private ORDER BY rank, run, position
+SELECT run, key, pool FROM job WHERE state = 'queued' AND pool != :private ORDER BY rank, run, position
 """
 _LEASED = """
 SELECT job.worker, job.run, job.key, job.attempt, run.name, run.file FROM job
@@ -164,11 +164,11 @@ def held_runs(connection: Connection) -> dict[str, list[int]]:
     return found
 
 
-def ready_jobs(connection: Connection) -> list[tuple[int, str]]:
-    """The runs and keys of all that wait for a worker of the queue, by rank."""
+def ready_jobs(connection: Connection) -> list[tuple[int, str, str]]:
+    """The runs, keys and pools of all that wait for a worker of the queue, by rank."""
     with connection.reading() as database:
         found = database.execute(_ORDER, {"private": PRIVATE_POOL}).fetchall()
-    return [(row["run"], row["key"]) for row in found]
+    return [(row["run"], row["key"], row["pool"]) for row in found]
 
 
 def leased(connection: Connection) -> list[Leased]:
