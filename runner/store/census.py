@@ -1,7 +1,8 @@
 """How much is in the queue, what holds it up, and how it went lately: counted where the rows are."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,17 +27,8 @@ SELECT queue, CASE WHEN due_at IS NOT NULL THEN 'later' ELSE state END AS stage,
 FROM run WHERE process = '' AND state != 'finished' GROUP BY 1, 2
 """
 _ENDED = """
-SELECT result, count(*) AS runs FROM run
-WHERE process = '' AND finished_at IS NOT NULL AND finished_at >= :since GROUP BY result
-"""
-_TIMED = """
-SELECT count(*) AS runs FROM run
-WHERE process = '' AND finished_at IS NOT NULL AND finished_at >= :since AND started_at IS NOT NULL
-"""
-_NTH_TIME = """
-SELECT finished_at - started_at AS seconds FROM run
-WHERE process = '' AND finished_at IS NOT NULL AND finished_at >= :since AND started_at IS NOT NULL
-ORDER BY 1 LIMIT 1 OFFSET :skipped
+SELECT result, finished_at - started_at AS seconds FROM run
+WHERE process = '' AND finished_at IS NOT NULL AND finished_at >= :since
 """
 _DEAD = "SELECT kind, count(*) AS runs FROM dead_letter WHERE requeued_as IS NULL GROUP BY kind"
 _HELD = "SELECT DISTINCT held, rank, run FROM job WHERE held != '' ORDER BY held, rank, run"
@@ -47,7 +39,6 @@ _LEASED = """
 SELECT job.worker, job.run, job.key, job.attempt, run.name, run.file FROM job
 JOIN run ON run.id = job.run
 WHERE job.state = 'running' AND job.worker != '' AND run.process = ''
-ORDER BY job.run, job.position
 """
 _STEPS = """
 SELECT job, attempt, count(*) AS ended FROM step
@@ -132,21 +123,13 @@ def _count_jobs(depth: dict[str, Any], row: sqlite3.Row) -> None:
 def flow(connection: Connection, since: float) -> Flow:
     """How it went since then (seconds since the epoch)."""
     with connection.reading() as database:
-        rows = database.execute(_ENDED, {"since": since}).fetchall()
-        timed = database.execute(_TIMED, {"since": since}).fetchone()["runs"]
-        return Flow(
-            {row["result"]: row["runs"] for row in rows},
-            _nth_time(database, since, timed, 0.5),
-            _nth_time(database, since, timed, 0.95),
-        )
+        rows = [tuple(row) for row in database.execute(_ENDED, {"since": since}).fetchall()]
+    times = sorted(seconds for _, seconds in rows if seconds is not None)
+    return Flow(Counter(result for result, _ in rows), _nth(times, 0.5), _nth(times, 0.95))
 
 
-def _nth_time(database: sqlite3.Connection, since: float, timed: int, share: float) -> float | None:
-    if not timed:
-        return None
-    values = {"since": since, "skipped": min(timed - 1, int(timed * share))}
-    seconds: float = database.execute(_NTH_TIME, values).fetchone()["seconds"]
-    return seconds
+def _nth(times: Sequence[float], share: float) -> float | None:
+    return times[min(len(times) - 1, int(len(times) * share))] if times else None
 
 
 def dead_by_kind(connection: Connection) -> dict[str, int]:
@@ -174,7 +157,8 @@ def ready_jobs(connection: Connection) -> list[tuple[int, str, str]]:
 def leased(connection: Connection) -> list[Leased]:
     """What workers of the queue run."""
     with connection.reading() as database:
-        return [Leased(**dict(row)) for row in database.execute(_LEASED).fetchall()]
+        found = [Leased(**dict(row)) for row in database.execute(_LEASED).fetchall()]
+    return sorted(found, key=lambda job: (job.run, job.key))
 
 
 def steps_ended(connection: Connection, run: int) -> dict[tuple[str, int], int]:

@@ -46,10 +46,11 @@ class RunRow(SQLModel, table=True):
         # All that statistics of the queue read, so that they need no rows.
         _where(
             "run_ended",
+            "process",
             "finished_at",
             "result",
             "started_at",
-            only="process = '' AND finished_at IS NOT NULL",
+            only="finished_at IS NOT NULL",
         ),
         _where(
             "run_by_key",

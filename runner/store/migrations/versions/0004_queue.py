@@ -34,8 +34,8 @@ def _extend_runs() -> None:
     _create_index(
         "run_ended",
         "run",
-        ["finished_at", "result", "started_at"],
-        "process = '' AND finished_at IS NOT NULL",
+        ["process", "finished_at", "result", "started_at"],
+        "finished_at IS NOT NULL",
     )
     _create_index(
         "run_by_key",
