@@ -123,9 +123,10 @@ def _count_jobs(depth: dict[str, Any], row: sqlite3.Row) -> None:
 def flow(connection: Connection, since: float) -> Flow:
     """How it went since then (seconds since the epoch)."""
     with connection.reading() as database:
-        rows = [tuple(row) for row in database.execute(_ENDED, {"since": since}).fetchall()]
-    times = sorted(seconds for _, seconds in rows if seconds is not None)
-    return Flow(Counter(result for result, _ in rows), _nth(times, 0.5), _nth(times, 0.95))
+        rows = database.execute(_ENDED, {"since": since}).fetchall()
+    times = sorted(row["seconds"] for row in rows if row["seconds"] is not None)
+    ended = Counter(row["result"] for row in rows)
+    return Flow(dict(ended), _nth(times, 0.5), _nth(times, 0.95))
 
 
 def _nth(times: Sequence[float], share: float) -> float | None:
