@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from runner.cli.foreground import workspace_of
 from runner.cli.turns import _between
 from runner.engines.box import NO_STOP, Box, BoxSpec, EngineError, Image, Service
 from runner.engines.bringing import bring, user_and_owner
@@ -21,6 +20,7 @@ from runner.engines.docker.box import DockerBox
 from runner.engines.docker.locality import Locality
 from runner.engines.warm import WarmEngine
 from runner.project import Difference, Snapshot, find_project, take_snapshot
+from runner.worker import workspace_of
 from tests.test_engine_docker import BUSYBOX, DEBIAN, MODES, NONROOT, Place, no_progress, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(90)]
@@ -56,7 +56,7 @@ class Bench:
 
     def spec(self, image: str = DEBIAN, **changes: Any) -> BoxSpec:
         """What a job asks for on the source as it is now."""
-        self.snapshots.append(take_snapshot(find_project(self.root), self.home))
+        self.snapshots.append(take_snapshot(find_project(self.root), self.home, self.home))
         workspace = workspace_of(self.snapshots[-1], self.root)
         spec = BoxSpec(
             1, "build", 1, str(self.root), Image(image, "never"), workspace,

@@ -130,7 +130,7 @@ def source(request: pytest.FixtureRequest, tmp_path: Path, pipe_home: Path) -> I
     if request.param == "git":
         git(root, "init", "-q")
     pipe_home.mkdir()
-    source = Source(root, [root / "ci.yaml"], pipe_home)
+    source = Source(root, [root / "ci.yaml"], pipe_home, pipe_home)
     assert source.look(()) == ()
     yield source
     source.close()
@@ -165,7 +165,7 @@ def test_what_is_ignored_is_not_even_looked_at(source: Source) -> None:
 
 def test_a_pipeline_that_is_ignored_counts(source: Source) -> None:
     write(source.root, {"mine.log": "on: push"})
-    mine = Source(source.root, [source.root / "mine.log"], source._home)
+    mine = Source(source.root, [source.root / "mine.log"], source._home, source._home)
     mine.look(())
     assert touched(mine, "mine.log") == ("mine.log",)
     assert touched(mine, "other.log") == ()

@@ -11,7 +11,7 @@ from runner import plan as planning
 from runner.errors import InvalidInputError
 from runner.events import Event, from_json
 from runner.plan import Plan
-from runner.store import limits, lines, projection, reusable
+from runner.store import dead, limits, lines, projection, reusable
 from runner.store.connection import Connection, Database, Row, whole
 from runner.store.rows import LineEdit, RunEdit, StoredJob, StoredRun, Submission, is_submitted
 
@@ -195,10 +195,14 @@ def _write_run(database: Database, edit: RunEdit) -> None:
     before, after = edit.before, edit.after
     if before is None:
         row = _run_row(after)
+        if is_submitted(after):
+            limits.refuse(database, _scopes_of(after), after.due_at, after.created_at)
         for statement in (_COUNT_RUN, _INSERT_RUN, _INSERT_SUBMISSION):
             database.execute(statement, row)
         database.use_id("run", after.id)
         _write_jobs(database, after.id, after.jobs.values())
+        if edit.letter is not None:
+            dead.take(database, edit.letter, after.id)
     else:
         _update_run(database, before, after)
     if edit.dead is not None:
@@ -218,11 +222,12 @@ def _update_run(database: Database, before: StoredRun, after: StoredRun) -> None
     changed = (job for key, job in after.jobs.items() if before.jobs.get(key) != job)
     _write_jobs(database, after.id, changed)
     if before.state == "running" and after.finished_at is not None and is_submitted(after):
-        submission = after.submission
-        scopes = limits.scopes_of(
-            submission.project, submission.file, submission.queue, submission.owner
-        )
-        limits.count_end(database, scopes, after.finished_at)
+        limits.count_end(database, _scopes_of(after), after.finished_at)
+
+
+def _scopes_of(run: StoredRun) -> limits.Scopes:
+    its = run.submission
+    return limits.scopes_of(its.project, its.file, its.queue, its.owner)
 
 
 def _write_jobs(database: Database, run: int, jobs: Iterable[StoredJob]) -> None:

@@ -4,12 +4,13 @@ A run counts from its first lease to its end. One that may not start is put asid
 `blocked` and `held` by a scope, until that has room again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Literal
 
+from runner.errors import RefusedError
 from runner.store.connection import Connection, Database, Row, whole
 
 Kind = Literal["global", "project", "pipeline", "queue", "owner"]
@@ -64,6 +65,11 @@ process = '' AND (:kind = 'global' OR (:kind = 'project' AND project = :name)
 """
 _RUNNING_NOW = f"SELECT count(*) AS found FROM run WHERE state = 'running' AND {_IN_SCOPE}"
 _STARTED_SINCE = f"SELECT count(*) AS found FROM run WHERE started_at >= :midnight AND {_IN_SCOPE}"
+_WAITING_NOW = f"""
+SELECT count(*) AS found FROM run
+WHERE state = 'queued' AND (due_at IS NULL OR due_at < :midnight) AND {_IN_SCOPE}
+"""
+_DAY_SECONDS = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +134,21 @@ def all_scopes(connection: Connection) -> list[Scope]:
 @whole
 def change(connection: Connection, scope: Scope, now: float) -> None:
     """Sets limits anew, counting what runs; one without any is forgotten. Frees who may start."""
+    adjust(connection, (scope.kind, scope.name), lambda _: scope, now)
+
+
+def adjust(
+    connection: Connection, which: tuple[Kind, str], act: Callable[[Scope], Scope], now: float
+) -> Scope:
+    """As `change`, to what `act` makes of the limits as they are; returns these."""
     with connection.writing() as database:
+        kind, name = which
+        scope = act(next(iter(_read(database, (which,))), Scope(kind, name)))
         counted = _counted(database, scope, now)
         has_limits = scope.paused or scope.maximum is not None or scope.per_day is not None
         database.execute(_SET if has_limits else _REMOVE, _row(counted))
         _free(database, counted, day_of(now))
+    return counted
 
 
 @whole
@@ -165,6 +181,26 @@ def obstacle(database: Database, scopes: Scopes, now: float) -> str:
         return str(full[0])
     database.execute(_with(_COUNT_START, scopes), {**_names(scopes), "day": day})
     return ""
+
+
+def refuse(database: Database, scopes: Scopes, due_at: float | None, now: float) -> None:
+    """Raises RefusedError if a run that comes now is more than may start in this day, where such are
+    refused; those that wait count as well."""
+    tomorrow = _midnight(now) + _DAY_SECONDS
+    if due_at is not None and due_at >= tomorrow:
+        return
+    for scope in _read(database, scopes):
+        if not scope.refuses or scope.per_day is None:
+            continue
+        values = {"kind": scope.kind, "name": scope.name, "midnight": tomorrow}
+        waiting = database.execute(_WAITING_NOW, values).fetchone()["found"]
+        started = scope.started_on(day_of(now))
+        if started + waiting >= scope.per_day:
+            raise RefusedError(
+                f"{scope} has had its {scope.per_day} runs of today: {started} started,"
+                f" {waiting} wait",
+                hint=f"submit it after midnight (UTC), or raise the limit: `pipe queue limit {scope}`",
+            )
 
 
 def count_end(database: Database, scopes: Scopes, now: float) -> None:
@@ -216,11 +252,19 @@ def _read(database: Database, scopes: Scopes) -> list[Scope]:
 
 def _counted(database: Database, scope: Scope, now: float) -> Scope:
     day = day_of(now)
-    midnight = datetime.strptime(f"{day}+0000", "%Y-%m-%d%z").timestamp()
-    values = {"kind": scope.kind, "name": scope.name, "midnight": midnight}
+    values = {"kind": scope.kind, "name": scope.name, "midnight": _midnight(now)}
     running = database.execute(_RUNNING_NOW, values).fetchone()["found"]
     started = database.execute(_STARTED_SINCE, values).fetchone()["found"]
     return replace(scope, running=running, day=day, started=started)
+
+
+def _midnight(now: float) -> float:
+    """When the day (UTC) began."""
+    return (
+        datetime.fromtimestamp(now, UTC)
+        .replace(hour=0, minute=0, second=0, microsecond=0)
+        .timestamp()
+    )
 
 
 @lru_cache(maxsize=8)
