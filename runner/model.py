@@ -149,10 +149,22 @@ class Job:
     concurrency: Concurrency | None = None
     services: Templated = None
     retry: Retry | None = None
+    #: Patterns of the files that its result depends on; none when it is never reused.
+    sources: tuple[str, ...] = ()
     #: What the job is instead of steps.
     call: Call | None = None
     #: Keys that are valid in the language but that this version cannot run yet, with their paths.
     unsupported: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """`on.watch`: the files of this machine that the pipeline runs again for; seconds to wait for
+    further changes."""
+
+    paths: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    debounce: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +189,6 @@ class Pipeline:
     #: The queue that its runs wait in; "" is the one of all that name none.
     queue: str = ""
     timeouts: Timeouts = Timeouts()
-    unsupported: tuple[Path, ...] = ()
+    watch: Watch = Watch()
     #: The pipelines that this one calls, and those that they call, by `Call.target`.
     called: Mapping[str, "Pipeline"] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from runner.model import (
     Step,
     Strategy,
     Timeouts,
+    Watch,
 )
 from runner.parse import check_schema, parse, parse_duration, schema
 from runner.source import load
@@ -99,7 +100,6 @@ def test_a_pipeline_as_written() -> None:
     assert written.defaults == Defaults(shell="bash")
     assert written.retry == Retry(attempts=2)
     assert list(written.jobs) == ["build"]
-    assert written.unsupported == ()
 
 
 @pytest.mark.parametrize(
@@ -373,17 +373,27 @@ def test_not_durations(text: str) -> None:
         job(f"retry: {{delay: {json.dumps(text)}}}")
 
 
+@pytest.mark.parametrize(
+    ("written", "watch"),
+    [
+        ("{}", Watch()),
+        ("{types: started}", Watch()),
+        ("{paths: src, ignore: 310, debounce: 1m500ms}", Watch(("src",), ("310",), 60.5)),
+        ("{paths: [a, true]}", Watch(paths=("a", "true"))),
+    ],
+)
+def test_what_is_watched(written: str, watch: Watch) -> None:
+    assert pipeline(f"on: {{watch: {written}}}\n{JOB}").watch == watch
+
+
 # -- valid, but not possible yet --
 
 
 def test_unsupported_keys_are_listed() -> None:
     everything = pipeline((CASES / "everything.yaml").read_text(encoding="utf-8"))
-    watched = tuple(("on", "watch", key) for key in ("paths", "ignore", "debounce"))
-    assert everything.unsupported == watched
     build = [path[2:] for path in everything.jobs["build"].unsupported]
     assert build == [
         ("snapshot",),
-        ("sources",),
         ("container", "build"),
         ("steps", 8, "deploy"),
         ("steps", 9, "verify"),

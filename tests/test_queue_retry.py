@@ -15,7 +15,7 @@ from runner.store import Store, hot, reads
 from runner.store.rows import StoredJob
 from runner.worker import Means
 from runner.worker.attempt import attempt
-from runner.worker.loop import Wish
+from runner.worker.hands import Wish
 from tests.test_worker import Bench
 
 

@@ -818,8 +818,17 @@ def test_start_times_where_there_is_no_proc() -> None:
 
 
 def test_a_process_of_another_container_counts_as_alive() -> None:
-    boot = process.process_identity().rpartition(":")[2].partition("/")[0]
-    other = f"999999999:1:{boot}/1"
+    boot, container, machine = process._parts(process.process_identity().rpartition(":")[2])
+    other = f"999999999:1:{boot}/1@{machine}"
     assert (process.is_alive(other), process.is_visible(other)) == (True, False)
     assert process.is_visible(process.process_identity())
-    assert process.is_visible("999999999:1:another-boot/1")
+    before = f"999999999:1:another-boot/1@{machine}"
+    assert (process.is_alive(before), process.is_visible(before)) == (False, True)
+    assert container
+
+
+@pytest.mark.parametrize("boot", ["another-boot/1", ""])
+def test_a_process_of_another_machine_counts_as_alive(boot: str) -> None:
+    """It has another boot, as one of this machine before its last restart had."""
+    other = f"{os.getpid()}:1:{boot}@another-machine"
+    assert (process.is_alive(other), process.is_visible(other)) == (True, False)

@@ -19,6 +19,7 @@ from runner.model import (
     Strategy,
     Templated,
     Timeouts,
+    Watch,
 )
 from runner.parse.durations import parse_duration
 from runner.parse.ids import step_ids
@@ -27,12 +28,7 @@ from runner.source import Document
 
 _Data = Mapping[str, Any]
 
-#: What `on.watch` has of ours, besides GitHub's activities.
-_UNSUPPORTED_IN_WATCH = ("paths", "ignore", "debounce")
-_UNSUPPORTED_IN_JOB = (
-    "snapshot",
-    "sources",
-)
+_UNSUPPORTED_IN_JOB = ("snapshot",)
 _WAITING = frozenset({"wait", "wait-all", "cancel"})
 _UNSUPPORTED_IN_STEP = ("deploy", "rollback", "snapshot", "verify")
 
@@ -56,7 +52,7 @@ def build(document: Document) -> Pipeline:
         priority=data.get("priority", 0),
         queue=data.get("queue", ""),
         timeouts=_timeouts(data.get("timeouts", {})),
-        unsupported=tuple(_unsupported_in_pipeline(on)),
+        watch=_watch(on.get("watch", {})),
     )
 
 
@@ -69,6 +65,14 @@ def _events(on: Any) -> dict[str, Templated]:
 def _inputs(on: Mapping[str, Templated]) -> Iterator[Input]:
     """A run by hand has the inputs of `workflow_dispatch`; without it those of `workflow_call`."""
     return _declared(on, "workflow_dispatch" if "workflow_dispatch" in on else "workflow_call")
+
+
+def _watch(data: _Data) -> Watch:
+    return Watch(
+        paths=tuple(to_string(pattern) for pattern in _list(data.get("paths"))),
+        ignore=tuple(to_string(pattern) for pattern in _list(data.get("ignore"))),
+        debounce=parse_duration(data["debounce"]) if "debounce" in data else None,
+    )
 
 
 def _interface(on: Mapping[str, Templated]) -> Interface | None:
@@ -121,6 +125,7 @@ def _job(job_id: str, data: _Data, file: str) -> Job:
         concurrency=_concurrency(data.get("concurrency")),
         services=data.get("services"),
         retry=_retry(data.get("retry")),
+        sources=tuple(data.get("sources", ())),
         call=_call(data, file),
         unsupported=tuple(_unsupported_in_job(data, path)),
     )
@@ -229,11 +234,6 @@ def _retry(data: Any) -> Retry | None:
 
 
 # -- what cannot run yet --
-
-
-def _unsupported_in_pipeline(on: Mapping[str, Any]) -> Iterator[Path]:
-    watch = on.get("watch", {})
-    yield from (("on", "watch", key) for key in _UNSUPPORTED_IN_WATCH if key in watch)
 
 
 def _unsupported_in_job(data: _Data, path: Path) -> Iterator[Path]:

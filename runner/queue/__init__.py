@@ -4,19 +4,22 @@ A decision is made on a copy of the run and written only if the run has not chan
 otherwise it is made again. So expressions are evaluated without holding up other writers.
 """
 
-from runner.queue.entering import Entry, enqueue, enqueue_all
+from runner.queue.entering import Entry, enqueue, enqueue_all, enqueue_dead
 from runner.queue.leases import (
     LEASE_SECONDS,
     Lease,
     LeaseLostError,
     finish,
+    give_back,
+    is_open,
     lease,
     renew,
     stay,
 )
-from runner.queue.outcome import EXPIRED, TIMEOUT, JobOutcome
+from runner.queue.outcome import EXPIRED, TIMEOUT, JobOutcome, reused
 from runner.queue.pipelines import load_pipeline
-from runner.queue.questions import cancel_requests, cancelled, next_due, reason, waits
+from runner.queue.questions import cancel_requests, cancelled, is_over, next_due, reason, waits
+from runner.queue.sources import Source, comparison
 from runner.queue.stopping import cancel, rescue
 from runner.queue.tending import abandon, next_time, reconcile, tend, tend_run
 from runner.store.lines import Wait
@@ -31,16 +34,22 @@ __all__ = [
     "JobOutcome",
     "Lease",
     "LeaseLostError",
+    "Source",
     "Submission",
     "Wait",
     "abandon",
     "cancel",
     "cancel_requests",
     "cancelled",
+    "comparison",
     "enqueue",
     "enqueue_all",
+    "enqueue_dead",
     "finish",
+    "give_back",
     "is_alive",
+    "is_open",
+    "is_over",
     "lease",
     "load_pipeline",
     "next_due",
@@ -50,6 +59,7 @@ __all__ = [
     "reconcile",
     "renew",
     "rescue",
+    "reused",
     "stay",
     "tend",
     "tend_run",

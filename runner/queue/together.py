@@ -8,7 +8,8 @@ from runner.concurrency import ChangedMeanwhileError, Lines
 from runner.events import Event, JobQueued, RunFinished
 from runner.plan import asker_of
 from runner.queue.change import Change
-from runner.queue.outcome import JobOutcome
+from runner.queue.outcome import NOTHING_REUSED, JobOutcome
+from runner.queue.past import Past
 from runner.store import Store, hot, lines
 from runner.store.rows import RunEdit, StoredRun
 
@@ -18,6 +19,7 @@ class Together:
 
     def __init__(self, store: Store, now: float) -> None:
         self.lines = Lines(partial(lines.read, store.notes), partial(lines.groups, store.notes))
+        self.past = Past(store, now)
         self._store = store
         self._now = now
         self._changes: dict[int, Change] = {}
@@ -25,21 +27,29 @@ class Together:
         #: Those about which more may follow now; the values mean nothing.
         self._open: dict[int, None] = {}
 
-    def enter(self, run: StoredRun, reused: Mapping[str, JobOutcome]) -> int:
-        """A new run, and what follows; returns its number."""
-        change = self._changes[run.id] = Change(run, self._now, self, reused)
+    def enter(self, run: StoredRun, reused: Mapping[str, JobOutcome]) -> None:
+        """A new run, and what follows."""
+        self.add(run, reused).enter()
+        self.settle(run.id)
+
+    def add(self, run: StoredRun, reused: Mapping[str, JobOutcome] = NOTHING_REUSED) -> Change:
+        """A new run, about which nothing is decided yet."""
         self._befores[run.id] = None
         self.lines.know(run.id, run.submission.project, {})
-        change.enter()
-        self.settle(run.id)
-        return run.id
+        change = self._changes[run.id] = Change(run, self._now, self, reused)
+        return change
 
-    def of(self, run: int) -> Change:
-        """The run on its way; read when it is asked for first."""
+    def of(
+        self,
+        run: int,
+        known: StoredRun | None = None,
+        reused: Mapping[str, JobOutcome] = NOTHING_REUSED,
+    ) -> Change:
+        """The run on its way; read when it is asked for first, unless it is `known`."""
         if run not in self._changes:
-            before = self._befores[run] = hot.load_run(self._store.notes, run)
+            before = self._befores[run] = known or hot.load_run(self._store.notes, run)
             self.lines.know(run, before.submission.project, before.groups)
-            self._changes[run] = Change(before, self._now, self)
+            self._changes[run] = Change(before, self._now, self, reused)
         return self._changes[run]
 
     def settle(self, run: int) -> None:
@@ -75,13 +85,15 @@ class Together:
     def is_written(self) -> bool:
         """Whether nothing had to be written or it could be; False when others were faster."""
         runs = [
-            RunEdit(self._befores[id_], change.run, change.events, change.dead)
+            RunEdit(self._befores[id_], change.run, change.events, change.dead, change.successes)
             for id_, change in self._changes.items()
         ]
         groups = list(self.lines.edits())
         is_same = all(edit.before == edit.after for edit in runs)
         if is_same and all(edit.before == edit.after for edit in groups):
             return True
+        # Whoever gets a job that needs them finds the artifacts; in vain they do no harm.
+        self.past.adopt()
         return hot.save(self._store.promises, runs, groups)
 
     def concerns_others(self) -> bool:
@@ -91,12 +103,24 @@ class Together:
         return any(isinstance(event, news) for each in changes for event in each.events)
 
 
-def change(store: Store, run: int, now: float, act: Callable[[Change], None]) -> list[Event]:
-    """Does something to a run, and all that follows; returns the events recorded for that run."""
+def change(
+    store: Store,
+    run: int,
+    now: float,
+    act: Callable[[Change], None],
+    known: StoredRun | None = None,
+    reused: Mapping[str, JobOutcome] = NOTHING_REUSED,
+) -> list[Event]:
+    """Does something to a run, and all that follows; returns the events recorded for that run.
+
+    `known` is the run as it was some time ago, and may be still. `reused` has the outcomes of jobs
+    that do not run, by key, for a run that enters.
+    """
     while True:
         together = Together(store, now)
         with suppress(ChangedMeanwhileError):
-            changing = together.of(run)
+            changing = together.of(run, known, reused)
+            known = None
             act(changing)
             together.settle(run)
             if together.is_written():

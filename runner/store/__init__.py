@@ -25,6 +25,8 @@ class Store:
 
     def __init__(self, home: Path, promises: Connection, notes: Connection) -> None:
         self.home = home
+        #: Where the bytes of runs are: PIPE_STORAGE.
+        self.storage = home
         #: For what must survive a loss of power once it is acknowledged: a run, a result.
         self.promises = promises
         #: For what may be repeated or missed then: leases, heartbeats, events, questions.

@@ -12,7 +12,7 @@ from runner import plan as planning
 from runner.errors import InvalidInputError
 from runner.events import Event, from_json
 from runner.plan import Plan
-from runner.store import limits, lines, projection
+from runner.store import limits, lines, projection, reusable
 from runner.store.connection import Connection
 from runner.store.rows import LineEdit, RunEdit, StoredJob, StoredRun, Submission, is_submitted
 
@@ -49,6 +49,7 @@ VALUES (:id, :text, :called, :trigger, :contexts, :snapshot, :options, :priority
 _SELECT_RUN = """
 SELECT * FROM run JOIN submission ON submission.run = run.id WHERE run.id = :run
 """
+_SELECT_JOBS = "SELECT * FROM job WHERE run = :run ORDER BY position, rowid"
 _UPDATE_RUN = """
 UPDATE run SET version = version + 1, state = :state, result = :result, reason = :reason,
                cancel_requested = :cancel_requested, finished_at = :finished_at, due_at = :due_at
@@ -87,14 +88,7 @@ def submitted(connection: Connection, project: str, key: str) -> int | None:
 def load_run(connection: Connection, run: int) -> StoredRun:
     """The run with its jobs in the order of the plan; raises InvalidInputError for no such run."""
     with connection.reading() as database:
-        row = database.execute(_SELECT_RUN, {"run": run}).fetchone()
-        jobs = database.execute(
-            "SELECT * FROM job WHERE run = ? ORDER BY position, rowid", (run,)
-        ).fetchall()
-        groups = lines.groups_of(database, run)
-    if row is None:
-        raise InvalidInputError(f"there is no run {run}", hint="`pipe runs` lists them")
-    return replace(_run(row, {job["key"]: _job(job) for job in jobs}), groups=groups)
+        return read_run(database, run)
 
 
 def save(connection: Connection, runs: Sequence[RunEdit], groups: Sequence[LineEdit] = ()) -> bool:
@@ -151,6 +145,17 @@ def insert_event(connection: Connection, event: Event) -> None:
 # -- inside a transaction --
 
 
+def read_run(database: sqlite3.Connection, run: int) -> StoredRun:
+    """As `load_run`."""
+    row = database.execute(_SELECT_RUN, {"run": run}).fetchone()
+    if row is None:
+        raise InvalidInputError(f"there is no run {run}", hint="`pipe runs` lists them")
+    jobs = database.execute(_SELECT_JOBS, {"run": run}).fetchall()
+    found = _run(row, {job["key"]: _job(job) for job in jobs})
+    groups = lines.groups_of(database, run)
+    return replace(found, groups=groups) if groups else found
+
+
 def _next_numbers(database: sqlite3.Connection, project: str, file: str) -> tuple[int, int]:
     last = database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'run'").fetchone()
     runs = database.execute(
@@ -179,14 +184,16 @@ def _is_as_read(database: sqlite3.Connection, edit: RunEdit) -> bool:
 def _write_run(database: sqlite3.Connection, edit: RunEdit) -> None:
     before, after = edit.before, edit.after
     if before is None:
+        row = _run_row(after)
         for statement in (_COUNT_RUN, _INSERT_RUN, _INSERT_SUBMISSION):
-            database.execute(statement, _run_row(after))
+            database.execute(statement, row)
         _write_jobs(database, after.id, after.jobs.values())
     else:
         _update_run(database, before, after)
     if edit.dead is not None:
         values = {**asdict(edit.dead), "run": after.id, "died_at": after.finished_at}
         database.execute(_INSERT_DEAD, values)
+    reusable.write(database, after, edit.successes)
     projection.write(database, edit.events)
 
 
@@ -248,7 +255,8 @@ def _state_row(run: StoredRun) -> dict[str, Any]:
 
 
 def _job_row(run: int, job: StoredJob) -> dict[str, Any]:
-    return {**asdict(job), "run": run, "outputs": _dump(job.outputs)}
+    row = {name: getattr(job, name) for name in _JOB_COLUMNS}
+    return {**row, "run": run, "outputs": _dump(job.outputs)}
 
 
 def _run(row: sqlite3.Row, jobs: Mapping[str, StoredJob]) -> StoredRun:
@@ -283,5 +291,4 @@ def _plan(text: str) -> Plan:
     return planning.from_json(json.loads(text))
 
 
-def _dump(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))
+_dump = json.JSONEncoder(separators=(",", ":")).encode

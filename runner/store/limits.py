@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 from runner.store.connection import Connection
@@ -152,22 +153,25 @@ def reconcile(connection: Connection, now: float) -> list[tuple[Scope, int]]:
 
 
 def obstacle(database: sqlite3.Connection, scopes: Scopes, now: float) -> str:
-    """The limit that keeps a run from starting now; "" when there is none."""
+    """The limit that keeps a run from starting now; if there is none, "": it counts from now on."""
+    limited = _read(database, scopes)
+    if not limited:
+        return ""
     day = day_of(now)
-    full = [scope for scope in _read(database, scopes) if scope.room(day) == 0]
-    return str(full[0]) if full else ""
-
-
-def count_start(database: sqlite3.Connection, scopes: Scopes, now: float) -> None:
-    """A run starts."""
-    database.execute(_with(_COUNT_START, scopes), {**_names(scopes), "day": day_of(now)})
+    full = [scope for scope in limited if scope.room(day) == 0]
+    if full:
+        return str(full[0])
+    database.execute(_with(_COUNT_START, scopes), {**_names(scopes), "day": day})
+    return ""
 
 
 def count_end(database: sqlite3.Connection, scopes: Scopes, now: float) -> None:
     """A run that had started has ended: who waits for that may start."""
-    database.execute(_with(_COUNT_END, scopes), _names(scopes))
-    for scope in _read(database, scopes):
-        _free(database, scope, day_of(now))
+    limited = _read(database, scopes)
+    if limited:
+        database.execute(_with(_COUNT_END, scopes), _names(scopes))
+    for scope in limited:
+        _free(database, replace(scope, running=scope.running - 1), day_of(now))
 
 
 def put_aside(
@@ -219,9 +223,14 @@ def _counted(database: sqlite3.Connection, scope: Scope, now: float) -> Scope:
     return replace(scope, running=running, day=day, started=started)
 
 
-def _with(sql: str, scopes: Scopes) -> str:
-    named = ", ".join(f"(:kind{at}, :name{at})" for at in range(len(scopes)))
+@lru_cache(maxsize=8)
+def _with_scopes(sql: str, count: int) -> str:
+    named = ", ".join(f"(:kind{at}, :name{at})" for at in range(count))
     return sql.format(scopes=f"VALUES {named}")
+
+
+def _with(sql: str, scopes: Scopes) -> str:
+    return _with_scopes(sql, len(scopes))
 
 
 def _names(scopes: Scopes) -> dict[str, str]:

@@ -1,15 +1,17 @@
 """Which process a run belongs to, in words that mean no other after its number was reused."""
 
+import hashlib
 import os
 from functools import lru_cache
 from pathlib import Path
 
 _PROC = Path("/proc")
+_MACHINE_ID = Path("/etc/machine-id")
 _ENDED = ("Z", "X")
 
 
 def process_identity() -> str:
-    """This process as "pid:start time:boot"; the last also tells containers of a machine apart."""
+    """This process as "pid:start time:boot"; the last also tells machines apart, and containers."""
     pid = os.getpid()
     return f"{pid}:{_start_time(pid)}:{_boot()}"
 
@@ -20,16 +22,22 @@ def is_alive(identity: str) -> bool:
 
 
 def is_visible(identity: str) -> bool:
-    """Whether it can be known from here that the process ended: not from another container."""
-    machine, _, container = _boot_of(identity).partition("/")
-    here, _, our_container = _boot().partition("/")
-    return machine != here or container == our_container
+    """Whether it can be known from here that the process ended: not from another machine or container."""
+    boot, container, machine = _parts(_boot_of(identity))
+    our_boot, our_container, our_machine = _parts(_boot())
+    return machine == our_machine and (boot != our_boot or container == our_container)
 
 
 def _is_running(identity: str) -> bool:
     pid, _, rest = identity.partition(":")
     start_time = rest.rpartition(":")[0]
     return _boot_of(identity) == _boot() and _start_time(int(pid)) == start_time
+
+
+def _parts(boot: str) -> tuple[str, str, str]:
+    where, _, machine = boot.partition("@")
+    boot, _, container = where.partition("/")
+    return boot, container, machine
 
 
 def _boot_of(identity: str) -> str:
@@ -60,9 +68,16 @@ def _listed_start_time(pid: int) -> str:
 
 @lru_cache(maxsize=1)
 def _boot() -> str:
-    """The boot of this machine and the process namespace in it, where the system has these."""
+    """The boot of this machine and the process namespace in it, where the system has these; and which
+    machine it is, so that nobody takes another one for this one after a restart."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}/{(_PROC / 'self/ns/pid').stat().st_ino}"
+        return f"{boot}/{(_PROC / 'self/ns/pid').stat().st_ino}@{_machine()}"
     except FileNotFoundError:
-        return ""
+        return f"@{_machine()}"
+
+
+def _machine() -> str:
+    # Copied machines often have one id, and strange ones one name.
+    known = _MACHINE_ID.read_text() if _MACHINE_ID.is_file() else ""
+    return hashlib.sha256(f"{known}\n{os.uname().nodename}".encode()).hexdigest()[:16]

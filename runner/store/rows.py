@@ -73,6 +73,8 @@ class StoredJob:
     attempt: int = 1
     #: How many of the attempts ended because their worker was gone.
     losses: int = 0
+    #: How many were given back, as their worker's machine lacked something.
+    returns: int = 0
     cancel_requested: bool = False
     due_at: float | None = None
     queued_at: float | None = None
@@ -157,6 +159,15 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class Success:
+    """A job, by its key, that succeeded, and may be reused until `expires_at`."""
+
+    fingerprint: str
+    job: str
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunEdit:
     """A run as it was read (None: it is new), as it shall be, and the events that tell how."""
 
@@ -164,6 +175,7 @@ class RunEdit:
     after: StoredRun
     events: Sequence[Event]
     dead: DeadLetter | None = None
+    successes: Sequence[Success] = ()
 
 
 @dataclass(frozen=True, slots=True)

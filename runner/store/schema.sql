@@ -64,7 +64,7 @@ CREATE TABLE job (
     finished_order INTEGER NOT NULL,
     worker VARCHAR NOT NULL,
     token VARCHAR NOT NULL,
-    lease_until FLOAT, rank FLOAT DEFAULT '0' NOT NULL, owner VARCHAR DEFAULT '' NOT NULL, held VARCHAR DEFAULT '' NOT NULL, losses INTEGER DEFAULT '0' NOT NULL,
+    lease_until FLOAT, rank FLOAT DEFAULT '0' NOT NULL, owner VARCHAR DEFAULT '' NOT NULL, held VARCHAR DEFAULT '' NOT NULL, losses INTEGER DEFAULT '0' NOT NULL, returns INTEGER DEFAULT '0' NOT NULL,
     PRIMARY KEY (run, "key"),
     FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
 );
@@ -221,6 +221,7 @@ CREATE TABLE reusable (
     fingerprint VARCHAR NOT NULL,
     run INTEGER NOT NULL,
     job VARCHAR NOT NULL,
+    expires_at FLOAT,
     PRIMARY KEY (project, fingerprint),
     FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
 );

@@ -133,6 +133,7 @@ class JobRow(SQLModel, table=True):
     owner: str = Field(sa_column_kwargs=_default(""))
     held: str = Field(sa_column_kwargs=_default(""))
     losses: int = Field(sa_column_kwargs=_default("0"))
+    returns: int = Field(sa_column_kwargs=_default("0"))
 
 
 class AttemptRow(SQLModel, table=True):
@@ -276,7 +277,10 @@ class ScheduleRow(SQLModel, table=True):
 
 
 class ReusableRow(SQLModel, table=True):
-    """A job that succeeded, by the fingerprint of all that its result depends on."""
+    """A job that succeeded, by the fingerprint of all that its result depends on.
+
+    It counts until `expires_at`, when the first of its artifacts is gone.
+    """
 
     __tablename__ = "reusable"
     __table_args__ = (Index("reusable_of_run", "run"),)
@@ -285,6 +289,7 @@ class ReusableRow(SQLModel, table=True):
     fingerprint: str = Field(primary_key=True)
     run: int = Field(foreign_key="run.id", ondelete="CASCADE")
     job: str
+    expires_at: float | None
 
 
 class AnnotationRow(SQLModel, table=True):

@@ -47,7 +47,8 @@ def _extend_jobs() -> None:
     op.add_column("job", sa.Column("rank", sa.Float(), nullable=False, server_default="0"))
     for name in ("owner", "held"):
         op.add_column("job", sa.Column(name, sa.String(), nullable=False, server_default=""))
-    op.add_column("job", sa.Column("losses", sa.Integer(), nullable=False, server_default="0"))
+    for name in ("losses", "returns"):
+        op.add_column("job", sa.Column(name, sa.Integer(), nullable=False, server_default="0"))
     ready = ["pool", "owner", "rank", "run", "position"]
     _create_index("job_ready", "job", ready, "state = 'queued'")
     _create_index("job_held", "job", ["held", "owner", "rank", "run"], "held != ''")
@@ -122,6 +123,7 @@ def _create_reusable_results() -> None:
         sa.Column("fingerprint", sa.String(), primary_key=True),
         sa.Column("run", sa.Integer(), nullable=False),
         sa.Column("job", sa.String(), nullable=False),
+        sa.Column("expires_at", sa.Float()),
         sa.ForeignKeyConstraint(["run"], ["run.id"], ondelete="CASCADE"),
     )
     op.create_index("reusable_of_run", "reusable", ["run"])
