@@ -24,6 +24,7 @@ NAMES = (
     "artifacts",
     "startup",
     "actions",
+    "watch",
     "queue",
 )
 

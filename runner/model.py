@@ -184,11 +184,11 @@ class Pipeline:
     defaults: Defaults = Defaults()
     concurrency: Concurrency | None = None
     retry: Retry | None = None
+    watch: Watch = Watch()
     #: 0 to 100; more starts earlier.
     priority: int = 0
     #: The queue that its runs wait in; "" is the one of all that name none.
     queue: str = ""
     timeouts: Timeouts = Timeouts()
-    watch: Watch = Watch()
     #: The pipelines that this one calls, and those that they call, by `Call.target`.
     called: Mapping[str, "Pipeline"] = field(default_factory=dict)

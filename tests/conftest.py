@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from runner.store import Store
+from tests.servers import Emptied, Server, binaries, user
+
 FOREIGN = ("PIPE_", "GITHUB_", "RUNNER_", "GIT_", "XDG_")
 KEPT = ("PIPE_TEST_", "GIT_SSL_")
 COLOURS = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI", "COLUMNS", "LINES")
@@ -58,6 +61,39 @@ def pipe_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     home = tmp_path_factory.mktemp("home")
     move_home(home, monkeypatch)
     return home / "pipe"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A PostgreSQL server that ends with the tests; they are skipped where none is installed."""
+    programs = binaries()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (tests/machine/database installs it)")
+    started = Server(tmp_path_factory.mktemp("postgres") / "server", programs, user())
+    started.create()
+    started.start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="session")
+def emptied(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Emptied:
+    """A database of that server with all tables."""
+    url = server.new_database()
+    Store.open(tmp_path_factory.mktemp("home"), url).close()
+    return Emptied(url)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(
+    request: pytest.FixtureRequest, pipe_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """What the test is to keep its store in: "" is a file in the home; also for its processes."""
+    if request.param == "sqlite":
+        return ""
+    emptied: Emptied = request.getfixturevalue("emptied")
+    monkeypatch.setenv("PIPE_DATABASE_URL", emptied.empty())
+    return emptied.url
 
 
 @pytest.fixture

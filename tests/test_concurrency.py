@@ -25,6 +25,7 @@ from runner.plan import asker_of, plan
 from runner.queue import JobOutcome, Lease, Submission
 from runner.store import Store, hot, lines
 from runner.store.rows import StoredRun
+from runner.store.sqlite import SqliteConnection
 from tests.conftest import RunPipe
 from tests.leftovers import wait_until
 from tests.test_worker import Bench
@@ -37,14 +38,14 @@ CANCEL = {"group": "g", "cancel-in-progress": True}
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path) as opened:
+def store(tmp_path: Path, database_url: str) -> Iterator[Store]:
+    with Store.open(tmp_path, database_url) as opened:
         yield opened
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    with Store.open(tmp_path) as opened:
+def bench(tmp_path: Path, database_url: str) -> Iterator[Bench]:
+    with Store.open(tmp_path, database_url) as opened:
         yield Bench(tmp_path, opened)
 
 
@@ -282,6 +283,7 @@ def test_who_was_killed_frees_the_group_in_the_same_moment(store: Store) -> None
     assert line(store) == [(runs[2], ""), (runs[4], "")]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     "act",
     [
@@ -298,6 +300,7 @@ def test_what_happens_together_is_written_together(
     submit(store, MAX, process=GONE)
     submit(store, MAX)
     begun: list[str] = []
+    assert isinstance(store.promises, SqliteConnection)
     store.promises._sqlite.set_trace_callback(begun.append)
     act(store)
     store.promises._sqlite.set_trace_callback(None)
@@ -926,7 +929,9 @@ def take_step(store: Store, verb: str, seed: int, leases: dict[tuple[int, str], 
 
 def die(store: Store, run: int) -> None:
     with store.notes.writing() as database:
-        database.execute("UPDATE run SET process = ? WHERE id = ?", (GONE, run))
+        database.execute(
+            "UPDATE run SET process = :gone WHERE id = :run", {"gone": GONE, "run": run}
+        )
     queue.rescue(store, 3.0)
 
 

@@ -38,8 +38,8 @@ from tests.test_concurrency import submit as submit_plain
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path) as opened:
+def store(tmp_path: Path, database_url: str) -> Iterator[Store]:
+    with Store.open(tmp_path, database_url) as opened:
         yield opened
 
 

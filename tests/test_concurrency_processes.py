@@ -18,6 +18,7 @@ from typing import Any, TextIO
 import pytest
 
 from runner import queue
+from runner.cli.opening import opened_store
 from runner.engines.box import NO_STOP, BoxSpec, Progress, Stop, Workspace, Write, nowhere
 from runner.events import Emit, Event, JobFinished, Result, RunFinished, RunStarted
 from runner.execute.task import Policy
@@ -28,6 +29,7 @@ from runner.store import Store, lines, reads
 from runner.worker import Means, Worker
 from tests.conftest import readable
 from tests.leftovers import wait_until
+from tests.test_queue import check_integrity
 from tests.test_worker import CONTEXTS, MemoryBox, MemoryEngine
 
 REPOSITORY = Path(__file__).parent.parent
@@ -84,7 +86,7 @@ def locked(path: Path) -> TextIO | None:
 
 def drive(home: str, kind: str, count: str) -> None:
     """Enqueues so many runs when told to, then works on them one after the other when told to."""
-    with Store.open(Path(home)) as store:
+    with opened_store(Path(home)) as store:
         tell_and_wait("ready")
         runs = [enter(store, kind) for _ in range(int(count))]
         tell_and_wait(json.dumps(runs))
@@ -95,7 +97,7 @@ def drive(home: str, kind: str, count: str) -> None:
 
 def rush(home: str, kind: str, _: str) -> None:
     """Enqueues and works until somebody kills it."""
-    with Store.open(Path(home)) as store:
+    with opened_store(Path(home)) as store:
         tell_and_wait("ready")
         while True:
             runs = [enter(store, random.choice(kind.split())) for _ in range(2)]
@@ -130,7 +132,7 @@ def submit(store: Store, text: str, called: Mapping[str, str]) -> int:
         process=queue.process_identity(),
     )
     pipeline = queue.load_pipeline(submission.file, text, called)
-    return queue.enqueue(store, submission, plan(pipeline, submission.contexts), time.time())
+    return queue.enqueue(store, submission, plan(pipeline, submission.contexts), store.now())
 
 
 def worker(store: Store, emit: Emit, kind: str = "") -> Worker:
@@ -189,8 +191,8 @@ def together(drivers: Sequence[Driver]) -> list[str]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path) as opened:
+def store(tmp_path: Path, database_url: str) -> Iterator[Store]:
+    with Store.open(tmp_path, database_url) as opened:
         yield opened
 
 
@@ -299,15 +301,15 @@ def let_loose(store: Store, modes: Sequence[str]) -> Driver:
 
 def check_after_kills(store: Store) -> None:
     """Whatever was killed has ended with a reason, and the group is free for the next."""
-    queue.rescue(store, time.time())
+    queue.rescue(store, store.now())
     assert lines.read(store.notes, ("/p", GROUP.upper())) == ()
     assert None not in results(store).values()
     assert {run.reason for run in reads.runs(store, limit=10_000) if run.result == "failure"} <= {
         "lost"
     }
+    check_integrity(store)
     with store.notes.reading() as database:
-        assert database.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
-        assert database.execute("SELECT count(*) FROM place").fetchone()[0] == 0
+        assert database.execute("SELECT * FROM place").fetchall() == []
     ended: list[Event] = []
     assert worker(store, ended.append).work(enter(store, "single")).result == "success"
     assert any(isinstance(event, JobFinished) for event in ended)
@@ -360,18 +362,18 @@ class Commands:
         )
 
     def runs(self) -> dict[int, tuple[str, str | None, str]]:
-        with Store.open(self.home) as store:
+        with opened_store(self.home) as store:
             return {
                 run.id: (run.state, run.result, run.reason) for run in reads.runs(store, limit=99)
             }
 
     def waits(self) -> list[int]:
-        with Store.open(self.home) as store:
+        with opened_store(self.home) as store:
             return [wait.run for wait in lines.waits(store.notes)]
 
 
 @pytest.fixture
-def commands(tmp_path: Path, pipe_home: Path) -> Iterator[Commands]:
+def commands(tmp_path: Path, pipe_home: Path, database_url: str) -> Iterator[Commands]:
     project = tmp_path / "project"
     project.mkdir()
     yield Commands(pipe_home, project)
@@ -397,7 +399,7 @@ def test_commands_that_start_together_run_one_at_a_time(commands: Commands, tmp_
     output = [printed(process) for process in started]
     assert [process.returncode for process in started] == [0] * PROCESSES, output
     assert log.read_text().split() == ["begin", "end"] * PROCESSES
-    with Store.open(commands.home) as store:
+    with opened_store(commands.home) as store:
         runs = range(1, PROCESSES + 1)
         assert happened(store) == [(k, r) for r in runs for k in ("RunStarted", "RunFinished")]
     assert sum("waits for group `deploy-" in shown for shown in output) >= PROCESSES // 2

@@ -27,7 +27,7 @@ ROOMS = {
     "project": "pathspec platformdirs",
     "secrets": "",
     "environments": "",
-    "store": "sqlmodel sqlalchemy alembic",
+    "store": "sqlmodel sqlalchemy alembic psycopg",
     "storage": "",
     "plugin": "pluggy",
     "plugins": "",

@@ -34,8 +34,8 @@ MAIN = calling(first=STEPS, call=CALL, after={**STEPS, "needs": "call"})
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path) as opened:
+def store(tmp_path: Path, database_url: str) -> Iterator[Store]:
+    with Store.open(tmp_path, database_url) as opened:
         yield opened
 
 

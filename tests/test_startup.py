@@ -15,6 +15,7 @@ HEAVY = {
     "sqlmodel",
     "sqlalchemy",
     "alembic",
+    "psycopg",
     "rich",
     "jinja2",
     "pydantic",

@@ -42,9 +42,10 @@ from runner.store import (
     tables,
     workers,
 )
-from runner.store.connection import Connection
 from runner.store.migrations import dump
 from runner.store.rows import RunEdit, StoredJob, StoredRun, Submission, blocked
+from runner.store.sqlite import schema as sqlite_schema
+from runner.store.sqlite.connection import SqliteConnection
 
 SUBMISSION = Submission(file="ci.yaml", text="jobs: {}", project="/project", name="CI")
 PLAN = Plan((PlannedJob("build", "build", "Build"), PlannedJob("test", "test", "Test")))
@@ -112,7 +113,7 @@ def test_migrations_lead_to_the_same_sql_as_the_tables(store: Store) -> None:
 def test_new_databases_are_what_migrations_lead_to(tmp_path: Path) -> None:
     assert schema.SCHEMA.read_text("utf-8") == dump.render(), dump.__doc__
     Store.open(tmp_path).close()
-    schema._migrate(tmp_path / "migrated.db")
+    sqlite_schema._migrate(tmp_path / "migrated.db")
     assert contents(tmp_path / "pipe.db") == contents(tmp_path / "migrated.db")
 
 
@@ -523,7 +524,7 @@ def test_a_writer_waits_for_another_one(store: Store, run: int) -> None:
 
 
 def test_a_writer_that_never_ends_is_a_clear_error(store: Store) -> None:
-    impatient = Connection(store.home / "pipe.db", durable=False, patience=0.01)
+    impatient = SqliteConnection(store.home / "pipe.db", durable=False, patience=0.01)
     with (
         store.promises.writing(),
         pytest.raises(EnvironmentMissingError, match="is locked"),
@@ -656,7 +657,7 @@ def test_removing_a_run_removes_all_that_belongs_to_it(store: Store, run: int) -
     store.record(step_started(run))
     store.record(happened.Annotation(run=run, **OF_STEP, level="error", message="m"))
     with store.promises.writing() as database:
-        database.execute("DELETE FROM run WHERE id = ?", (run,))
+        database.execute("DELETE FROM run WHERE id = :run", {"run": run})
     for table in ("submission", "job", "attempt", "step", "annotation", "event"):
         assert rows(store, f"SELECT * FROM {table}") == []
 

@@ -21,6 +21,8 @@ COMMANDS = {
     "watch": "Run pipelines again whenever files change.",
     "submit": "Queue runs for `pipe worker`.",
     "worker": "Run what was submitted, until told to stop.",
+    "queue": "Show the queue; its limits and dead letters.",
+    "workers": "List the workers and what they run.",
     "validate": "Check pipeline files and print every problem.",
     "graph": "Draw what a pipeline does, as text, mermaid or svg.",
     "schema": "Print the JSON schema of pipeline files, for editors.",
@@ -29,6 +31,7 @@ COMMANDS = {
     "logs": "Print what the steps of a run printed.",
     "artifacts": "List the artifacts of a run, or unpack one.",
     "cancel": "Ask a run to stop.",
+    "rerun": "Run a past run again.",
     "doctor": "Check engine, versions, disk and leftovers.",
     "plugins": "List plugins and what they bring.",
 }

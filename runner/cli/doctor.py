@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from runner.cli.opening import opened_store
 from runner.cli.sharing import mount_of, why_not_shared
 from runner.cli.storage import open_storage
-from runner.errors import EXIT_ENVIRONMENT, EnvironmentMissingError
+from runner.errors import EXIT_ENVIRONMENT, EnvironmentMissingError, InvalidInputError
 from runner.project import home_folder, storage_folder
 from runner.terminal.words import size
 
@@ -117,12 +118,10 @@ def _leftovers(home: Path, cleaned: list[str] | None) -> Finding:
 
 
 def _store(home: Path) -> Finding:
-    from runner.store import Store
-
     try:
-        with Store.open(home):
-            return Finding("store", "ok", str(home / "pipe.db"))
-    except EnvironmentMissingError as error:
+        with opened_store(home) as store:
+            return Finding("store", "ok", str(store.location))
+    except (EnvironmentMissingError, InvalidInputError) as error:
         return Finding("store", "error", error.message, error.hint)
 
 

@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
@@ -14,6 +13,7 @@ from typing import Generic, TypeVar
 from runner import queue
 from runner.cli.action_sources import action_store
 from runner.cli.loading import Loaded
+from runner.cli.opening import opened_store
 from runner.cli.places import images_of
 from runner.cli.preparing import Preparation
 from runner.cli.storage import open_storage
@@ -86,8 +86,8 @@ class ForegroundRun:
             images = self.images()
             if images:
                 docker.check()
-            with Store.open(self._home) as store:
-                queue.rescue(store, time.time())
+            with opened_store(self._home) as store:
+                queue.rescue(store, store.now())
                 snapshot = source.result()
                 early = partial(docker.prefetch, images) if len(images) > 1 else None
                 return self.work(store, engines, snapshot, _signals_ask, early)
@@ -155,7 +155,7 @@ class ForegroundRun:
             )
             patience = self._loaded.pipeline.timeouts.queue
             number = queue.enqueue(
-                store, submission, prepared.plan, time.time(), prepared.reused, patience
+                store, submission, prepared.plan, store.now(), prepared.reused, patience
             )
             if self._options.from_failed is not None:
                 same = {key: key for key in prepared.reused}

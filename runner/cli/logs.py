@@ -137,7 +137,7 @@ def follow_run(store: "Store", storage: "Storage", run: int, wanted: str = "") -
     threads: dict[str, threading.Thread] = {}
     while True:
         # A run whose process is gone ends only when somebody notices.
-        queue.rescue(store, time.time())
+        queue.rescue(store, store.now())
         detail = reads.run(store, run)
         for found in _logs(storage, detail, wanted):
             if str(found.log.path) not in threads:

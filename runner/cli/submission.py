@@ -4,7 +4,7 @@ from pathlib import Path
 
 from runner import queue
 from runner.cli.loading import Loaded
-from runner.cli.preparing import Preparation
+from runner.cli.preparing import Preparation, legs
 from runner.cli.typed import Options, words
 from runner.environments import laid_over
 from runner.expressions import resolve, to_string
@@ -35,6 +35,8 @@ def submission_of(
         snapshot=snapshot.to_json() if snapshot else {},
         options={
             "jobs": list(options.jobs),
+            "legs": {name: sorted(values) for name, values in legs(options.matrix).items()},
+            "typed_in": str(Path.cwd()),
             "from_failed": options.from_failed,
             "arguments": ["run", *words(options, masker)],
             "folder": str(project.folder.relative_to(project.root)),

@@ -11,6 +11,7 @@ from runner.cli.action_sources import action_store
 from runner.cli.called import Repositories
 from runner.cli.loading import Loaded, load_pipeline
 from runner.cli.occasion import occasion
+from runner.cli.opening import opened_store
 from runner.cli.places import images_of
 from runner.cli.preparing import Preparation, prepare
 from runner.cli.problems import show
@@ -53,7 +54,7 @@ def submit(wanted: Sequence[Options], terms: Terms) -> list[int]:
     """Queues all of these or none; returns the numbers of the runs."""
     prepared = [_prepared(options, terms) for options in wanted]
     storage = open_storage()
-    with Store.open(home_folder()) as store, contextlib.ExitStack() as held:
+    with opened_store(home_folder()) as store, contextlib.ExitStack() as held:
         entries = [
             _entry(loaded, options, each, terms, storage, store, held)
             for options, (loaded, each) in zip(wanted, prepared, strict=True)

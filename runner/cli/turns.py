@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runner import queue
 from runner.cli.foreground import ForegroundRun
+from runner.cli.opening import opened_store
 from runner.engines.aside import Aside
 from runner.engines.box import BoxSpec, Engine, Workspace
 from runner.engines.docker import DockerEngine
@@ -15,7 +16,6 @@ from runner.engines.host import HostEngine
 from runner.engines.warm import Ground, Release, WarmEngine
 from runner.plan import Plan, callers_of
 from runner.project import Difference, Snapshot, difference
-from runner.store import Store
 from runner.worker import workspace_of
 
 
@@ -70,7 +70,7 @@ class Turns:
         self._warm = WarmEngine(self._docker, _between)
         host = HostEngine(home)
         self._engines: Mapping[str, Engine] = {"docker": self._warm, "host": host}
-        self._store = Store.open(home)
+        self._store = opened_store(home)
 
     def run(self, run: ForegroundRun, snapshot: Snapshot | None, turn: Turn) -> int:
         """The exit code of the run, once it is over. Raises PipeError for what keeps it from starting."""

@@ -13,7 +13,7 @@ from runner.cli.foreground import ForegroundRun
 from runner.cli.given_secrets import Ask
 from runner.cli.loading import Loaded
 from runner.cli.preparing import Preparation
-from runner.cli.problems import show_error
+from runner.cli.problems import show, show_error
 from runner.cli.turns import Turn, Turns, ground_on
 from runner.cli.watched import NotStartedError, Watched
 from runner.engines.box import BoxSpec, Workspace
@@ -39,6 +39,9 @@ class View:
 class _Touched:
     paths: Collection[Path]
 
+
+#: Seconds of a wait for news: a signal that comes right before one is seen only after it.
+MOMENT = 0.5
 
 _OVER: Literal["over"] = "over"
 _STOP: Literal["stop"] = "stop"
@@ -72,6 +75,7 @@ class Watching:
         self._current: _Current | None = None
         self._cancelled = False
         self._is_resting = False
+        self._is_loading = False
         #: What the first jobs of each pipeline asked for, and how many jobs may run at a time.
         self._first: dict[Path, list[BoxSpec]] = {}
         self._slots = 0
@@ -96,12 +100,12 @@ class Watching:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """While a run goes on Ctrl-C and SIGTERM are for it; they end what waits at once."""
+        """Ctrl-C and SIGTERM are news like others, but that a pipeline is not loaded to its end."""
 
         def ask(*_: object) -> None:
-            if self._current is None:
-                raise KeyboardInterrupt
             self._messages.put(_STOP)
+            if self._is_loading:
+                raise KeyboardInterrupt
 
         numbers = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, ask) for number in numbers}
@@ -115,7 +119,6 @@ class Watching:
         now = time.monotonic()
         for each in self._watched:
             self._pending.add(str(each.path), (), now)
-        self._look(())
         stopping = False
         while not (stopping and self._current is None):
             if not stopping:
@@ -127,6 +130,8 @@ class Watching:
                     self._look(paths)
                 case "over":
                     self._settle()
+                case "stop" if self._current is None:
+                    return EXIT_SUCCESS
                 case "stop":
                     stopping = True
                     self._cancel()
@@ -135,11 +140,11 @@ class Watching:
         return EXIT_CANCELLED
 
     def _next(self) -> _Message | None:
-        """The next message; None when something has become due before."""
+        """The next message; None when there was none for a moment, or something has become due."""
         now = time.monotonic()
         due = self._pending.next_due(now)
         try:
-            return self._messages.get(timeout=None if due is None else due - now)
+            return self._messages.get(timeout=min(MOMENT, due - now) if due else MOMENT)
         except queue.Empty:
             return None
 
@@ -148,15 +153,23 @@ class Watching:
     def _look(self, touched: Collection[Path]) -> None:
         """Find out what changed, and for whom."""
         for source in self._sources.values():
+            was_seen = source.snapshot is not None
             try:
                 changed = source.look(touched)
             except PipeError as error:
-                show_error(error)
+                if touched or was_seen:
+                    show_error(error)
                 continue
-            for each in self._watched:
-                if each.root == source.root and (paths := each.changed(changed)):
-                    due = time.monotonic() + each.wanted.debounce
-                    self._pending.add(str(each.path), paths, due)
+            for each in self._of(source):
+                self._add(each, changed, always=not was_seen)
+
+    def _of(self, source: Source) -> Iterator[Watched]:
+        return (each for each in self._watched if each.root == source.root)
+
+    def _add(self, watched: Watched, changed: Collection[str], *, always: bool) -> None:
+        if (paths := watched.changed(changed)) or always:
+            due = time.monotonic() + watched.wanted.debounce
+            self._pending.add(str(watched.path), paths, due)
 
     # -- runs
 
@@ -182,12 +195,29 @@ class Watching:
         self._view.lines.clear()
         self._view.lines.begins(watched.file, changed)
         try:
-            loaded = watched.load()
-            self._start(watched, loaded, watched.prepare(loaded, self._view.ask))
+            with self._loading():
+                loaded, prepared = self._load(watched)
+            self._start(watched, loaded, prepared)
         except NotStartedError as error:
             self._view.lines.says(str(error))
         except PipeError as error:
             show_error(error)
+
+    @contextmanager
+    def _loading(self) -> Iterator[None]:
+        """It may take long: something is fetched, or a person is asked."""
+        self._is_loading = True
+        try:
+            yield
+        finally:
+            self._is_loading = False
+
+    def _load(self, watched: Watched) -> tuple[Loaded, Preparation]:
+        if self._sources[watched.root].snapshot is None:
+            self._sources[watched.root].look(())
+        loaded = watched.load()
+        show(loaded.warnings)
+        return loaded, watched.prepare(loaded, self._view.ask)
 
     def _start(self, watched: Watched, loaded: Loaded, prepared: Preparation) -> None:
         view = self._view
@@ -237,7 +267,7 @@ class Watching:
 
     def _described(self) -> str:
         """What is watched, by patterns if all pipelines have some."""
-        patterns = [each.wanted.paths for each in self._watched]
+        patterns = [each.wanted.shown for each in self._watched]
         if all(patterns):
             return named(list(dict.fromkeys(path for each in patterns for path in each)))
         files = sum(len(source.files()) for source in self._sources.values())

@@ -103,12 +103,12 @@ def _serve(
     misfire: "Misfire | None",
 ) -> None:
     from runner.cli.action_sources import stored_action_store
+    from runner.cli.opening import opened_store
     from runner.cli.storage import open_storage
     from runner.engines.box import Engine
     from runner.engines.docker import DockerEngine
     from runner.engines.host import HostEngine
     from runner.project import home_folder
-    from runner.store import Store
     from runner.worker import QueueWorker, Site
 
     home, storage = home_folder(), open_storage()
@@ -123,7 +123,7 @@ def _serve(
         secrets,
         partial(stored_action_store, home=home),
     )
-    with ExitStack() as ends, Store.open(home) as store:
+    with ExitStack() as ends, opened_store(home) as store:
         for engine in engines.values():
             ends.callback(engine.finish)
         beside = _schedules(store, misfire, log) if misfire else lambda: None

@@ -49,10 +49,10 @@ def build(document: Document) -> Pipeline:
         defaults=_defaults(data.get("defaults")),
         concurrency=_concurrency(data.get("concurrency")),
         retry=_retry(data.get("retry")),
+        watch=_watch(on.get("watch", {})),
         priority=data.get("priority", 0),
         queue=data.get("queue", ""),
         timeouts=_timeouts(data.get("timeouts", {})),
-        watch=_watch(on.get("watch", {})),
     )
 
 

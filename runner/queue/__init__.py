@@ -18,10 +18,12 @@ from runner.queue.leases import (
 )
 from runner.queue.outcome import EXPIRED, TIMEOUT, JobOutcome, reused
 from runner.queue.pipelines import load_pipeline
+from runner.queue.progress import Progress, progress
 from runner.queue.questions import cancel_requests, cancelled, is_over, next_due, reason, waits
 from runner.queue.sources import Source, comparison
 from runner.queue.stopping import cancel, rescue
 from runner.queue.tending import abandon, next_time, reconcile, tend, tend_run
+from runner.queue.waiting import Situation, Waiting, limit_use, whole
 from runner.store.lines import Wait
 from runner.store.process import is_alive, process_identity
 from runner.store.rows import Submission
@@ -34,9 +36,12 @@ __all__ = [
     "JobOutcome",
     "Lease",
     "LeaseLostError",
+    "Progress",
+    "Situation",
     "Source",
     "Submission",
     "Wait",
+    "Waiting",
     "abandon",
     "cancel",
     "cancel_requests",
@@ -51,10 +56,12 @@ __all__ = [
     "is_open",
     "is_over",
     "lease",
+    "limit_use",
     "load_pipeline",
     "next_due",
     "next_time",
     "process_identity",
+    "progress",
     "reason",
     "reconcile",
     "renew",
@@ -64,4 +71,5 @@ __all__ = [
     "tend",
     "tend_run",
     "waits",
+    "whole",
 ]

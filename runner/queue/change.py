@@ -319,6 +319,7 @@ class Change:
             for leg in unfolded(planned[job.key], decision):
                 new = blocked(leg, job.position, self.run.submission, self._now)
                 jobs[leg.key] = replace(new, rank=job.rank)
+        jobs = {key: replace(job, position=at) for at, (key, job) in enumerate(jobs.items())}
         self.run = replace(self.run, plan=expanded(self.run.plan, decision), jobs=jobs)
 
     def _take_over(self) -> None:

@@ -31,6 +31,8 @@ class Entry:
     reused: Mapping[str, JobOutcome] = field(default_factory=dict)
     due_at: float | None = None
     patience: float | None = None
+    #: The run whose dead letter goes on as this one.
+    letter: int | None = None
 
 
 def enqueue(
@@ -53,6 +55,7 @@ def enqueue_all(store: Store, entries: Sequence[Entry], now: float) -> list[int]
     are added to their contexts. Whoever has a submission key that is known, gets that run.
 
     A run with `concurrency` joins the line of its group; InvalidInputError if that has no value.
+    RefusedError if somebody has had all runs of this day.
     """
     for entry in entries:
         _refuse_secrets(entry.submission)
@@ -90,10 +93,10 @@ def _enter(
         known[key] = run.id
         if _may_reuse(submission):
             claim_of_run(run)  # raises what entering would
-            together.add(run)
+            together.add(run, letter=entry.letter)
             later[run.id] = entry
         else:
-            together.enter(run, entry.reused)
+            together.enter(run, entry.reused, entry.letter)
         yield run.id
 
 

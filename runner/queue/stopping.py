@@ -14,7 +14,10 @@ def cancel(store: Store, run: int, now: float) -> list[Event]:
 
     Jobs whose condition holds in a cancelled run go on. A finished run stays as it is.
     """
-    return change(store, run, now, lambda it: it.cancel())
+    events = change(store, run, now, lambda it: it.cancel())
+    # Whoever runs a job of it looks at once whether that is to stop.
+    store.wake()
+    return events
 
 
 def rescue(store: Store, now: float, runs: Collection[int] | None = None) -> list[Event]:

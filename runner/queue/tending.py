@@ -70,20 +70,20 @@ def abandon(store: Store, run: int, error: str, now: float) -> None:
     store.wake()
 
 
-def _lost(store: Store, now: float) -> list[tuple[int, str]]:
-    lost: list[tuple[int, str]] = []
-    for worker in workers.all_workers(store.notes):
-        if _is_gone(worker, now):
-            lost += _requeue(store, workers.leased_by(store.notes, worker.name), now)
-            workers.unregister(store.notes, worker.name)
-    return lost + _requeue(store, workers.leased_by_nobody(store.notes, now), now)
-
-
-def _is_gone(worker: WorkerRecord, now: float) -> bool:
-    """One that cannot be seen from here is gone when its leases are over."""
+def is_gone(worker: WorkerRecord, now: float) -> bool:
+    """Whether the worker has ended: one that cannot be seen from here, when its leases are over."""
     if is_visible(worker.process):
         return not is_alive(worker.process)
     return now > worker.seen_at + LEASE_SECONDS
+
+
+def _lost(store: Store, now: float) -> list[tuple[int, str]]:
+    lost: list[tuple[int, str]] = []
+    for worker in workers.all_workers(store.notes):
+        if is_gone(worker, now):
+            lost += _requeue(store, workers.leased_by(store.notes, worker.name), now)
+            workers.unregister(store.notes, worker.name)
+    return lost + _requeue(store, workers.leased_by_nobody(store.notes, now), now)
 
 
 def _requeue(store: Store, held: list[Held], now: float) -> list[tuple[int, str]]:

@@ -26,14 +26,24 @@ class Together:
         self._befores: dict[int, StoredRun | None] = {}
         #: Those about which more may follow now; the values mean nothing.
         self._open: dict[int, None] = {}
+        #: The dead letters that new runs go on with.
+        self._letters: dict[int, int | None] = {}
 
-    def enter(self, run: StoredRun, reused: Mapping[str, JobOutcome]) -> None:
-        """A new run, and what follows."""
-        self.add(run, reused).enter()
+    def enter(
+        self, run: StoredRun, reused: Mapping[str, JobOutcome], letter: int | None = None
+    ) -> None:
+        """A new run, and what follows; `letter` is the run whose dead letter goes on as it."""
+        self.add(run, reused, letter).enter()
         self.settle(run.id)
 
-    def add(self, run: StoredRun, reused: Mapping[str, JobOutcome] = NOTHING_REUSED) -> Change:
+    def add(
+        self,
+        run: StoredRun,
+        reused: Mapping[str, JobOutcome] = NOTHING_REUSED,
+        letter: int | None = None,
+    ) -> Change:
         """A new run, about which nothing is decided yet."""
+        self._letters[run.id] = letter
         self._befores[run.id] = None
         self.lines.know(run.id, run.submission.project, {})
         change = self._changes[run.id] = Change(run, self._now, self, reused)
@@ -85,7 +95,14 @@ class Together:
     def is_written(self) -> bool:
         """Whether nothing had to be written or it could be; False when others were faster."""
         runs = [
-            RunEdit(self._befores[id_], change.run, change.events, change.dead, change.successes)
+            RunEdit(
+                before=self._befores[id_],
+                after=change.run,
+                events=change.events,
+                dead=change.dead,
+                successes=change.successes,
+                letter=self._letters.get(id_),
+            )
             for id_, change in self._changes.items()
         ]
         groups = list(self.lines.edits())

@@ -117,11 +117,13 @@ class ArtifactStore:
         """Give a run the artifacts of jobs of an earlier one, whose results it reuses.
 
         `jobs`: key in the earlier run -> key in this one. An artifact of attempt 0 is one that the
-        job itself may still replace.
+        job itself may still replace. Doing so again changes nothing.
         """
         with self._blobs.locked():
+            look_again(self.folder / str(run))
+            names = {artifact.name for artifact in self.of_run(run)}
             for artifact in self.of_run(earlier):
-                if artifact.job in jobs:
+                if artifact.job in jobs and artifact.name not in names:
                     job = jobs[artifact.job]
                     own = replace(artifact, id=self._next_id(), run=run, job=job, attempt=0)
                     write_record(self._path(run, own.name), asdict(own))

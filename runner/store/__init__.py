@@ -1,15 +1,15 @@
-"""What is kept about runs: one database file under PIPE_HOME, and the ways to read and write it."""
+"""What is kept about runs, in a file under PIPE_HOME or on a server, and the ways to use it."""
 
-import time
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from runner.errors import EnvironmentMissingError, PipeError
+from runner.errors import PipeError
 from runner.events import Event, JobFinished, JobQueued, RunFinished, RunStarted
-from runner.store import bell, hot, projection, schema
+from runner.store import hot, projection
 from runner.store.bell import Listener
 from runner.store.connection import Connection
+from runner.store.location import Location, location
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -21,10 +21,13 @@ _OF_THE_QUEUE = (RunStarted, RunFinished, JobQueued, JobFinished)
 
 
 class Store:
-    """The database of one PIPE_HOME. Threads may share it; each process opens its own."""
+    """The database of one PIPE_HOME, or one server. Threads may share it; a process opens its own."""
 
-    def __init__(self, home: Path, promises: Connection, notes: Connection) -> None:
+    def __init__(
+        self, home: Path, location: Location, promises: Connection, notes: Connection
+    ) -> None:
         self.home = home
+        self.location = location
         #: Where the bytes of runs are: PIPE_STORAGE.
         self.storage = home
         #: For what must survive a loss of power once it is acknowledged: a run, a result.
@@ -33,26 +36,17 @@ class Store:
         self.notes = notes
 
     @classmethod
-    def open(cls, home: Path) -> Self:
-        """The store in the folder `home`; creates what is absent, migrates what is older.
+    def open(cls, home: Path, url: str = "") -> Self:
+        """The store at `url`, or in the folder `home`; creates what is absent, migrates what is older.
 
         Raises EnvironmentMissingError when that is impossible, or a newer version wrote it.
         """
-        path = home / "pipe.db"
-        try:
-            home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not path.exists():
-                path.touch(mode=0o600)
-        except OSError as error:
-            raise EnvironmentMissingError(
-                f"cannot write to {path} ({error.strerror})",
-                hint="make the folder writable, or set PIPE_HOME to another one",
-            ) from error
-        schema.ensure(path)
-        return cls(home, Connection(path, durable=True), Connection(path, durable=False))
+        where = location(home, url)
+        return cls(home, where, *where.open())
 
     def close(self) -> None:
         """Closing twice is harmless."""
+        self.location.close()
         self.promises.close()
         self.notes.close()
         if "engine" in self.__dict__:
@@ -60,15 +54,15 @@ class Store:
 
     def now(self) -> float:
         """The time that all who share this store go by, in seconds since the epoch."""
-        return time.time()
+        return self.location.now()
 
     def wake(self) -> None:
         """Rings at all who wait for work; call it after the commit that made some."""
-        bell.ring(self.home)
+        self.location.wake()
 
     def listener(self) -> Listener:
         """What `wake` rings at, until it is closed."""
-        return Listener(self.home)
+        return self.location.listener()
 
     def record(self, event: Event) -> None:
         """Writes one event down, at once: a sink for all but what the queue writes itself.
@@ -87,9 +81,7 @@ class Store:
     @cached_property
     def engine(self) -> "Engine":
         """For listings, which read through SQLModel; nothing can be written through it."""
-        from runner.store.reads import open_engine
-
-        return open_engine(self.home / "pipe.db")
+        return self.location.engine()
 
     def __enter__(self) -> Self:
         return self

@@ -6,13 +6,30 @@ import secrets
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 _FOLDER = "wake"
 _BLOCK = 64
 
 
-class Listener:
+class Listener(Protocol):
     """Readable, as `fileno` shows, from when somebody rang until `calm` is called."""
+
+    def fileno(self) -> int:
+        """For a selector."""
+
+    def calm(self) -> None:
+        """Take in all that rang so far."""
+
+    def ring(self) -> None:
+        """Ring at this listener alone; safe in a signal handler and in any thread."""
+
+    def close(self) -> None:
+        """Nobody can ring here any more."""
+
+
+class BoundListener:
+    """A listener that processes of this machine ring at."""
 
     def __init__(self, home: Path) -> None:
         self._folder = home / _FOLDER

@@ -1,14 +1,13 @@
 """Which jobs are leased next: those of one run, or the queue's, by turns and within limits."""
 
 import json
-import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from runner.events import Event, RunStarted
 from runner.store import hot, limits, projection
-from runner.store.connection import Connection
+from runner.store.connection import Connection, Database, whole
 from runner.store.rows import PRIVATE_POOL, StoredRun
 
 #: Runs that are put aside in one transaction for a limit, so that other writers come in between.
@@ -105,6 +104,7 @@ class Claimed:
 _NOTHING = Claimed([], [], {})
 
 
+@whole
 def of_run(connection: Connection, lessee: Lessee, run: int, limit: int, now: float) -> Claimed:
     """Leases up to `limit` jobs of a run that belongs to a process; no limits hold for it."""
     values = {"run": run, "limit": limit, "now": now}
@@ -122,6 +122,7 @@ def of_run(connection: Connection, lessee: Lessee, run: int, limit: int, now: fl
         return _claimed(database, [(job["run"], job["key"]) for job in found], now)
 
 
+@whole
 def of_queue(connection: Connection, lessee: Lessee, limit: int, now: float) -> Claimed:
     """Leases up to `limit` jobs of runs that were submitted.
 
@@ -152,7 +153,7 @@ def pool_of(labels: Collection[str]) -> str:
 class _Choice:
     """Who comes next, inside a transaction."""
 
-    def __init__(self, database: sqlite3.Connection, lessee: Lessee, now: float) -> None:
+    def __init__(self, database: Database, lessee: Lessee, now: float) -> None:
         self._database = database
         self._lessee = lessee
         self._now = now
@@ -209,16 +210,14 @@ class _Choice:
         return False
 
 
-def _lease(
-    database: sqlite3.Connection, lessee: Lessee, job: Mapping[str, Any], now: float
-) -> None:
+def _lease(database: Database, lessee: Lessee, job: Mapping[str, Any], now: float) -> None:
     token = f"{lessee.worker}/{job['attempt']}"
     values = {**job, "worker": lessee.worker, "token": token, "until": lessee.until, "now": now}
     database.execute(_LEASE, values)
     database.execute(_INSERT_ATTEMPT, values)
 
 
-def _claimed(database: sqlite3.Connection, jobs: list[tuple[int, str]], now: float) -> Claimed:
+def _claimed(database: Database, jobs: list[tuple[int, str]], now: float) -> Claimed:
     events: list[Event] = []
     for run in sorted({run for run, _ in jobs}):
         started = database.execute(_START, {"run": run, "now": now}).fetchone()
@@ -230,7 +229,7 @@ def _claimed(database: sqlite3.Connection, jobs: list[tuple[int, str]], now: flo
     return Claimed(jobs, events, {run: hot.read_run(database, run) for run, _ in jobs})
 
 
-def _pools(database: sqlite3.Connection, lessee: Lessee) -> list[str]:
+def _pools(database: Database, lessee: Lessee) -> list[str]:
     """The pools with ready jobs that it may take."""
     found = database.execute(_POOLS, {"private": PRIVATE_POOL}).fetchall()
     return [row["pool"] for row in found if _may_take(lessee, set(json.loads(row["pool"])))]
@@ -240,5 +239,5 @@ def _may_take(lessee: Lessee, needed: set[str]) -> bool:
     return needed <= set(lessee.labels) and (not lessee.only or lessee.only in needed)
 
 
-def _found(database: sqlite3.Connection, question: str, values: Mapping[str, Any]) -> bool:
+def _found(database: Database, question: str, values: Mapping[str, Any]) -> bool:
     return bool(database.execute(question, values).fetchone()["found"])

@@ -1,141 +1,86 @@
-"""One SQLite connection: a lock, short transactions, patience with other writers, clear errors."""
+"""What the store needs of a database, whichever it is, and how a transaction is done again."""
 
-import random
-import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from functools import wraps
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from runner.errors import EnvironmentMissingError
 
-#: Seconds to wait for other writers. A transaction takes milliseconds: longer means that one hangs.
-BUSY_DEADLINE = 30.0
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
 
-_MOVE_AWAY = "move the file away to start with an empty one; logs are kept apart from it"
-_EXPLANATIONS = {
-    sqlite3.SQLITE_BUSY: ("is locked", "another process holds it; end that one and try again"),
-    sqlite3.SQLITE_FULL: ("cannot grow: the disk is full", "free some space, or set PIPE_HOME"),
-    sqlite3.SQLITE_READONLY: ("is read-only", "make it and its folder writable, or set PIPE_HOME"),
-    sqlite3.SQLITE_CANTOPEN: ("cannot be opened", "make its folder writable, or set PIPE_HOME"),
-    sqlite3.SQLITE_PERM: ("may not be opened", "make it readable, or set PIPE_HOME"),
-    sqlite3.SQLITE_IOERR: ("cannot be read or written", "check the disk that it is on"),
-    sqlite3.SQLITE_CORRUPT: ("is damaged", _MOVE_AWAY),
-    sqlite3.SQLITE_NOTADB: ("is not a database", _MOVE_AWAY),
-}
+#: A row is read by the names of its columns: `row["x"]`, `dict(row)`.
+Row = Mapping[str, Any]
+#: Seconds to wait for other writers, and for a server that restarts.
+PATIENCE = 30.0
 
 
-class Connection:
-    """A connection that threads share. `durable`: what is committed survives a loss of power."""
+class UndoneError(EnvironmentMissingError):
+    """The database undid a transaction, whatever was done in it: it may be done again."""
 
-    def __init__(self, path: Path, *, durable: bool, patience: float = BUSY_DEADLINE) -> None:
-        """Raises EnvironmentMissingError when the file cannot be used, as every transaction does.
 
-        `patience`: seconds to wait for other writers.
-        """
-        self._path = path
-        self._patience = patience
-        self._lock = threading.Lock()
-        with clear_errors(path):
-            self._sqlite = sqlite3.connect(
-                path, timeout=0, isolation_level=None, check_same_thread=False
-            )
-            self._sqlite.row_factory = sqlite3.Row
-            # Even setting pragmas is refused while another process makes the file.
-            patiently(partial(_configure, durable), self._sqlite, time.monotonic() + patience)
+class Cursor(Protocol):
+    """What a statement found, or how many rows it changed."""
 
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    @property
+    def rowcount(self) -> int:
+        """How many rows were changed."""
+
+    def fetchone(self) -> Any:
+        """The next row; None when there is none."""
+
+    def fetchall(self) -> list[Any]:
+        """All rows that are left."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Database(Protocol):
+    """A database inside a transaction. Values are named in SQL, as `:name`; truth is a bool."""
+
+    def execute(self, sql: str, values: Mapping[str, Any] = ..., /) -> Cursor:
+        """Does one statement."""
+
+    def executemany(self, sql: str, values: Iterable[Mapping[str, Any]], /) -> Cursor:
+        """Does one statement with each of the values."""
+
+    def last_id(self, table: str) -> int:
+        """The highest `id` that a row of the table ever had; 0 when it never had one."""
+
+    def use_id(self, table: str, id_: int) -> None:
+        """A row of the table was given this `id`, which is now the highest that it ever had."""
+
+
+class Connection(Protocol):
+    """A connection that threads share; a transaction waits for the one before it."""
+
+    def reading(self) -> AbstractContextManager[Database]:
         """One view of the data for several statements, whatever others write meanwhile."""
-        with self._transaction(_begin_reading) as connection:
-            yield connection
 
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> AbstractContextManager[Database]:
         """A transaction that is the only writer from its first statement on; an error undoes it."""
-        with self._transaction(_begin_writing) as connection:
-            yield connection
+
+    def touching(self) -> AbstractContextManager[Database]:
+        """For one statement that changes one row, and may do so twice: others may write meanwhile."""
 
     def close(self) -> None:
         """Closing twice is harmless."""
-        with self._lock:
-            self._sqlite.close()
 
-    @contextmanager
-    def _transaction(
-        self, begin: Callable[[sqlite3.Connection], None]
-    ) -> Iterator[sqlite3.Connection]:
-        with self._lock, clear_errors(self._path):
-            patiently(begin, self._sqlite, time.monotonic() + self._patience)
+
+def whole(function: Callable[Given, Found]) -> Callable[Given, Found]:
+    """For a function that writes in at most one transaction: done again when that was undone."""
+
+    @wraps(function)
+    def again(*args: Given.args, **kwargs: Given.kwargs) -> Found:
+        deadline = None
+        while True:
             try:
-                yield self._sqlite
-                self._sqlite.execute("COMMIT")
-            except BaseException:
-                _undo(self._sqlite)
-                raise
+                return function(*args, **kwargs)
+            except UndoneError:
+                deadline = deadline or time.monotonic() + PATIENCE
+                if time.monotonic() > deadline:
+                    raise
 
-
-@contextmanager
-def clear_errors(path: Path) -> Iterator[None]:
-    """Turns what SQLite says about the file into EnvironmentMissingError; our own bugs stay."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        explained = explain(path, error)
-        if explained is None:
-            raise
-        raise explained from error
-
-
-def explain(path: Path, error: BaseException | None) -> EnvironmentMissingError | None:
-    """What the user can do about an error of SQLite; None when it is a bug of ours."""
-    explanation = _EXPLANATIONS.get(getattr(error, "sqlite_errorcode", -1) & 0xFF)
-    if explanation is None:
-        return None
-    message, hint = explanation
-    return EnvironmentMissingError(f"the database {path} {message} ({error})", hint=hint)
-
-
-def _configure(durable: bool, connection: sqlite3.Connection) -> None:
-    for pragma in (
-        "foreign_keys = ON",
-        "temp_store = MEMORY",
-        f"synchronous = {'FULL' if durable else 'NORMAL'}",
-        # Only one of the two: checkpoints at the same moment can corrupt SQLite before 3.51.3.
-        f"wal_autocheckpoint = {0 if durable else 4000}",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_writing(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-
-
-def _begin_reading(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN")
-    # Only the first read takes the view; it is refused while another process recovers the file.
-    connection.execute("PRAGMA schema_version").fetchone()
-
-
-def patiently(
-    begin: Callable[[sqlite3.Connection], None], connection: sqlite3.Connection, deadline: float
-) -> None:
-    """Does `begin` as soon as other connections allow it, until `deadline` (monotonic seconds)."""
-    # SQLite's own waiting lets old waiters lose to new ones; short random pauses are fair.
-    while True:
-        try:
-            return begin(connection)
-        except sqlite3.OperationalError as error:
-            _undo(connection)
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-        time.sleep(random.uniform(0.0001, 0.0006))
-
-
-def _undo(connection: sqlite3.Connection) -> None:
-    # SQLite has undone it already after some errors, a full disk among them.
-    if connection.in_transaction:
-        with suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
+    return again

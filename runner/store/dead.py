@@ -1,10 +1,13 @@
 """Dead letters, and how a run dies that nobody can read."""
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
+from runner.errors import InvalidInputError
 from runner.events import RunFinished
 from runner.store import limits, projection
-from runner.store.connection import Connection
+from runner.store.connection import Connection, Database, whole
 
 _SELECT = """
 SELECT dead_letter.*, run.project, run.file, run.name, run.queue, run.owner
@@ -12,8 +15,15 @@ FROM dead_letter JOIN run ON run.id = dead_letter.run
 WHERE (:run IS NULL OR dead_letter.run = :run)
 ORDER BY dead_letter.run
 """
-_REQUEUED = "UPDATE dead_letter SET requeued_as = :new WHERE run = :run AND requeued_as IS NULL"
+_OF_RUN = "SELECT requeued_as FROM dead_letter WHERE run = :run"
+_IS_SETTLED = """
+SELECT EXISTS (
+    SELECT 1 FROM run WHERE id = :successor AND (state != 'finished' OR result = 'success')) AS found
+"""
+#: A letter names the run that it went on as at last.
+_TAKE = "UPDATE dead_letter SET requeued_as = :new WHERE run = :run OR requeued_as = :run"
 _PURGE = "DELETE FROM dead_letter WHERE run = :run"
+_SNAPSHOT = "SELECT snapshot FROM submission WHERE run = :run"
 _OPEN = "SELECT state, project, file, queue, owner FROM run WHERE id = :run AND state != 'finished'"
 _END_JOBS = """
 UPDATE job SET state = 'finished', result = 'failure', reason = :reason, held = '',
@@ -54,6 +64,7 @@ class Letter:
     owner: str
 
 
+@whole
 def letters(connection: Connection, run: int | None = None) -> list[Letter]:
     """All dead letters, or that of one run, in the order of runs."""
     with connection.reading() as database:
@@ -61,18 +72,21 @@ def letters(connection: Connection, run: int | None = None) -> list[Letter]:
     return [Letter(**dict(row)) for row in found]
 
 
-def mark_requeued(connection: Connection, run: int, new: int) -> None:
-    """The letter's run goes on as another one."""
+@whole
+def purge(connection: Connection, run: int) -> dict[str, Any] | None:
+    """Throws the letter away; the run stays in the history.
+
+    Returns the snapshot that was kept for it; None when there is no letter.
+    """
     with connection.writing() as database:
-        database.execute(_REQUEUED, {"run": run, "new": new})
+        if database.execute(_PURGE, {"run": run}).rowcount == 0:
+            return None
+        row = database.execute(_SNAPSHOT, {"run": run}).fetchone()
+    snapshot: dict[str, Any] = json.loads(row["snapshot"])
+    return snapshot
 
 
-def purge(connection: Connection, run: int) -> bool:
-    """Throws the letter away; the run stays in the history. False when there is none."""
-    with connection.writing() as database:
-        return database.execute(_PURGE, {"run": run}).rowcount == 1
-
-
+@whole
 def bury(connection: Connection, run: int, kind: str, error: str, now: float) -> list[int]:
     """Ends a run without reading it, since that is what fails.
 
@@ -94,3 +108,17 @@ def bury(connection: Connection, run: int, kind: str, error: str, now: float) ->
         freed = [each["run"] for each in database.execute(_IN_LINE_WITH, values).fetchall()]
         database.execute(_LEAVE_LINES, values)
     return freed
+
+
+def take(database: Database, run: int, new: int) -> None:
+    """The letter's run goes on as a new one, inside the transaction that this enters in.
+
+    Raises InvalidInputError if there is no letter, or it goes on already and that has not failed.
+    """
+    row = database.execute(_OF_RUN, {"run": run}).fetchone()
+    if row is None:
+        raise InvalidInputError(f"run {run} is no dead letter", hint="`pipe queue dead` lists them")
+    successor = {"successor": row["requeued_as"]}
+    if database.execute(_IS_SETTLED, successor).fetchone()["found"]:
+        raise InvalidInputError(f"run {run} was requeued already, as run {row['requeued_as']}")
+    database.execute(_TAKE, {"run": run, "new": new})

@@ -1,6 +1,6 @@
 """What time changes: runs that are due, that waited for too long, that go on for too long."""
 
-from runner.store.connection import Connection
+from runner.store.connection import Connection, whole
 
 _RUNS_DUE = "SELECT id FROM run WHERE due_at IS NOT NULL AND due_at <= :now ORDER BY due_at, id"
 _RUNS_EXPIRED = """
@@ -19,21 +19,25 @@ SELECT min(found) AS due_at FROM (
 """
 
 
+@whole
 def runs_due(connection: Connection, now: float) -> list[int]:
     """Those that were submitted for a time that has come."""
     return _ids(connection, _RUNS_DUE, now)
 
 
+@whole
 def runs_expired(connection: Connection, now: float) -> list[int]:
     """Those that waited for their start for too long."""
     return _ids(connection, _RUNS_EXPIRED, now)
 
 
+@whole
 def runs_overrun(connection: Connection, now: float) -> list[int]:
     """Those whose time is over, and that nobody has told to stop."""
     return _ids(connection, _RUNS_OVERRUN, now)
 
 
+@whole
 def next_time(connection: Connection) -> float | None:
     """When the next of all that becomes due, in seconds since the epoch."""
     with connection.reading() as database:

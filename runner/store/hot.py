@@ -1,7 +1,6 @@
 """The statements that every run passes through, as plain SQL: an ORM costs most of their speed."""
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, fields, replace
@@ -12,8 +11,8 @@ from runner import plan as planning
 from runner.errors import InvalidInputError
 from runner.events import Event, from_json
 from runner.plan import Plan
-from runner.store import limits, lines, projection, reusable
-from runner.store.connection import Connection
+from runner.store import dead, limits, lines, projection, reusable
+from runner.store.connection import Connection, Database, Row, whole
 from runner.store.rows import LineEdit, RunEdit, StoredJob, StoredRun, Submission, is_submitted
 
 #: Set by leasing and renewing alone, so that deciding about a run never writes back an old deadline.
@@ -49,7 +48,7 @@ VALUES (:id, :text, :called, :trigger, :contexts, :snapshot, :options, :priority
 _SELECT_RUN = """
 SELECT * FROM run JOIN submission ON submission.run = run.id WHERE run.id = :run
 """
-_SELECT_JOBS = "SELECT * FROM job WHERE run = :run ORDER BY position, rowid"
+_SELECT_JOBS = "SELECT * FROM job WHERE run = :run"
 _UPDATE_RUN = """
 UPDATE run SET version = version + 1, state = :state, result = :result, reason = :reason,
                cancel_requested = :cancel_requested, finished_at = :finished_at, due_at = :due_at
@@ -60,6 +59,12 @@ INSERT INTO job (run, worker, token, {", ".join(_JOB_COLUMNS)})
 VALUES (:run, '', '', {", ".join(f":{name}" for name in _JOB_COLUMNS)})
 ON CONFLICT (run, key) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _JOB_COLUMNS)}
 """
+_UPDATE_PLAN = 'UPDATE submission SET "plan" = :plan WHERE run = :run'
+_REMOVE_JOB = "DELETE FROM job WHERE run = :run AND key = :key"
+_RUNS = "SELECT runs FROM pipeline WHERE project = :project AND file = :file"
+_VERSION = "SELECT version FROM run WHERE id = :run"
+_IS_CANCELLED = "SELECT cancel_requested FROM run WHERE id = :run"
+_REASON = "SELECT reason FROM run WHERE id = :run"
 _EVENTS = "SELECT seq, data FROM event WHERE run = :run AND seq > :after ORDER BY seq"
 
 
@@ -73,24 +78,28 @@ _SUBMITTED = "SELECT id FROM run WHERE project = :project AND submission_key = :
 # -- a run as a whole --
 
 
+@whole
 def next_numbers(connection: Connection, project: str, file: str) -> tuple[int, int]:
     """The id that the next run will have, and its number among the runs of that file."""
     with connection.reading() as database:
         return _next_numbers(database, project, file)
 
 
+@whole
 def submitted(connection: Connection, project: str, key: str) -> int | None:
     """The run that was submitted with that key."""
     with connection.reading() as database:
         return _submitted(database, project, key)
 
 
+@whole
 def load_run(connection: Connection, run: int) -> StoredRun:
     """The run with its jobs in the order of the plan; raises InvalidInputError for no such run."""
     with connection.reading() as database:
         return read_run(database, run)
 
 
+@whole
 def save(connection: Connection, runs: Sequence[RunEdit], groups: Sequence[LineEdit] = ()) -> bool:
     """Writes what differs, all or nothing; False when anything of it has changed since it was read.
 
@@ -115,20 +124,23 @@ class _ChangedError(Exception):
 # -- questions --
 
 
+@whole
 def is_cancelled(connection: Connection, run: int) -> bool:
     """Whether somebody asked to stop the run."""
     with connection.reading() as database:
-        row = database.execute("SELECT cancel_requested FROM run WHERE id = ?", (run,)).fetchone()
+        row = database.execute(_IS_CANCELLED, {"run": run}).fetchone()
     return row is not None and bool(row["cancel_requested"])
 
 
+@whole
 def reason(connection: Connection, run: int) -> str:
     """Why the run ended as it did, or is to end."""
     with connection.reading() as database:
-        row = database.execute("SELECT reason FROM run WHERE id = ?", (run,)).fetchone()
+        row = database.execute(_REASON, {"run": run}).fetchone()
     return row["reason"] if row else ""
 
 
+@whole
 def events_after(connection: Connection, run: int, after: int) -> list[tuple[int, Event]]:
     """The events of a run that have a higher `seq`, each with its own."""
     with connection.reading() as database:
@@ -136,6 +148,7 @@ def events_after(connection: Connection, run: int, after: int) -> list[tuple[int
     return [(row["seq"], from_json(json.loads(row["data"]))) for row in rows]
 
 
+@whole
 def insert_event(connection: Connection, event: Event) -> None:
     """Writes one event and what follows from it."""
     with connection.writing() as database:
@@ -145,31 +158,28 @@ def insert_event(connection: Connection, event: Event) -> None:
 # -- inside a transaction --
 
 
-def read_run(database: sqlite3.Connection, run: int) -> StoredRun:
+def read_run(database: Database, run: int) -> StoredRun:
     """As `load_run`."""
     row = database.execute(_SELECT_RUN, {"run": run}).fetchone()
     if row is None:
         raise InvalidInputError(f"there is no run {run}", hint="`pipe runs` lists them")
-    jobs = database.execute(_SELECT_JOBS, {"run": run}).fetchall()
-    found = _run(row, {job["key"]: _job(job) for job in jobs})
+    jobs = {job["key"]: _job(job) for job in database.execute(_SELECT_JOBS, {"run": run})}
+    found = _run(row, jobs)
     groups = lines.groups_of(database, run)
     return replace(found, groups=groups) if groups else found
 
 
-def _next_numbers(database: sqlite3.Connection, project: str, file: str) -> tuple[int, int]:
-    last = database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'run'").fetchone()
-    runs = database.execute(
-        "SELECT runs FROM pipeline WHERE project = ? AND file = ?", (project, file)
-    ).fetchone()
-    return (last["seq"] if last else 0) + 1, (runs["runs"] if runs else 0) + 1
+def _next_numbers(database: Database, project: str, file: str) -> tuple[int, int]:
+    runs = database.execute(_RUNS, {"project": project, "file": file}).fetchone()
+    return database.last_id("run") + 1, (runs["runs"] if runs else 0) + 1
 
 
-def _submitted(database: sqlite3.Connection, project: str, key: str) -> int | None:
+def _submitted(database: Database, project: str, key: str) -> int | None:
     row = database.execute(_SUBMITTED, {"project": project, "key": key}).fetchone()
     return row["id"] if row else None
 
 
-def _is_as_read(database: sqlite3.Connection, edit: RunEdit) -> bool:
+def _is_as_read(database: Database, edit: RunEdit) -> bool:
     run = edit.after
     if edit.before is None:
         submission = run.submission
@@ -177,17 +187,22 @@ def _is_as_read(database: sqlite3.Connection, edit: RunEdit) -> bool:
         key = submission.submission_key
         is_taken = key is not None and _submitted(database, submission.project, key) is not None
         return numbers == (run.id, run.run_number) and not is_taken
-    row = database.execute("SELECT version FROM run WHERE id = ?", (run.id,)).fetchone()
+    row = database.execute(_VERSION, {"run": run.id}).fetchone()
     return row is not None and bool(row["version"] == edit.before.version)
 
 
-def _write_run(database: sqlite3.Connection, edit: RunEdit) -> None:
+def _write_run(database: Database, edit: RunEdit) -> None:
     before, after = edit.before, edit.after
     if before is None:
         row = _run_row(after)
+        if is_submitted(after):
+            limits.refuse(database, _scopes_of(after), after.due_at, after.created_at)
         for statement in (_COUNT_RUN, _INSERT_RUN, _INSERT_SUBMISSION):
             database.execute(statement, row)
+        database.use_id("run", after.id)
         _write_jobs(database, after.id, after.jobs.values())
+        if edit.letter is not None:
+            dead.take(database, edit.letter, after.id)
     else:
         _update_run(database, before, after)
     if edit.dead is not None:
@@ -197,24 +212,25 @@ def _write_run(database: sqlite3.Connection, edit: RunEdit) -> None:
     projection.write(database, edit.events)
 
 
-def _update_run(database: sqlite3.Connection, before: StoredRun, after: StoredRun) -> None:
+def _update_run(database: Database, before: StoredRun, after: StoredRun) -> None:
     database.execute(_UPDATE_RUN, _state_row(after))
     if after.plan != before.plan:
-        plan = (_dump(planning.to_json(after.plan)), after.id)
-        database.execute('UPDATE submission SET "plan" = ? WHERE run = ?', plan)
-    gone = [(after.id, key) for key in before.jobs.keys() - after.jobs.keys()]
-    database.executemany("DELETE FROM job WHERE run = ? AND key = ?", gone)
+        plan = _dump(planning.to_json(after.plan))
+        database.execute(_UPDATE_PLAN, {"plan": plan, "run": after.id})
+    gone = [{"run": after.id, "key": key} for key in before.jobs.keys() - after.jobs.keys()]
+    database.executemany(_REMOVE_JOB, gone)
     changed = (job for key, job in after.jobs.items() if before.jobs.get(key) != job)
     _write_jobs(database, after.id, changed)
     if before.state == "running" and after.finished_at is not None and is_submitted(after):
-        submission = after.submission
-        scopes = limits.scopes_of(
-            submission.project, submission.file, submission.queue, submission.owner
-        )
-        limits.count_end(database, scopes, after.finished_at)
+        limits.count_end(database, _scopes_of(after), after.finished_at)
 
 
-def _write_jobs(database: sqlite3.Connection, run: int, jobs: Iterable[StoredJob]) -> None:
+def _scopes_of(run: StoredRun) -> limits.Scopes:
+    its = run.submission
+    return limits.scopes_of(its.project, its.file, its.queue, its.owner)
+
+
+def _write_jobs(database: Database, run: int, jobs: Iterable[StoredJob]) -> None:
     database.executemany(_WRITE_JOB, [_job_row(run, job) for job in jobs])
 
 
@@ -259,30 +275,31 @@ def _job_row(run: int, job: StoredJob) -> dict[str, Any]:
     return {**row, "run": run, "outputs": _dump(job.outputs)}
 
 
-def _run(row: sqlite3.Row, jobs: Mapping[str, StoredJob]) -> StoredRun:
+def _run(row: Row, jobs: Mapping[str, StoredJob]) -> StoredRun:
+    plan = _plan(row["plan"])
     return StoredRun(
         submission=_submission(row),
-        plan=_plan(row["plan"]),
-        jobs=jobs,
+        plan=plan,
+        jobs={planned.key: jobs[planned.key] for planned in plan.jobs},
         cancel_requested=bool(row["cancel_requested"]),
         **_picked(row, _RUN_COLUMNS),
     )
 
 
-def _submission(row: sqlite3.Row) -> Submission:
+def _submission(row: Row) -> Submission:
     return Submission(
         **_picked(row, _SUBMISSION_COLUMNS),
         **{name: json.loads(row[name]) for name in _MAPPINGS},
     )
 
 
-def _job(row: sqlite3.Row) -> StoredJob:
+def _job(row: Row) -> StoredJob:
     values = _picked(row, (*_JOB_COLUMNS, *_LEASE_COLUMNS))
     values |= {name: bool(values[name]) for name in ("failed_softly", "cancel_requested")}
     return StoredJob(**{**values, "outputs": json.loads(values["outputs"])})
 
 
-def _picked(row: sqlite3.Row, names: Sequence[str]) -> dict[str, Any]:
+def _picked(row: Row, names: Sequence[str]) -> dict[str, Any]:
     return {name: row[name] for name in names}
 
 

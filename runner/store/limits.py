@@ -4,14 +4,14 @@ A run counts from its first lease to its end. One that may not start is put asid
 `blocked` and `held` by a scope, until that has room again.
 """
 
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Literal
 
-from runner.store.connection import Connection
+from runner.errors import RefusedError
+from runner.store.connection import Connection, Database, Row, whole
 
 Kind = Literal["global", "project", "pipeline", "queue", "owner"]
 #: What a run counts in, as kind and name.
@@ -65,6 +65,11 @@ process = '' AND (:kind = 'global' OR (:kind = 'project' AND project = :name)
 """
 _RUNNING_NOW = f"SELECT count(*) AS found FROM run WHERE state = 'running' AND {_IN_SCOPE}"
 _STARTED_SINCE = f"SELECT count(*) AS found FROM run WHERE started_at >= :midnight AND {_IN_SCOPE}"
+_WAITING_NOW = f"""
+SELECT count(*) AS found FROM run
+WHERE state = 'queued' AND (due_at IS NULL OR due_at < :midnight) AND {_IN_SCOPE}
+"""
+_DAY_SECONDS = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,21 +124,34 @@ def day_of(now: float) -> str:
     return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
 
 
+@whole
 def all_scopes(connection: Connection) -> list[Scope]:
     """Everything that has a limit or is paused."""
     with connection.reading() as database:
         return [_scope(row) for row in database.execute(_ALL).fetchall()]
 
 
+@whole
 def change(connection: Connection, scope: Scope, now: float) -> None:
     """Sets limits anew, counting what runs; one without any is forgotten. Frees who may start."""
+    adjust(connection, (scope.kind, scope.name), lambda _: scope, now)
+
+
+def adjust(
+    connection: Connection, which: tuple[Kind, str], act: Callable[[Scope], Scope], now: float
+) -> Scope:
+    """As `change`, to what `act` makes of the limits as they are; returns these."""
     with connection.writing() as database:
+        kind, name = which
+        scope = act(next(iter(_read(database, (which,))), Scope(kind, name)))
         counted = _counted(database, scope, now)
         has_limits = scope.paused or scope.maximum is not None or scope.per_day is not None
         database.execute(_SET if has_limits else _REMOVE, _row(counted))
         _free(database, counted, day_of(now))
+    return counted
 
 
+@whole
 def reconcile(connection: Connection, now: float) -> list[tuple[Scope, int]]:
     """Counts everything anew and frees who may start; returns what was wrong, and by how much."""
     wrong = []
@@ -152,7 +170,7 @@ def reconcile(connection: Connection, now: float) -> list[tuple[Scope, int]]:
 # -- inside a transaction --
 
 
-def obstacle(database: sqlite3.Connection, scopes: Scopes, now: float) -> str:
+def obstacle(database: Database, scopes: Scopes, now: float) -> str:
     """The limit that keeps a run from starting now; if there is none, "": it counts from now on."""
     limited = _read(database, scopes)
     if not limited:
@@ -165,7 +183,27 @@ def obstacle(database: sqlite3.Connection, scopes: Scopes, now: float) -> str:
     return ""
 
 
-def count_end(database: sqlite3.Connection, scopes: Scopes, now: float) -> None:
+def refuse(database: Database, scopes: Scopes, due_at: float | None, now: float) -> None:
+    """Raises RefusedError if a run that comes now is more than may start in this day, where such are
+    refused; those that wait count as well."""
+    tomorrow = _midnight(now) + _DAY_SECONDS
+    if due_at is not None and due_at >= tomorrow:
+        return
+    for scope in _read(database, scopes):
+        if not scope.refuses or scope.per_day is None:
+            continue
+        values = {"kind": scope.kind, "name": scope.name, "midnight": tomorrow}
+        waiting = database.execute(_WAITING_NOW, values).fetchone()["found"]
+        started = scope.started_on(day_of(now))
+        if started + waiting >= scope.per_day:
+            raise RefusedError(
+                f"{scope} has had its {scope.per_day} runs of today: {started} started,"
+                f" {waiting} wait",
+                hint=f"submit it after midnight (UTC), or raise the limit: `pipe queue limit {scope}`",
+            )
+
+
+def count_end(database: Database, scopes: Scopes, now: float) -> None:
     """A run that had started has ended: who waits for that may start."""
     limited = _read(database, scopes)
     if limited:
@@ -174,9 +212,7 @@ def count_end(database: sqlite3.Connection, scopes: Scopes, now: float) -> None:
         _free(database, replace(scope, running=scope.running - 1), day_of(now))
 
 
-def put_aside(
-    database: sqlite3.Connection, run: int, held: str, scopes: Scopes, now: float
-) -> None:
+def put_aside(database: Database, run: int, held: str, scopes: Scopes, now: float) -> None:
     """The run waits for a limit; what it does not take elsewhere, others may have."""
     database.execute(_PUT_ASIDE, {"run": run, "held": held})
     database.execute(_TOUCH, {"run": run})
@@ -185,7 +221,7 @@ def put_aside(
             _free(database, scope, day_of(now))
 
 
-def _free(database: sqlite3.Connection, scope: Scope, day: str) -> None:
+def _free(database: Database, scope: Scope, day: str) -> None:
     """Puts as many of each owner back into the queue as there is room for.
 
     That may be more than can start: whose turn it is, is decided when they are leased, and who
@@ -200,7 +236,7 @@ def _free(database: sqlite3.Connection, scope: Scope, day: str) -> None:
         database.execute(_TOUCH, {"run": run})
 
 
-def _held_runs(database: sqlite3.Connection, held: str, room: int | None) -> Iterator[int]:
+def _held_runs(database: Database, held: str, room: int | None) -> Iterator[int]:
     if room is None:
         yield from (row["run"] for row in database.execute(_ALL_HELD_RUNS, {"held": held}))
         return
@@ -209,18 +245,26 @@ def _held_runs(database: sqlite3.Connection, held: str, room: int | None) -> Ite
         yield from (row["run"] for row in database.execute(_HELD_RUNS, values).fetchall())
 
 
-def _read(database: sqlite3.Connection, scopes: Scopes) -> list[Scope]:
+def _read(database: Database, scopes: Scopes) -> list[Scope]:
     found = database.execute(_with(_OF_SCOPES, scopes), _names(scopes)).fetchall()
     return [_scope(row) for row in found]
 
 
-def _counted(database: sqlite3.Connection, scope: Scope, now: float) -> Scope:
+def _counted(database: Database, scope: Scope, now: float) -> Scope:
     day = day_of(now)
-    midnight = datetime.strptime(f"{day}+0000", "%Y-%m-%d%z").timestamp()
-    values = {"kind": scope.kind, "name": scope.name, "midnight": midnight}
+    values = {"kind": scope.kind, "name": scope.name, "midnight": _midnight(now)}
     running = database.execute(_RUNNING_NOW, values).fetchone()["found"]
     started = database.execute(_STARTED_SINCE, values).fetchone()["found"]
     return replace(scope, running=running, day=day, started=started)
+
+
+def _midnight(now: float) -> float:
+    """When the day (UTC) began."""
+    return (
+        datetime.fromtimestamp(now, UTC)
+        .replace(hour=0, minute=0, second=0, microsecond=0)
+        .timestamp()
+    )
 
 
 @lru_cache(maxsize=8)
@@ -238,7 +282,7 @@ def _names(scopes: Scopes) -> dict[str, str]:
     return kinds | {f"name{at}": name for at, (_, name) in enumerate(scopes)}
 
 
-def _scope(row: sqlite3.Row) -> Scope:
+def _scope(row: Row) -> Scope:
     values: dict[str, Any] = dict(row)
     return Scope(**{**values, "refuses": bool(row["refuses"]), "paused": bool(row["paused"])})
 

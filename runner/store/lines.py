@@ -1,12 +1,11 @@
 """The lines of concurrency groups in the database: who stands where, and who waits for whom."""
 
 import itertools
-import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from runner.plan import asker_of
-from runner.store.connection import Connection
+from runner.store.connection import Connection, Database, Row, whole
 from runner.store.rows import Group, Line, LineEdit, Place, holders
 
 _SELECT_LINE = """
@@ -54,18 +53,21 @@ class Wait:
         return f"{', '.join(first)} and {last}" if first else last
 
 
+@whole
 def read(connection: Connection, group: Group) -> Line:
     """Who stands in line for a group, the first of whom hold it."""
     with connection.reading() as database:
         return _line(database, group)
 
 
+@whole
 def groups(connection: Connection, run: int) -> dict[str, str]:
     """The groups that a run and its jobs stand in line for, as `StoredRun.groups` has them."""
     with connection.reading() as database:
         return groups_of(database, run)
 
 
+@whole
 def waits(connection: Connection, run: int | None = None) -> list[Wait]:
     """Who of a run waits for a group, or else who of all runs, in the order in which they came."""
     sql, values = (_ALL_LINES, {}) if run is None else (_LINES_OF_RUN, {"run": run})
@@ -83,17 +85,17 @@ def waits(connection: Connection, run: int | None = None) -> list[Wait]:
 # -- inside a transaction --
 
 
-def groups_of(database: sqlite3.Connection, run: int) -> dict[str, str]:
+def groups_of(database: Database, run: int) -> dict[str, str]:
     """The groups that a run and its jobs stand in line for, as `StoredRun.groups` has them."""
     return {row["job"]: row["name"] for row in database.execute(_OF_RUN, {"run": run})}
 
 
-def are_as_read(database: sqlite3.Connection, edits: Iterable[LineEdit]) -> bool:
+def are_as_read(database: Database, edits: Iterable[LineEdit]) -> bool:
     """Whether nobody has come or gone since the lines were read."""
     return all(_line(database, edit.group) == edit.before for edit in edits)
 
 
-def write(database: sqlite3.Connection, edits: Iterable[LineEdit]) -> None:
+def write(database: Database, edits: Iterable[LineEdit]) -> None:
     """Makes the lines what they shall be; whoever is new comes after all others."""
     for edit in edits:
         project, name = edit.group
@@ -108,13 +110,13 @@ def write(database: sqlite3.Connection, edits: Iterable[LineEdit]) -> None:
         database.executemany(_JOIN, new)
 
 
-def _line(database: sqlite3.Connection, group: Group) -> Line:
+def _line(database: Database, group: Group) -> Line:
     project, name = group
     found = database.execute(_SELECT_LINE, {"project": project, "name": name})
     return tuple(map(_place, found))
 
 
-def _place(row: sqlite3.Row) -> Place:
+def _place(row: Row) -> Place:
     return Place(row["run"], row["job"], row["shown"], row["id"], row["capacity"])
 
 

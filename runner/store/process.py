@@ -22,16 +22,25 @@ def is_alive(identity: str) -> bool:
 
 
 def is_visible(identity: str) -> bool:
-    """Whether it can be known from here that the process ended: not from another machine or container."""
-    boot, container, machine = _parts(_boot_of(identity))
+    """Whether it can be known from here that it ended: not from another container, or machine."""
+    boot, container, its_machine = _parts(_boot_of(identity))
     our_boot, our_container, our_machine = _parts(_boot())
-    return machine == our_machine and (boot != our_boot or container == our_container)
+    return its_machine == our_machine and (boot != our_boot or container == our_container)
+
+
+def machine() -> str:
+    """What all processes of this machine that are up at the same time call it."""
+    boot, _, name = _parts(_boot())
+    return boot or name
 
 
 def _is_running(identity: str) -> bool:
     pid, _, rest = identity.partition(":")
     start_time = rest.rpartition(":")[0]
-    return _boot_of(identity) == _boot() and _start_time(int(pid)) == start_time
+    return (
+        _parts(_boot_of(identity))[:2] == _parts(_boot())[:2]
+        and _start_time(int(pid)) == start_time
+    )
 
 
 def _parts(boot: str) -> tuple[str, str, str]:

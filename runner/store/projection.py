@@ -1,7 +1,6 @@
 """What an event changes in the tables beside being written down."""
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from typing import Any, cast
@@ -18,6 +17,7 @@ from runner.events import (
     StepFinished,
     StepStarted,
 )
+from runner.store.connection import Database
 
 _INSERT_EVENT = """
 INSERT INTO event (run, job, attempt, time, kind, data)
@@ -67,7 +67,7 @@ def is_kept(event: Event) -> bool:
     return not isinstance(event, OutputWritten)
 
 
-def write(database: sqlite3.Connection, events: Iterable[Event]) -> None:
+def write(database: Database, events: Iterable[Event]) -> None:
     """Writes events and what follows from them, inside the transaction that `database` is in."""
     for event in events:
         values = _values(event)

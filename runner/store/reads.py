@@ -1,25 +1,32 @@
 """What listings show, read through the tables: runs, and one run with all that belongs to it."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-from sqlalchemy import ColumnElement, Engine, create_engine, literal_column
+from sqlalchemy import and_, func
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 from sqlmodel import Session, col, select
 
 from runner.errors import InvalidInputError
 from runner.store import Store
-from runner.store.connection import explain
-from runner.store.tables import AnnotationRow, AttemptRow, JobRow, RunRow, StepRow
+from runner.store.tables import (
+    AnnotationRow,
+    AttemptRow,
+    JobRow,
+    RunRow,
+    StepRow,
+    SubmissionRow,
+)
 
-#: Seconds to wait where SQLite makes a reader wait, which is while a crashed file is recovered.
-_PATIENCE = 5.0
-#: The order in which rows were written.
-_ROWID: ColumnElement[int] = literal_column("rowid")
+_IN_PLAN = (col(JobRow.position), col(JobRow.key))
+_IS_ITS_JOB = and_(col(JobRow.run) == AttemptRow.run, col(JobRow.key) == AttemptRow.job)
+_BY_START = (col(AttemptRow.started_at), *_IN_PLAN, col(AttemptRow.number))
+#: A step that was skipped only ended.
+_BY_TIME = (
+    func.coalesce(col(StepRow.started_at), col(StepRow.finished_at)),
+    *(col(StepRow.job), col(StepRow.attempt), col(StepRow.number)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +61,12 @@ def run(store: Store, number: int) -> RunDetail:
         found = session.get(RunRow, number)
         if found is None:
             raise InvalidInputError(f"there is no run {number}", hint="`pipe runs` lists them")
-        jobs = select(JobRow).where(JobRow.run == number).order_by(col(JobRow.position), _ROWID)
-        attempts = select(AttemptRow).where(AttemptRow.run == number).order_by(_ROWID)
-        steps = select(StepRow).where(StepRow.run == number).order_by(_ROWID)
-        annotations = select(AnnotationRow).where(AnnotationRow.run == number).order_by(_ROWID)
+        jobs = select(JobRow).where(JobRow.run == number).order_by(*_IN_PLAN)
+        attempts = select(AttemptRow).where(AttemptRow.run == number)
+        attempts = attempts.join(JobRow, _IS_ITS_JOB).order_by(*_BY_START)
+        steps = select(StepRow).where(StepRow.run == number).order_by(*_BY_TIME)
+        annotations = select(AnnotationRow).where(AnnotationRow.run == number)
+        annotations = annotations.order_by(col(AnnotationRow.id))
         return RunDetail(
             found,
             tuple(session.exec(jobs)),
@@ -67,15 +76,11 @@ def run(store: Store, number: int) -> RunDetail:
         )
 
 
-def open_engine(path: Path) -> Engine:
-    """An engine for the database at `path` that refuses to write."""
-    return create_engine("sqlite://", creator=lambda: _connect(path), poolclass=NullPool)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False)
-    connection.execute("PRAGMA query_only = ON")
-    return connection
+def priority(store: Store, number: int) -> int:
+    """That of a run that exists: 0 to 100."""
+    wanted = select(SubmissionRow.priority).where(SubmissionRow.run == number)
+    with _session(store) as session:
+        return session.exec(wanted).one()
 
 
 @contextmanager
@@ -84,7 +89,7 @@ def _session(store: Store) -> Iterator[Session]:
         with Session(store.engine, expire_on_commit=False) as session:
             yield session
     except DBAPIError as error:
-        explained = explain(store.home / "pipe.db", error.orig)
+        explained = store.location.explained(error.orig)
         if explained is None:
             raise
         raise explained from error

@@ -1,11 +1,10 @@
 """Results of jobs that later runs may take over."""
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
-from runner.store.connection import Connection
+from runner.store.connection import Connection, Database
 from runner.store.rows import StoredRun, Success
 
 _FIND = """
@@ -39,7 +38,7 @@ def find(connection: Connection, project: str, fingerprint: str, now: float) -> 
     return Reusable(row["run"], row["job"], json.loads(row["outputs"])) if row else None
 
 
-def write(database: sqlite3.Connection, run: StoredRun, successes: Iterable[Success]) -> None:
+def write(database: Database, run: StoredRun, successes: Iterable[Success]) -> None:
     """Keeps them for later runs, inside the transaction that `database` is in."""
     for success in successes:
         values = {**asdict(success), "run": run.id, "project": run.submission.project}

@@ -176,6 +176,8 @@ class RunEdit:
     events: Sequence[Event]
     dead: DeadLetter | None = None
     successes: Sequence[Success] = ()
+    #: The run whose dead letter goes on as this new one.
+    letter: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

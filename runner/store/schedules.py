@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from runner.store.connection import Connection
+from runner.store.connection import Connection, whole
 
 _SELECT = """
 SELECT handled_until FROM schedule
@@ -34,6 +34,7 @@ def handled_until(connection: Connection, schedule: Schedule) -> float | None:
     return row["handled_until"] if row else None
 
 
+@whole
 def handled(connection: Connection, schedule: Schedule, until: float) -> None:
     """All its times up to then have their runs, or shall have none."""
     with connection.writing() as database:

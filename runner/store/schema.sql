@@ -159,6 +159,8 @@ CREATE INDEX run_expiring ON run (expires_at) WHERE state = 'queued';
 
 CREATE INDEX run_limited ON run (deadline) WHERE state = 'running';
 
+CREATE INDEX run_ended ON run (process, finished_at, result, started_at) WHERE finished_at IS NOT NULL;
+
 CREATE UNIQUE INDEX run_by_key ON run (project, submission_key) WHERE submission_key IS NOT NULL;
 
 CREATE INDEX job_ready ON job (pool, owner, rank, run, position) WHERE state = 'queued';

@@ -43,6 +43,15 @@ class RunRow(SQLModel, table=True):
         _where("run_due", "due_at", only="due_at IS NOT NULL"),
         _where("run_expiring", "expires_at", only="state = 'queued'"),
         _where("run_limited", "deadline", only="state = 'running'"),
+        # All that statistics of the queue read, so that they need no rows.
+        _where(
+            "run_ended",
+            "process",
+            "finished_at",
+            "result",
+            "started_at",
+            only="finished_at IS NOT NULL",
+        ),
         _where(
             "run_by_key",
             "project",

@@ -1,12 +1,11 @@
 """The processes that take jobs from the queue, and what those of them left that are gone."""
 
 import json
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from runner.store.connection import Connection
+from runner.store.connection import Connection, Row, whole
 
 WorkerState = Literal["working", "stopping"]
 
@@ -59,6 +58,7 @@ class Held:
     lease_until: float
 
 
+@whole
 def register(connection: Connection, worker: WorkerRecord) -> None:
     """Makes the worker known to others."""
     values = {
@@ -75,31 +75,36 @@ def register(connection: Connection, worker: WorkerRecord) -> None:
         database.execute(_REGISTER, values)
 
 
+@whole
 def seen(connection: Connection, name: str, state: WorkerState, now: float) -> bool:
     """A sign of life; False when others have taken the worker for dead."""
-    with connection.writing() as database:
+    with connection.touching() as database:
         values = {"name": name, "state": state, "now": now}
         return database.execute(_SEEN, values).rowcount == 1
 
 
+@whole
 def unregister(connection: Connection, name: str) -> None:
     """The worker is gone."""
     with connection.writing() as database:
         database.execute(_UNREGISTER, {"name": name})
 
 
+@whole
 def all_workers(connection: Connection) -> list[WorkerRecord]:
     """All that are known, in the order in which they came, with how many jobs they run."""
     with connection.reading() as database:
         return [_worker(row) for row in database.execute(_ALL).fetchall()]
 
 
+@whole
 def leased_by(connection: Connection, name: str) -> list[Held]:
     """What a worker has leased."""
     with connection.reading() as database:
         return [_held(row) for row in database.execute(_LEASED_BY, {"name": name}).fetchall()]
 
 
+@whole
 def leased_by_nobody(connection: Connection, now: float) -> list[Held]:
     """What was leased by workers that are not known, until a time that is over."""
     with connection.reading() as database:
@@ -107,9 +112,9 @@ def leased_by_nobody(connection: Connection, now: float) -> list[Held]:
         return [_held(row) for row in found]
 
 
-def _worker(row: sqlite3.Row) -> WorkerRecord:
+def _worker(row: Row) -> WorkerRecord:
     return WorkerRecord(**{**dict(row), "labels": tuple(json.loads(row["labels"]))})
 
 
-def _held(row: sqlite3.Row) -> Held:
+def _held(row: Row) -> Held:
     return Held(row["run"], row["key"], row["token"], row["lease_until"])

@@ -44,7 +44,7 @@ class FileWatch:
             self._follow()
         except Exception as error:
             if not self._over.is_set():
-                self._fail(_explained(error))
+                self._fail(explained(error))
 
     def _follow(self) -> None:
         from watchfiles import watch
@@ -73,7 +73,8 @@ class FileWatch:
         return ".git" not in place.parts and not place.is_relative_to(self._exclude)
 
 
-def _explained(error: Exception) -> Exception:
+def explained(error: Exception) -> Exception:
+    """What is wrong for whoever watches; an error of ours as it is."""
     text = str(error)
     if "limit" in text or "No space left" in text:
         return EnvironmentMissingError(

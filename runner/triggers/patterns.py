@@ -18,6 +18,8 @@ class Wanted:
     paths: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     debounce: float = DEBOUNCE
+    #: `paths` as they are written.
+    shown: tuple[str, ...] = ()
 
     def counts(self, path: str) -> bool:
         """Whether the pipeline runs again for a change of this file."""
@@ -30,9 +32,11 @@ def wanted(pipeline: Pipeline) -> Wanted:
     watch = pipeline.watch
     debounce = DEBOUNCE if watch.debounce is None else watch.debounce
     if watch.paths or watch.ignore:
-        return Wanted(_with_folders(watch.paths), _with_folders(watch.ignore), debounce)
+        paths, ignore = _with_folders(watch.paths), _with_folders(watch.ignore)
+        return Wanted(paths, ignore, debounce, watch.paths)
     push = pipeline.on.get("push", {})
-    return Wanted(_texts(push.get("paths")), _texts(push.get("paths-ignore")), debounce)
+    paths = _texts(push.get("paths"))
+    return Wanted(paths, _texts(push.get("paths-ignore")), debounce, paths)
 
 
 def _with_folders(patterns: Sequence[str]) -> tuple[str, ...]:

@@ -43,8 +43,8 @@ class Source:
     def look(self, touched: Collection[Path]) -> tuple[str, ...]:
         """Paths (from the root on) of what is not as it was at the last look.
 
-        `touched` are those that may not be; all may, if there is none. Raises PipeError when the
-        source cannot be read.
+        `touched` are those that may not be; all may, if there is none. At the first look those that
+        are touched count as changed. Raises PipeError when the source cannot be read.
         """
         below = [str(path.relative_to(self.root)) for path in touched if self._is_mine(path)]
         outside = self._not_in_it(touched)
@@ -53,7 +53,7 @@ class Source:
         snapshot = take_snapshot(find_project(self._pipelines[0]), self._home, self._storage)
         before, self._seen = self._seen, _Seen(snapshot)
         if before is None:
-            return ()
+            return tuple(below)
         try:
             return (*changed_paths(before.snapshot, snapshot), *outside)
         finally:

@@ -83,9 +83,9 @@ class Worker:
         self._changed.clear()
         if self._cancel_wanted and not self._cancel_asked:
             self._cancel_asked = True
-            self._tell(queue.cancel(self._store, run, time.time()))
+            self._tell(queue.cancel(self._store, run, self._store.now()))
         self._start(run)
-        queue.tend_run(self._store, run, time.time())
+        queue.tend_run(self._store, run, self._store.now())
         self._beat(run)
         finished = self._finished(run)
         if finished is None:
@@ -96,7 +96,7 @@ class Worker:
         if len(self._hands) >= self._slots:
             return HEARTBEAT
         due = queue.next_due(self._store, run)
-        until_due = max(0.01, due - time.time()) if due else HEARTBEAT
+        until_due = max(0.01, due - self._store.now()) if due else HEARTBEAT
         return min(IN_LINE if self._is_in_line(run) else HEARTBEAT, until_due)
 
     def _is_in_line(self, run: int) -> bool:
@@ -105,20 +105,22 @@ class Worker:
         for wait in waits:
             if (wait.job, wait.group) not in self._explained:
                 self._explained.add((wait.job, wait.group))
-                note = Note(run=run, time=time.time(), job=wait.job, message=str(wait))
+                note = Note(run=run, time=self._store.now(), job=wait.job, message=str(wait))
                 self._emit(note)
         if waits and time.monotonic() - self._rescued >= HEARTBEAT:
             self._rescued = time.monotonic()
-            queue.stay(self._store, run, time.time())
+            queue.stay(self._store, run, self._store.now())
             holders = {place.run for wait in waits for place in wait.holders}
-            queue.rescue(self._store, time.time(), holders)
+            queue.rescue(self._store, self._store.now(), holders)
         return bool(waits)
 
     def _start(self, run: int) -> None:
         free = self._slots - len(self._hands)
         if free <= 0:
             return
-        for lease in queue.lease(self._store, self._name, run=run, limit=free, now=time.time()):
+        for lease in queue.lease(
+            self._store, self._name, run=run, limit=free, now=self._store.now()
+        ):
             if lease.events:
                 # The run has started; what was decided when it entered is told now.
                 self._tell([*lease.events, *(event for _, event in self._store.events(run))])
@@ -128,7 +130,7 @@ class Worker:
         self._hands.beat(now=self._stop_now)
         if queue.cancelled(self._store, run) and not self._cancel_wanted:
             self._cancel_wanted = True
-            self._emit(_stopping(run, queue.reason(self._store, run)))
+            self._emit(_stopping(run, self._store.now(), queue.reason(self._store, run)))
             # Jobs that ended by that are told before the run does.
             self._tell(event for _, event in self._store.events(run))
 
@@ -164,9 +166,11 @@ class Worker:
 
     def _finish(self, lease: Lease, outcome: JobOutcome) -> None:
         try:
-            self._tell(queue.finish(self._store, lease, outcome, time.time()))
+            self._tell(queue.finish(self._store, lease, outcome, self._store.now()))
         except queue.LeaseLostError as error:
-            self._emit(Note(run=lease.run, time=time.time(), message=error.message, job=lease.key))
+            self._emit(
+                Note(run=lease.run, time=self._store.now(), message=error.message, job=lease.key)
+            )
 
     # -- events
 
@@ -190,14 +194,14 @@ class Worker:
             if not is_new:
                 continue
             if isinstance(event, RunFinished) and event.reason == queue.EXPIRED:
-                self._show(_stopping(event.run, event.reason))
+                self._show(_stopping(event.run, event.time, event.reason))
             self._show(event)
 
 
-def _stopping(run: int, reason: str) -> Note:
+def _stopping(run: int, now: float, reason: str) -> Note:
     """Why a run that nobody here wanted to stop comes to its end."""
     message = _OVER.get(reason) or (
         f"cancelled: {reason}" if reason else "cancelled from another process"
     )
     level: Level = "error" if reason in _OVER else "notice"
-    return Note(run=run, time=time.time(), message=message, level=level)
+    return Note(run=run, time=now, message=message, level=level)

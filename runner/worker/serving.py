@@ -13,7 +13,7 @@ from runner.events import Emit, Event, RunFinished
 from runner.execute.place import SELF_HOSTED
 from runner.execute.task import Request
 from runner.project import unpin_snapshot
-from runner.queue import JobOutcome, Lease
+from runner.queue import JobOutcome, Lease, Submission
 from runner.storage import Storage
 from runner.store import Store, workers
 from runner.store.workers import WorkerRecord, WorkerState
@@ -237,6 +237,7 @@ class QueueWorker:
                     self._show(event)
                     run.emit(event)
 
+                self._take_over(lease.submission, lease.run)
                 return attempt(lease, run.means, self._storage, emit, request)
         except PipeError as error:
             self._log.say("error", error.message, run=lease.run, job=lease.key)
@@ -246,6 +247,12 @@ class QueueWorker:
             message = f"internal error: {type(error).__name__}: {error}"
             self._log.say("error", message, run=lease.run, job=lease.key)
             return JobOutcome("failure", reason="internal-error")
+
+    def _take_over(self, submission: Submission, run: int) -> None:
+        """What jobs of an earlier run have stored, whose results this run reuses."""
+        jobs = submission.options.get("taken_over", ())
+        if jobs and submission.rerun_of is not None:
+            self._storage.artifacts.adopt(submission.rerun_of, run, jobs)
 
     def _is_recorded(self, lease: Lease, outcome: JobOutcome | None) -> bool:
         """Whether the end is recorded, or nobody wants to know it any more.

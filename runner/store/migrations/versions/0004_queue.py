@@ -32,6 +32,12 @@ def _extend_runs() -> None:
     _create_index("run_expiring", "run", ["expires_at"], "state = 'queued'")
     _create_index("run_limited", "run", ["deadline"], "state = 'running'")
     _create_index(
+        "run_ended",
+        "run",
+        ["process", "finished_at", "result", "started_at"],
+        "finished_at IS NOT NULL",
+    )
+    _create_index(
         "run_by_key",
         "run",
         ["project", "submission_key"],

@@ -1,0 +1,201 @@
+"""A connection that outlives its server: one writer at a time, and no transaction in doubt."""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from runner.errors import EnvironmentMissingError
+from runner.store.connection import PATIENCE, UndoneError
+from runner.store.postgres.address import Address
+from runner.store.postgres.errors import explain, in_doubt, is_undone
+from runner.store.postgres.link import Link, connect
+from runner.store.postgres.text import translated
+
+#: Whoever writes holds this advisory lock until the end of its transaction, as the only one.
+WRITER = 0x70697065
+_NOTHING: Mapping[str, Any] = {}
+_READ = b"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_TOUCH = "BEGIN; SET LOCAL synchronous_commit = {}"
+_WRITE = f"{_TOUCH}; SELECT pg_advisory_xact_lock({WRITER})"
+#: Kept with what a transaction writes, so that it can be asked for when COMMIT had no answer.
+#: (A transaction's number would not do: after a crash another one may get the same.)
+_RECEIPT = """
+INSERT INTO receipt (writer, number, at) VALUES ('{writer}', {number}, clock_timestamp())
+ON CONFLICT (writer) DO UPDATE SET number = excluded.number, at = excluded.at
+"""
+_LAST_RECEIPT = "SELECT number FROM receipt WHERE writer = :writer"
+_FORGET = """
+DELETE FROM receipt WHERE writer IN (
+    SELECT writer FROM receipt
+    WHERE writer = :writer OR at < clock_timestamp() - interval '1 day' FOR UPDATE SKIP LOCKED)
+"""
+
+
+class PostgresDatabase:
+    """A database inside a transaction."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def execute(
+        self, sql: str, values: Mapping[str, Any] = _NOTHING, /
+    ) -> psycopg.Cursor[dict[str, Any]]:
+        """Does one statement, whose values are named as `:name`."""
+        return self._link.execute(translated(sql), values)
+
+    def executemany(
+        self, sql: str, values: Iterable[Mapping[str, Any]], /
+    ) -> psycopg.Cursor[dict[str, Any]]:
+        """Does one statement with each of the values."""
+        cursor = self._link.cursor()
+        cursor.executemany(translated(sql), values)
+        return cursor
+
+    def last_id(self, table: str) -> int:
+        """The highest `id` that a row of the table ever had; 0 when it never had one."""
+        sql = f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last FROM {table}_id_seq"
+        [row] = self.execute(sql).fetchall()
+        last: int = row["last"]
+        return last
+
+    def use_id(self, table: str, id_: int) -> None:
+        """A row of the table was given this `id`, which is now the highest that it ever had."""
+        self.execute(f"SELECT setval('{table}_id_seq', :id)", {"id": id_})
+
+
+class PostgresConnection:
+    """A connection that threads share. `durable`: what is committed survives a loss of power.
+
+    When the server is gone, the next transaction connects again.
+    """
+
+    def __init__(self, address: Address, *, durable: bool, patience: float = PATIENCE) -> None:
+        """Connects when it is needed first. `patience`: seconds to wait for the server."""
+        self._address = address
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._link: Link | None = None
+        self._was_there = False
+        self._writer = secrets.token_hex(8)
+        self._number = 0
+        setting = "on" if durable else "off"
+        self._touch = _TOUCH.format(setting).encode()
+        self._write = _WRITE.format(setting).encode()
+
+    @contextmanager
+    def reading(self) -> Iterator[PostgresDatabase]:
+        """One view of the data for several statements, whatever others write meanwhile."""
+        with self._transaction(_READ, self._end) as database:
+            yield database
+
+    @contextmanager
+    def writing(self) -> Iterator[PostgresDatabase]:
+        """A transaction that is the only writer from its first statement on; an error undoes it."""
+        with self._transaction(self._write, self._commit) as database:
+            yield database
+
+    @contextmanager
+    def touching(self) -> Iterator[PostgresDatabase]:
+        """For one statement that changes one row, and may do so twice: others may write meanwhile."""
+        with self._transaction(self._touch, self._end) as database:
+            yield database
+
+    def close(self) -> None:
+        """Closing twice is harmless."""
+        with self._lock:
+            if self._link and self._number:
+                with suppress(psycopg.Error):
+                    self._link.execute(translated(_FORGET), {"writer": self._writer})
+            self._drop()
+
+    @contextmanager
+    def _transaction(self, begin: bytes, end: Callable[[Link], None]) -> Iterator[PostgresDatabase]:
+        with self._lock, self._clear_errors():
+            link = self._begun(begin)
+            try:
+                yield PostgresDatabase(link)
+                end(link)
+            except BaseException:
+                self._undo()
+                raise
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        """Turns what is the server's trouble into EnvironmentMissingError; our own bugs stay."""
+        try:
+            yield
+        except psycopg.Error as error:
+            explained = explain(self._address, error)
+            if explained is None:
+                raise
+            raise explained from error
+
+    def _begun(self, begin: bytes) -> Link:
+        """Nothing was done yet, so it can be begun on another connection if this one is gone."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            link = self._connected(max(0.0, deadline - time.monotonic()))
+            try:
+                # As one message: it is answered at once.
+                link.execute(begin, prepare=False)
+                return link
+            except psycopg.Error as error:
+                self._undo()
+                if not is_undone(error) or time.monotonic() > deadline:
+                    raise
+
+    def _connected(self, patience: float) -> Link:
+        if self._link is None:
+            self._link = connect(self._address, patience, was_there=self._was_there)
+            self._was_there = True
+        return self._link
+
+    def _end(self, link: Link) -> None:
+        link.execute(b"COMMIT", prepare=False)
+
+    def _commit(self, link: Link) -> None:
+        self._number += 1
+        receipt = _RECEIPT.format(writer=self._writer, number=self._number)
+        try:
+            link.execute(f"{receipt}; COMMIT".encode(), prepare=False)
+        except psycopg.Error as error:
+            if not is_undone(error) or not self._has_receipt():
+                raise
+
+    def _has_receipt(self) -> bool:
+        """Whether the server kept what it was told to before the connection was lost."""
+        self._drop()
+        while True:
+            try:
+                # Whoever gets the lock knows that the transaction has ended.
+                link = self._begun(self._write)
+                found = link.execute(translated(_LAST_RECEIPT), {"writer": self._writer}).fetchone()
+                self._undo()
+                return found is not None and found["number"] == self._number
+            except psycopg.OperationalError:
+                self._drop()
+            except UndoneError:
+                raise
+            except EnvironmentMissingError as error:
+                raise in_doubt(self._address, error) from error
+
+    def _undo(self) -> None:
+        link = self._link
+        if link is None:
+            return
+        with suppress(psycopg.Error):
+            if not link.closed:
+                link.execute(b"ROLLBACK", prepare=False)
+        if link.closed or link.info.transaction_status != TransactionStatus.IDLE:
+            self._drop()
+
+    def _drop(self) -> None:
+        link, self._link = self._link, None
+        if link:
+            link.close()

@@ -1,0 +1,71 @@
+"""One connection to the server: made with patience while that restarts."""
+
+import random
+import time
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg.pq import PGconn, Ping
+from psycopg.rows import dict_row
+
+from runner.errors import EnvironmentMissingError
+from runner.store.postgres.address import Address
+from runner.store.postgres.errors import unreachable
+from runner.store.postgres.text import adapt
+
+Link: TypeAlias = psycopg.Connection[dict[str, Any]]
+
+#: Seconds to wait for a server that was never seen: its address may be wrong.
+_FIRST_PATIENCE = 2.0
+#: How often one that answers may refuse us.
+_MOST_REFUSALS = 2
+#: Nobody holds up all others by hanging in a transaction, and nobody waits for ever.
+_LIMITS = "SET lock_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s'"
+
+
+def connect(address: Address, patience: float, *, was_there: bool) -> Link:
+    """Raises EnvironmentMissingError when no connection can be had.
+
+    `was_there`: the server is known to let us in, so that it is worth waiting for.
+    """
+    start, refusals = time.monotonic(), 0
+    while True:
+        try:
+            return opened(address)
+        except psycopg.OperationalError as error:
+            state = Ping(PGconn.ping(address.conninfo.encode()))
+            refusals += state == Ping.OK
+            is_hopeless = state == Ping.NO_ATTEMPT or refusals >= _MOST_REFUSALS
+            waited = time.monotonic() - start
+            limit = _patience(state, patience, was_there=was_there)
+            if waited > limit or (is_hopeless and not was_there):
+                raise unreachable(address, error) from error
+        time.sleep(random.uniform(0.02, 0.2))
+
+
+def opened(address: Address) -> Link:
+    """A connection, at once or not at all. Raises psycopg.OperationalError."""
+    link: Link = psycopg.connect(address.conninfo, autocommit=True, row_factory=dict_row)
+    try:
+        _check(link, address)
+        adapt(link)
+        link.prepared_max = 500
+        link.execute(_LIMITS, prepare=False)
+    except BaseException:
+        link.close()
+        raise
+    return link
+
+
+def _patience(state: Ping, patience: float, *, was_there: bool) -> float:
+    """A server that is starting is worth waiting for."""
+    return patience if was_there or state == Ping.REJECT else min(patience, _FIRST_PATIENCE)
+
+
+def _check(link: Link, address: Address) -> None:
+    encoding = link.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise EnvironmentMissingError(
+            f"the database {address} keeps text as {encoding}",
+            hint="make one with `createdb --encoding UTF8 --template template0`",
+        )
