@@ -24,7 +24,7 @@ SELECT place.run, place.job, place.shown AS "group", first.run AS holder, first.
 FROM place JOIN place AS first ON first.id = (
     SELECT min(id) FROM place AS other
     WHERE other.project = place.project AND other.name = place.name)
-WHERE first.id != place.id AND (:run IS NULL OR place.run = :run)
+WHERE first.id != place.id AND (CAST(:run AS INTEGER) IS NULL OR place.run = :run)
 ORDER BY place.id
 """
 
