@@ -8,15 +8,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from psycopg import connect
-from psycopg.pq import PGconn, Ping
+from psycopg import OperationalError, connect
 
 #: Where distributions keep what is not in PATH.
 _FOLDERS = "/usr/lib/postgresql/*/bin"
@@ -93,10 +92,15 @@ class Server:
                 user=self._user(),
             )
         deadline = time.monotonic() + 60
-        while PGconn.ping(self.url("postgres").encode()) != Ping.OK:
+        while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((self.folder / "log").read_text(errors="replace"))
             time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        with suppress(OperationalError), connect(self.url("postgres")):
+            return True
+        return False
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Ends it: at once, all transactions undone (SIGINT), or as if it had crashed (SIGQUIT)."""
