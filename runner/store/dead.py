@@ -12,7 +12,7 @@ from runner.store.connection import Connection, Database, whole
 _SELECT = """
 SELECT dead_letter.*, run.project, run.file, run.name, run.queue, run.owner
 FROM dead_letter JOIN run ON run.id = dead_letter.run
-WHERE (:run IS NULL OR dead_letter.run = :run)
+WHERE (CAST(:run AS INTEGER) IS NULL OR dead_letter.run = :run)
 ORDER BY dead_letter.run
 """
 _OF_RUN = "SELECT requeued_as FROM dead_letter WHERE run = :run"
