@@ -20,7 +20,8 @@ from runner.queue.outcome import JobOutcome
 from runner.queue.pipelines import load_pipeline
 from runner.queue.questions import cancel_requests, cancelled, next_due, reason, waits
 from runner.queue.stopping import cancel, rescue
-from runner.queue.tending import abandon, next_time, reconcile, tend
+from runner.queue.tending import next_time, reconcile, tend
+from runner.queue.together import UnreadableRunError, abandon
 from runner.store.lines import Wait
 from runner.store.process import is_alive, process_identity
 from runner.store.rows import Submission
@@ -32,6 +33,7 @@ __all__ = [
     "Lease",
     "LeaseLostError",
     "Submission",
+    "UnreadableRunError",
     "Wait",
     "abandon",
     "cancel",

@@ -1,14 +1,13 @@
 """How a run comes into the queue."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from runner.concurrency import ChangedMeanwhileError
 from runner.errors import PipeError
 from runner.plan import Plan
 from runner.queue.outcome import NOTHING_REUSED, JobOutcome
-from runner.queue.together import Together
+from runner.queue.together import Together, UnreadableRunError, abandon
 from runner.store import Store, hot
 from runner.store.rows import StoredRun, Submission, blocked
 
@@ -54,12 +53,17 @@ def enqueue_all(store: Store, entries: Sequence[Entry], now: float) -> list[int]
     for entry in entries:
         _refuse_secrets(entry.submission)
     while True:
-        with suppress(ChangedMeanwhileError):
-            together = Together(store, now)
+        together = Together(store, now)
+        try:
             runs = list(_enter(store, together, entries, now))
             if together.is_written():
                 store.wake()
                 return runs
+        except ChangedMeanwhileError:
+            continue
+        except UnreadableRunError as error:
+            # One that it came to wait for, or to send away.
+            abandon(store, error.run, error.message, now)
 
 
 def _enter(store: Store, together: Together, entries: Sequence[Entry], now: float) -> Iterator[int]:
@@ -67,14 +71,16 @@ def _enter(store: Store, together: Together, entries: Sequence[Entry], now: floa
     known: dict[tuple[str, str], int] = {}
     for entry in entries:
         submission = entry.submission
-        key = (submission.project, submission.submission_key or "")
-        if submission.submission_key is not None:
-            found = known.get(key) or hot.submitted(store.notes, *key)
+        key = submission.submission_key
+        if key is not None:
+            found = known.get((submission.project, key))
+            found = found or hot.submitted(store.notes, submission.project, key)
             if found is not None:
                 yield found
                 continue
         run = _new_run(entry, numbers.next(submission), now)
-        known[key] = run.id
+        if key is not None:
+            known[submission.project, key] = run.id
         yield together.enter(run, entry.reused)
 
 

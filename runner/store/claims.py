@@ -128,6 +128,13 @@ def of_queue(connection: Connection, lessee: Lessee, limit: int, now: float) -> 
         return _claimed(database, list(_Choice(database, lessee, now).take(limit)), now)
 
 
+def promote(connection: Connection, now: float) -> None:
+    """Lets those jobs be leased whose time has come."""
+    if _asked(connection, (_IS_DUE,), {"now": now}):
+        with connection.writing() as database:
+            database.execute(_PROMOTE, {"now": now})
+
+
 def is_open(connection: Connection, lessee: Lessee) -> bool:
     """Whether there is a job that it may take, or one that others run or that has a time to come."""
     with connection.reading() as database:

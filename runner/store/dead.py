@@ -1,5 +1,6 @@
 """Dead letters, and how a run dies that nobody can read."""
 
+import sqlite3
 from dataclasses import dataclass
 
 from runner.events import RunFinished
@@ -14,7 +15,10 @@ ORDER BY dead_letter.run
 """
 _REQUEUED = "UPDATE dead_letter SET requeued_as = :new WHERE run = :run AND requeued_as IS NULL"
 _PURGE = "DELETE FROM dead_letter WHERE run = :run"
-_OPEN = "SELECT state, project, file, queue, owner FROM run WHERE id = :run AND state != 'finished'"
+_OPEN = """
+SELECT state, process, project, file, queue, owner FROM run
+WHERE id = :run AND state != 'finished'
+"""
 _END_JOBS = """
 UPDATE job SET state = 'finished', result = 'failure', reason = :reason, held = '',
                finished_at = :now
@@ -85,12 +89,15 @@ def bury(connection: Connection, run: int, kind: str, error: str, now: float) ->
             return []
         database.execute(_END_JOBS, values)
         database.execute(_END_RUN, values)
-        database.execute(_INSERT, values)
         finished = RunFinished(run=run, time=now, result="failure", reason=kind)
         projection.write(database, [finished])
-        if row["state"] == "running":
-            scopes = limits.scopes_of(row["project"], row["file"], row["queue"], row["owner"])
-            limits.count_end(database, scopes, now)
+        if not row["process"]:
+            database.execute(_INSERT, values)
+            limits.count_end(database, _scopes(row), now, has_run=row["state"] == "running")
         freed = [each["run"] for each in database.execute(_IN_LINE_WITH, values).fetchall()]
         database.execute(_LEAVE_LINES, values)
     return freed
+
+
+def _scopes(row: sqlite3.Row) -> limits.Scopes:
+    return limits.scopes_of(row["project"], row["file"], row["queue"], row["owner"])

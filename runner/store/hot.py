@@ -199,12 +199,13 @@ def _update_run(database: sqlite3.Connection, before: StoredRun, after: StoredRu
     database.executemany("DELETE FROM job WHERE run = ? AND key = ?", gone)
     changed = (job for key, job in after.jobs.items() if before.jobs.get(key) != job)
     _write_jobs(database, after.id, changed)
-    if before.state == "running" and after.finished_at is not None and is_submitted(after):
+    if before.state != "finished" and after.state == "finished" and is_submitted(after):
         submission = after.submission
         scopes = limits.scopes_of(
             submission.project, submission.file, submission.queue, submission.owner
         )
-        limits.count_end(database, scopes, after.finished_at)
+        has_run = before.state == "running"
+        limits.count_end(database, scopes, after.finished_at or 0.0, has_run=has_run)
 
 
 def _write_jobs(database: sqlite3.Connection, run: int, jobs: Iterable[StoredJob]) -> None:

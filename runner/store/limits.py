@@ -63,7 +63,12 @@ process = '' AND (:kind = 'global' OR (:kind = 'project' AND project = :name)
     OR (:kind = 'queue' AND queue = :name) OR (:kind = 'owner' AND owner = :name))
 """
 _RUNNING_NOW = f"SELECT count(*) AS found FROM run WHERE state = 'running' AND {_IN_SCOPE}"
-_STARTED_SINCE = f"SELECT count(*) AS found FROM run WHERE started_at >= :midnight AND {_IN_SCOPE}"
+#: Of a run of which nothing ran, no job was ever leased.
+_STARTED_SINCE = f"""
+SELECT count(*) AS found FROM run
+WHERE started_at >= :midnight AND {_IN_SCOPE}
+  AND EXISTS (SELECT 1 FROM attempt WHERE attempt.run = run.id)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +168,10 @@ def count_start(database: sqlite3.Connection, scopes: Scopes, now: float) -> Non
     database.execute(_with(_COUNT_START, scopes), {**_names(scopes), "day": day_of(now)})
 
 
-def count_end(database: sqlite3.Connection, scopes: Scopes, now: float) -> None:
-    """A run that had started has ended: who waits for that may start."""
-    database.execute(_with(_COUNT_END, scopes), _names(scopes))
+def count_end(database: sqlite3.Connection, scopes: Scopes, now: float, *, has_run: bool) -> None:
+    """A run has ended: who waits for that may start; if it had not, in the place kept for it."""
+    if has_run:
+        database.execute(_with(_COUNT_END, scopes), _names(scopes))
     for scope in _read(database, scopes):
         _free(database, scope, day_of(now))
 
