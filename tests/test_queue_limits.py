@@ -102,7 +102,9 @@ def test_a_run_that_waits_for_another_attempt_keeps_its_place(store: Store) -> N
     assert held(store, second) == {"global"}
 
 
-@pytest.mark.parametrize("outcome", [FAILURE, JobOutcome("cancelled")], ids=["failure", "cancelled"])
+@pytest.mark.parametrize(
+    "outcome", [FAILURE, JobOutcome("cancelled")], ids=["failure", "cancelled"]
+)
 def test_every_end_frees_a_place(store: Store, outcome: JobOutcome) -> None:
     limit(store, "global", maximum=1)
     for _ in range(3):
@@ -389,7 +391,9 @@ def test_priority_comes_first_and_equals_in_the_order_of_arrival(store: Store) -
     assert work_off(store, most=1) == high + low
 
 
-@pytest.mark.parametrize(("priority", "age", "first"), [(1, 35, "new"), (1, 37, "old"), (100, 3601, "old")])
+@pytest.mark.parametrize(
+    ("priority", "age", "first"), [(1, 35, "new"), (1, 37, "old"), (100, 3601, "old")]
+)
 def test_who_waits_long_enough_comes_before_any_priority(
     store: Store, priority: int, age: float, first: str
 ) -> None:

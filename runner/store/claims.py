@@ -20,8 +20,9 @@ _IS_READY_IN_RUN = """
 SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND run = :run) AS found
 """
 _IS_COMING = """
-SELECT EXISTS (SELECT 1 FROM job WHERE state = 'scheduled') OR EXISTS (
-    SELECT 1 FROM job JOIN run ON run.id = job.run
+SELECT EXISTS (SELECT 1 FROM job WHERE state = 'scheduled')
+OR EXISTS (SELECT 1 FROM run WHERE due_at IS NOT NULL)
+OR EXISTS (SELECT 1 FROM job JOIN run ON run.id = job.run
     WHERE job.state = 'running' AND job.worker != '' AND run.process = '') AS found
 """
 #: Each value of the index's first column costs one look, however many rows have it.
