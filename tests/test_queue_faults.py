@@ -24,6 +24,7 @@ from runner.cli.submitting import Terms, submit
 from runner.cli.typed import Options
 from runner.events import JobFinished, RunFinished
 from runner.store import Store, hot, limits, workers
+from runner.store.rows import StoredJob
 from tests.conftest import readable
 from tests.leftovers import folders, wait_until
 from tests.test_faults import make_project
@@ -122,7 +123,7 @@ class Fleet:
     killed: dict[int, float] = field(default_factory=dict)
 
     def start(self, name: str) -> None:
-        command = [Path(sys.executable).with_name("pipe"), "worker", "--jobs", "2"]
+        command = [str(Path(sys.executable).with_name("pipe")), "worker", "--jobs", "2"]
         if name.startswith("submitter"):
             call = "from tests.test_queue_faults import keep_submitting as it; it(*sys.argv[1:])"
             code = f"import sys; sys.path.append({str(REPOSITORY)!r}); {call}"
@@ -253,6 +254,8 @@ def kill_at_random(kills: int, jobs: int, folder: Path, home: Path, backend: Bac
         started.enough.touch()
         started.stop("submitter")
         wait_until(lambda: not open_runs(store), lambda: stuck(store, started), 60 + jobs / 5)
+        # Before it is known, a signal just ends it.
+        wait_until(lambda: are_known(store, started), "every worker is known")
         started.stop("worker")
         seconds = time.monotonic() - begun
         lost, rescues = check(store, started)
@@ -263,6 +266,12 @@ def kill_at_random(kills: int, jobs: int, folder: Path, home: Path, backend: Bac
 def check_running(started: Fleet) -> None:
     for name, process in started.processes.items():
         assert process.poll() is None, started.said(name)
+
+
+def are_known(store: Store, started: Fleet) -> bool:
+    known = {worker.name.split(":")[1] for worker in workers.all_workers(store.notes)}
+    mine = {str(p.pid) for name, p in started.processes.items() if name.startswith("worker")}
+    return mine <= known
 
 
 def stuck(store: Store, started: Fleet) -> object:
@@ -327,7 +336,7 @@ def check_run(store: Store, run: int, done: Counter[tuple[int, str]]) -> list[tu
     return found
 
 
-def poisoned(jobs: Mapping[str, hot.StoredJob]) -> bool:
+def poisoned(jobs: Mapping[str, StoredJob]) -> bool:
     return any(job.reason == "poison" and job.losses == 3 for job in jobs.values())
 
 
