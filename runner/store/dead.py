@@ -7,7 +7,7 @@ from typing import Any
 from runner.errors import InvalidInputError
 from runner.events import RunFinished
 from runner.store import limits, projection
-from runner.store.connection import Connection, Database, whole
+from runner.store.connection import Connection, Database, Row, whole
 
 _SELECT = """
 SELECT dead_letter.*, run.project, run.file, run.name, run.queue, run.owner
@@ -24,7 +24,10 @@ SELECT EXISTS (
 _TAKE = "UPDATE dead_letter SET requeued_as = :new WHERE run = :run OR requeued_as = :run"
 _PURGE = "DELETE FROM dead_letter WHERE run = :run"
 _SNAPSHOT = "SELECT snapshot FROM submission WHERE run = :run"
-_OPEN = "SELECT state, project, file, queue, owner FROM run WHERE id = :run AND state != 'finished'"
+_OPEN = """
+SELECT state, process, project, file, queue, owner FROM run
+WHERE id = :run AND state != 'finished'
+"""
 _END_JOBS = """
 UPDATE job SET state = 'finished', result = 'failure', reason = :reason, held = '',
                finished_at = :now
@@ -99,12 +102,11 @@ def bury(connection: Connection, run: int, kind: str, error: str, now: float) ->
             return []
         database.execute(_END_JOBS, values)
         database.execute(_END_RUN, values)
-        database.execute(_INSERT, values)
         finished = RunFinished(run=run, time=now, result="failure", reason=kind)
         projection.write(database, [finished])
-        if row["state"] == "running":
-            scopes = limits.scopes_of(row["project"], row["file"], row["queue"], row["owner"])
-            limits.count_end(database, scopes, now)
+        if not row["process"]:
+            database.execute(_INSERT, values)
+            limits.count_end(database, _scopes(row), now, has_run=row["state"] == "running")
         freed = [each["run"] for each in database.execute(_IN_LINE_WITH, values).fetchall()]
         database.execute(_LEAVE_LINES, values)
     return freed
@@ -122,3 +124,7 @@ def take(database: Database, run: int, new: int) -> None:
     if database.execute(_IS_SETTLED, successor).fetchone()["found"]:
         raise InvalidInputError(f"run {run} was requeued already, as run {row['requeued_as']}")
     database.execute(_TAKE, {"run": run, "new": new})
+
+
+def _scopes(row: Row) -> limits.Scopes:
+    return limits.scopes_of(row["project"], row["file"], row["queue"], row["owner"])
