@@ -26,8 +26,7 @@ def explain(address: Address, error: BaseException | None) -> EnvironmentMissing
         return None
     if is_undone(error):
         return UndoneError(
-            f"the database {address} undid what was being written ({_first_line(error)})",
-            hint="try again",
+            f"the database {address} broke off ({_first_line(error)})", hint="try again"
         )
     code = error.sqlstate or ""
     fitting = max((known for known in _EXPLANATIONS if code.startswith(known)), default=None)
