@@ -200,6 +200,22 @@ def test_a_bug_of_ours_is_not_blamed_on_the_server(store: Store) -> None:
         database.execute("SELECT nothing FROM nowhere")
 
 
+def test_an_error_that_nobody_asked_for_is_told_at_the_end(store: Store) -> None:
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        add_twice(store)
+    with store.notes.writing() as database:
+        assert database.execute("UPDATE turn SET served = 7").rowcount == 0
+        database.execute("INSERT INTO turn (owner, served) VALUES ('ada', 1)")
+        assert database.execute("UPDATE turn SET served = 8").rowcount == 1
+
+
+def add_twice(store: Store) -> None:
+    with store.notes.writing() as database:
+        for _ in range(2):
+            database.execute("INSERT INTO turn (owner, served) VALUES ('ada', 1)")
+        database.execute("UPDATE turn SET served = 7")
+
+
 def test_listings_cannot_write(store: Store) -> None:
     with store.engine.connect() as connection, pytest.raises(Exception, match="read-only"):
         connection.exec_driver_sql("DELETE FROM run")

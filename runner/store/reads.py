@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 
 from runner.errors import InvalidInputError
 from runner.store import Store
+from runner.store.connection import whole
 from runner.store.tables import (
     AnnotationRow,
     AttemptRow,
@@ -40,6 +41,7 @@ class RunDetail:
     annotations: tuple[AnnotationRow, ...]
 
 
+@whole
 def runs(
     store: Store, *, file: str = "", state: str = "", before: int | None = None, limit: int = 50
 ) -> list[RunRow]:
@@ -55,6 +57,7 @@ def runs(
         return list(session.exec(wanted))
 
 
+@whole
 def run(store: Store, number: int) -> RunDetail:
     """One run with all that belongs to it; raises InvalidInputError for no such run."""
     with _session(store) as session:
