@@ -9,12 +9,12 @@ from runner.events import RunFinished
 from runner.store import limits, projection
 from runner.store.connection import Connection, Database, whole
 
-_SELECT = """
+_LETTERS = """
 SELECT dead_letter.*, run.project, run.file, run.name, run.queue, run.owner
 FROM dead_letter JOIN run ON run.id = dead_letter.run
-WHERE (:run IS NULL OR dead_letter.run = :run)
-ORDER BY dead_letter.run
 """
+_ALL = f"{_LETTERS} ORDER BY dead_letter.run"
+_ONE = f"{_LETTERS} WHERE dead_letter.run = :run"
 _OF_RUN = "SELECT requeued_as FROM dead_letter WHERE run = :run"
 _IS_SETTLED = """
 SELECT EXISTS (
@@ -68,7 +68,8 @@ class Letter:
 def letters(connection: Connection, run: int | None = None) -> list[Letter]:
     """All dead letters, or that of one run, in the order of runs."""
     with connection.reading() as database:
-        found = database.execute(_SELECT, {"run": run}).fetchall()
+        sql = _ALL if run is None else _ONE
+        found = database.execute(sql, {"run": run}).fetchall()
     return [Letter(**dict(row)) for row in found]
 
 
