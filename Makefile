@@ -9,6 +9,7 @@ demo: $(READY) images ## run the demo pipeline
 	@$(BIN)/pipe run $(DEMO)
 
 test: lint images ## check everything: style, types, tests
+	@tests/machine/database
 	$(BIN)/pytest -n 2 --dist worksteal -m "not faults"
 
 lint: $(READY) ## check style and types
@@ -20,6 +21,7 @@ bench: $(READY) images ## measure against named baselines
 	@$(BIN)/python -m benchmarks
 
 faults: $(READY) images ## long runs that kill processes at every point
+	@tests/machine/database
 	$(BIN)/pytest -m faults --timeout 3600
 
 format: $(READY) ## format the code, fix what can be fixed

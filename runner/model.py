@@ -190,6 +190,5 @@ class Pipeline:
     #: The queue that its runs wait in; "" is the one of all that name none.
     queue: str = ""
     timeouts: Timeouts = Timeouts()
-    unsupported: tuple[Path, ...] = ()
     #: The pipelines that this one calls, and those that they call, by `Call.target`.
     called: Mapping[str, "Pipeline"] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from runner.store import Store
-from tests.servers import Emptied, Server, binaries, user
+from tests.servers import FAST, Emptied, Server, running
 
 FOREIGN = ("PIPE_", "GITHUB_", "RUNNER_", "GIT_", "XDG_")
 KEPT = ("PIPE_TEST_", "GIT_SSL_")
@@ -64,16 +64,10 @@ def pipe_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A PostgreSQL server that ends with the tests; they are skipped where none is installed."""
-    programs = binaries()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed (tests/machine/database installs it)")
-    started = Server(tmp_path_factory.mktemp("postgres") / "server", programs, user())
-    started.create()
-    started.start()
-    yield started
-    started.stop()
+def server() -> Iterator[Server]:
+    """A PostgreSQL server that ends with the tests."""
+    with running(FAST) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

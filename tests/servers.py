@@ -7,17 +7,20 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from psycopg import connect
-from psycopg.pq import PGconn, Ping
+import pytest
+from psycopg import OperationalError, connect
 
 #: Where distributions keep what is not in PATH.
 _FOLDERS = "/usr/lib/postgresql/*/bin"
-_FAST = ("fsync=off", "full_page_writes=off", "shared_buffers=32MB", "max_connections=200")
+#: Tests do not lose power.
+FAST = ("fsync=off", "full_page_writes=off", "shared_buffers=32MB", "max_connections=200")
 
 
 def binaries() -> Path | None:
@@ -29,6 +32,23 @@ def binaries() -> Path | None:
     return known[-1].parent if known else None
 
 
+@contextmanager
+def running(settings: Sequence[str]) -> Iterator["Server"]:
+    """A server with an empty folder of its own; tests are skipped where none is installed."""
+    programs = binaries()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (tests/machine/database installs it)")
+    # Not in the folder of all tests, which only the user may enter whom they run as.
+    with TemporaryDirectory(prefix="pipe-postgres-") as folder:
+        server = Server(Path(folder), programs, user(), settings)
+        server.create()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
 @dataclass
 class Server:
     """A server that listens at a port of its own on this machine."""
@@ -37,17 +57,13 @@ class Server:
     programs: Path
     #: The server refuses to run as root.
     user: str
-    settings: Sequence[str] = _FAST
+    settings: Sequence[str]
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     numbers: "count[int]" = field(default_factory=count)
 
     def create(self) -> None:
-        """Makes the folder of an empty server."""
-        self.folder.mkdir(parents=True)
-        for parent in (self.folder, *self.folder.parents):
-            if parent.stat().st_uid == os.getuid() and parent != Path("/"):
-                parent.chmod(parent.stat().st_mode | 0o711)
+        """Makes the files of an empty server."""
         shutil.chown(self.folder, self.user)
         options = ["--auth=trust", "--encoding=UTF8", "--no-sync", "--username=pipe"]
         # Another order of letters than that of bytes, as most servers have it.
@@ -76,10 +92,15 @@ class Server:
                 user=self._user(),
             )
         deadline = time.monotonic() + 60
-        while PGconn.ping(self.url("postgres").encode()) != Ping.OK:
+        while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((self.folder / "log").read_text(errors="replace"))
             time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        with suppress(OperationalError), connect(self.url("postgres")):
+            return True
+        return False
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Ends it: at once, all transactions undone (SIGINT), or as if it had crashed (SIGQUIT)."""

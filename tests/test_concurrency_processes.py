@@ -190,6 +190,10 @@ def together(drivers: Sequence[Driver]) -> list[str]:
     return [driver.hears() for driver in drivers]
 
 
+#: What takes long is done on one of the databases.
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
 @pytest.fixture
 def store(tmp_path: Path, database_url: str) -> Iterator[Store]:
     with Store.open(tmp_path, database_url) as opened:
@@ -224,6 +228,7 @@ def results(store: Store) -> dict[int, str | None]:
     return {run.id: run.result for run in reads.runs(store, limit=10_000)}
 
 
+@ON_SQLITE
 def test_runs_that_start_together_go_on_one_at_a_time_in_the_order_of_arrival(
     store: Store,
 ) -> None:
@@ -252,6 +257,7 @@ def test_jobs_of_runs_that_start_together_go_on_one_at_a_time(store: Store) -> N
     assert results(store) == dict.fromkeys(runs, "success")
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("kind", ["call-max", "called-max"])
 def test_calls_of_runs_that_start_together_go_on_one_at_a_time(store: Store, kind: str) -> None:
     runs = drive_all(store, kind, 12, processes=3)
@@ -262,6 +268,7 @@ def test_calls_of_runs_that_start_together_go_on_one_at_a_time(store: Store, kin
     assert order == [run for run in runs for _ in ("b", "c")]
 
 
+@ON_SQLITE
 def test_of_runs_that_start_together_the_first_and_the_last_run(store: Store) -> None:
     runs = drive_all(store, "single", 150)
     ended = results(store)
@@ -319,10 +326,12 @@ def test_no_kill_leaves_a_group_taken(store: Store) -> None:
     kill_at_random(store, 3.0)
 
 
+@ON_SQLITE
 def test_no_kill_leaves_a_place_of_several_taken(store: Store) -> None:
     kill_at_random(store, 3.0, ["three"])
 
 
+@ON_SQLITE
 @pytest.mark.faults
 @pytest.mark.parametrize("modes", [MODES, ["three"]], ids=["one", "several"])
 def test_no_kill_leaves_a_group_taken_for_long(store: Store, modes: Sequence[str]) -> None:
@@ -392,6 +401,7 @@ def printed(process: subprocess.Popen[bytes]) -> str:
     return readable(process.communicate(timeout=60)[0])
 
 
+@ON_SQLITE
 def test_commands_that_start_together_run_one_at_a_time(commands: Commands, tmp_path: Path) -> None:
     log = tmp_path / "log"
     commands.write("listed", "queue: max", LISTED.format(log=log))
@@ -424,6 +434,7 @@ def printed_by_holder(holder: subprocess.Popen[bytes], folder: Path) -> str:
     return printed(holder)
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_command_that_is_interrupted_while_it_waits_leaves_the_line(
     commands: Commands, tmp_path: Path, number: signal.Signals
@@ -441,6 +452,7 @@ def test_a_command_that_is_interrupted_while_it_waits_leaves_the_line(
     assert commands.runs()[2][:2] == ("finished", "cancelled")
 
 
+@ON_SQLITE
 def test_a_command_really_stops_what_runs(commands: Commands, tmp_path: Path) -> None:
     holder = hold(commands, tmp_path, "cancel-in-progress: true")
     commands.write("next", "cancel-in-progress: true", "echo it is my turn")
@@ -452,6 +464,7 @@ def test_a_command_really_stops_what_runs(commands: Commands, tmp_path: Path) ->
     assert not (tmp_path / "end").exists()
 
 
+@ON_SQLITE
 def test_a_command_that_is_sent_away_says_by_whom(commands: Commands, tmp_path: Path) -> None:
     holder = hold(commands, tmp_path, "queue: single")
     waiting = commands.run("hold")

@@ -821,3 +821,15 @@ def test_a_name_is_the_hash_of_its_manifest(repo: Path, home: Path) -> None:
     with take(repo, home) as snapshot:
         manifest = snapshot.tree.parent / f"{snapshot.id}.manifest"
         assert hashlib.sha256(manifest.read_bytes()).hexdigest().startswith(snapshot.id)
+
+
+def test_a_copy_that_is_held_costs_no_links_where_another_is_free(repo: Path, home: Path) -> None:
+    first = take(repo, home)
+    write(repo, {"a.txt": "second\n"})
+    with take(repo, home) as second:
+        first.release()
+        write(repo, {"a.txt": "third\n"})
+        with take(repo, home) as third:
+            assert not first.tree.exists()
+            assert (second.tree / "a.txt").read_text() == "second\n"
+            assert (third.tree / "a.txt").read_text() == "third\n"

@@ -32,6 +32,7 @@ COMMANDS = {
     "artifacts": "List the artifacts of a run, or unpack one.",
     "cancel": "Ask a run to stop.",
     "rerun": "Run a past run again.",
+    "prune": "Forget old runs, and free what nothing needs.",
     "doctor": "Check engine, versions, disk and leftovers.",
     "plugins": "List plugins and what they bring.",
 }

@@ -69,10 +69,7 @@ def _refuse_unsupported(pipeline: Pipeline, loaded: Loaded) -> None:
 
 
 def _unsupported(pipeline: Pipeline) -> list[Path]:
-    return [
-        *pipeline.unsupported,
-        *(path for job in pipeline.jobs.values() for path in job.unsupported),
-    ]
+    return [path for job in pipeline.jobs.values() for path in job.unsupported]
 
 
 def _why_not(path: Path) -> str:

@@ -22,7 +22,8 @@ from runner.queue.progress import Progress, progress
 from runner.queue.questions import cancel_requests, cancelled, is_over, next_due, reason, waits
 from runner.queue.sources import Source, comparison
 from runner.queue.stopping import cancel, rescue
-from runner.queue.tending import abandon, next_time, reconcile, tend, tend_run
+from runner.queue.tending import next_time, reconcile, tend, tend_run
+from runner.queue.together import UnreadableRunError, abandon
 from runner.queue.waiting import Situation, Waiting, limit_use, whole
 from runner.store.lines import Wait
 from runner.store.process import is_alive, process_identity
@@ -40,6 +41,7 @@ __all__ = [
     "Situation",
     "Source",
     "Submission",
+    "UnreadableRunError",
     "Wait",
     "Waiting",
     "abandon",

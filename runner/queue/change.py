@@ -92,17 +92,19 @@ class Change:
     def enter(self) -> None:
         """It enters the queue when it is due; then it joins the line of its group, if it names one.
 
-        Raises InvalidInputError.
+        Raises InvalidInputError, also when it is too early.
         """
-        if self._is_early() or self._has_entered():
+        claim = claim_of_run(self.run)
+        if self.run.state == "finished" or self._is_early() or self._has_entered():
             return
         self.run = replace(self.run, due_at=None)
-        claim = claim_of_run(self.run)
         if claim:
             self._join("", claim)
 
     def settle(self) -> None:
         """Does what follows until nothing does: a job that is skipped may free another."""
+        if self.run.finished_at is not None:
+            return
         if self.run.due_at is not None:
             self._wait()
             return
@@ -354,7 +356,12 @@ class Change:
 
     def _finish(self, result: Result, reason: str) -> None:
         self.run = replace(
-            self.run, state="finished", result=result, reason=reason, finished_at=self._now
+            self.run,
+            state="finished",
+            result=result,
+            reason=reason,
+            due_at=None,
+            finished_at=self._now,
         )
         self._others.free(self.run.id)
         self.events.append(run_finished(self.run, self._now))

@@ -1,7 +1,6 @@
 """How a run comes into the queue."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from runner.concurrency import ChangedMeanwhileError
@@ -10,7 +9,7 @@ from runner.plan import Plan
 from runner.queue.groups import claim_of_run
 from runner.queue.outcome import NOTHING_REUSED, UNPARSEABLE, JobOutcome
 from runner.queue.telling import run_finished
-from runner.queue.together import Together, change
+from runner.queue.together import Together, UnreadableRunError, abandon, change
 from runner.store import Store, hot
 from runner.store.rows import DeadLetter, RunEdit, StoredRun, Submission, blocked
 
@@ -60,15 +59,21 @@ def enqueue_all(store: Store, entries: Sequence[Entry], now: float) -> list[int]
     for entry in entries:
         _refuse_secrets(entry.submission)
     while True:
-        with suppress(ChangedMeanwhileError):
-            together = Together(store, now)
-            later: dict[int, Entry] = {}
+        together = Together(store, now)
+        later: dict[int, Entry] = {}
+        try:
             runs = list(_enter(store, together, entries, now, later))
             if together.is_written():
-                for run, entry in later.items():
-                    change(store, run, now, lambda it: it.enter(), reused=entry.reused)
-                store.wake()
-                return runs
+                break
+        except ChangedMeanwhileError:
+            continue
+        except UnreadableRunError as error:
+            # One that it came to wait for, or to send away.
+            abandon(store, error.run, error.message, now)
+    for run, entry in later.items():
+        change(store, run, now, lambda it: it.enter(), reused=entry.reused)
+    store.wake()
+    return runs
 
 
 def _enter(
@@ -83,14 +88,16 @@ def _enter(
     known: dict[tuple[str, str], int] = {}
     for entry in entries:
         submission = entry.submission
-        key = (submission.project, submission.submission_key or "")
-        if submission.submission_key is not None:
-            found = known.get(key) or hot.submitted(store.notes, *key)
+        key = submission.submission_key
+        if key is not None:
+            found = known.get((submission.project, key))
+            found = found or hot.submitted(store.notes, submission.project, key)
             if found is not None:
                 yield found
                 continue
         run = _new_run(entry, numbers.next(submission), now)
-        known[key] = run.id
+        if key is not None:
+            known[submission.project, key] = run.id
         if _may_reuse(submission):
             claim_of_run(run)  # raises what entering would
             together.add(run, letter=entry.letter)

@@ -2,14 +2,15 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 from runner.errors import PipeError
 from runner.events import Event
 from runner.plan import JobState, PlannedJob, callers_of
 from runner.queue.change import Change
 from runner.queue.outcome import JobOutcome
-from runner.queue.together import change
-from runner.store import Store, claims, leases
+from runner.queue.together import UnreadableRunError, abandon, change, reading
+from runner.store import Store, claims, hot, leases
 from runner.store.claims import Claimed, Lessee
 from runner.store.rows import StoredRun, Submission, states_of
 
@@ -73,7 +74,7 @@ def lease(
         claimed = claims.of_queue(store.notes, lessee, limit, now)
     else:
         claimed = claims.of_run(store.notes, lessee, run, limit, now)
-    return list(_leases(claimed, lessee.until))
+    return list(_leases(store, claimed, lessee.until, now))
 
 
 def is_open(store: Store, labels: Collection[str], only: str = "") -> bool:
@@ -107,15 +108,22 @@ def finish(store: Store, lease: Lease, outcome: JobOutcome, now: float) -> list[
     )
 
 
-def _leases(claimed: Claimed, deadline: float) -> Iterator[Lease]:
-    told: set[int] = set()
+def _leases(store: Store, claimed: Claimed, deadline: float, now: float) -> Iterator[Lease]:
+    load = cache(partial(hot.load_run, store.notes))
+    events = {
+        id_: tuple(event for event in claimed.events if event.run == id_) for id_, _ in claimed.jobs
+    }
     for id_, key in claimed.jobs:
-        recorded = tuple(event for event in claimed.events if event.run == id_)
-        yield _lease(claimed.runs[id_], key, deadline, () if id_ in told else recorded)
-        told.add(id_)
+        try:
+            with reading(id_):
+                found = _lease(load(id_), key, deadline)
+        except UnreadableRunError as error:
+            abandon(store, id_, error.message, now)
+        else:
+            yield replace(found, events=events.pop(id_, ()))
 
 
-def _lease(run: StoredRun, key: str, deadline: float, events: tuple[Event, ...]) -> Lease:
+def _lease(run: StoredRun, key: str, deadline: float) -> Lease:
     job = run.jobs[key]
     planned = {planned.key: planned for planned in run.plan.jobs}
     return Lease(
@@ -131,7 +139,6 @@ def _lease(run: StoredRun, key: str, deadline: float, events: tuple[Event, ...])
         planned=planned[key],
         callers=tuple(planned[caller] for caller in callers_of(key)),
         states=states_of(run),
-        events=events,
         stored=run,
     )
 

@@ -1,17 +1,26 @@
 """Several runs that change at once, and are written in one transaction."""
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from runner.concurrency import ChangedMeanwhileError, Lines
+from runner.errors import InvalidInputError, PipeError
 from runner.events import Event, JobQueued, RunFinished
 from runner.plan import asker_of
 from runner.queue.change import Change
-from runner.queue.outcome import NOTHING_REUSED, JobOutcome
+from runner.queue.outcome import NOTHING_REUSED, UNPARSEABLE, JobOutcome
 from runner.queue.past import Past
-from runner.store import Store, hot, lines
-from runner.store.rows import RunEdit, StoredRun
+from runner.store import Store, dead, hot, lines
+from runner.store.rows import RunEdit, StoredRun, is_submitted
+
+
+class UnreadableRunError(PipeError):
+    """What is kept of a run makes no sense any more, so nothing can be decided about it."""
+
+    def __init__(self, run: int, error: Exception) -> None:
+        super().__init__(f"run {run} cannot be read: {type(error).__name__}: {error}")
+        self.run = run
 
 
 class Together:
@@ -57,7 +66,8 @@ class Together:
     ) -> Change:
         """The run on its way; read when it is asked for first, unless it is `known`."""
         if run not in self._changes:
-            before = self._befores[run] = known or hot.load_run(self._store.notes, run)
+            with reading(run):
+                before = self._befores[run] = known or hot.load_run(self._store.notes, run)
             self.lines.know(run, before.submission.project, before.groups)
             self._changes[run] = Change(before, self._now, self, reused)
         return self._changes[run]
@@ -67,7 +77,17 @@ class Together:
         self._open[run] = None
         while self._open or self._ends_deadlock():
             each, _ = self._open.popitem()
-            self.of(each).settle()
+            self.do(each, Change.settle)
+
+    def do(self, run: int, act: Callable[[Change], None]) -> None:
+        """Raises UnreadableRunError when what was submitted does not even allow that."""
+        change, before = self.of(run), self._befores[run]
+        if before is None or not is_submitted(before):
+            # Whoever asked for it is told what is wrong.
+            act(change)
+            return
+        with reading(run, InvalidInputError):
+            act(change)
 
     def send_away(self, run: int, job: str, reason: str) -> None:
         self.of(run).send_away(job, reason)
@@ -120,6 +140,17 @@ class Together:
         return any(isinstance(event, news) for each in changes for event in each.events)
 
 
+@contextmanager
+def reading(run: int, *signs: type[PipeError]) -> Iterator[None]:
+    """What goes wrong inside means that the run is damaged; an error of ours, if it is one of these."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, PipeError) and not isinstance(error, signs):
+            raise
+        raise UnreadableRunError(run, error) from error
+
+
 def change(
     store: Store,
     run: int,
@@ -131,16 +162,38 @@ def change(
     """Does something to a run, and all that follows; returns the events recorded for that run.
 
     `known` is the run as it was some time ago, and may be still. `reused` has the outcomes of jobs
-    that do not run, by key, for a run that enters.
+    that do not run, by key, for a run that enters. A run that cannot be read dies of that; if it is
+    this one, UnreadableRunError is raised then.
     """
     while True:
         together = Together(store, now)
-        with suppress(ChangedMeanwhileError):
-            changing = together.of(run, known, reused)
+        try:
+            together.of(run, known, reused)
             known = None
-            act(changing)
+            together.do(run, act)
             together.settle(run)
             if together.is_written():
-                if together.concerns_others():
-                    store.wake()
-                return changing.events
+                break
+        except ChangedMeanwhileError:
+            continue
+        except UnreadableRunError as error:
+            abandon(store, error.run, error.message, now)
+            if error.run == run:
+                raise
+    if together.concerns_others():
+        store.wake()
+    return together.of(run).events
+
+
+def alter(store: Store, run: int, now: float, act: Callable[[Change], None]) -> list[Event]:
+    """As `change`; that the run cannot be read is no matter, as it has ended of that."""
+    with suppress(UnreadableRunError):
+        return change(store, run, now, act)
+    return []
+
+
+def abandon(store: Store, run: int, error: str, now: float) -> None:
+    """The run cannot be read: it becomes a dead letter, and who waited for it goes on."""
+    for freed in dead.bury(store.promises, run, UNPARSEABLE, error, now):
+        alter(store, freed, now, lambda _: None)
+    store.wake()

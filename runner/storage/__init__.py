@@ -1,6 +1,7 @@
 """Bytes that are too many for the database: logs, artifacts and caches, in files of one PIPE_STORAGE."""
 
 import re
+import shutil
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -59,6 +60,11 @@ class Storage:
         name = re.sub(r"[^A-Za-z0-9_-]+", ".", job).strip(".")
         path = self.folder / "logs" / str(run) / f"{name}@{attempt}.log"
         return AttemptLog(path, self._shared)
+
+    def forget(self, run: int) -> None:
+        """Remove the logs and artifacts of a run; their blobs go with the next sweep."""
+        for folder in (self.folder / "logs", self.artifacts.folder):
+            shutil.rmtree(folder / str(run), ignore_errors=True)
 
     def sweep(self, now: float) -> int:
         """Remove expired artifacts, unused caches, and the blobs that nothing needs any more.

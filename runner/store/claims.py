@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.events import Event, RunStarted
-from runner.store import hot, limits, projection
+from runner.store import limits, projection
 from runner.store.connection import Connection, Database, whole
-from runner.store.rows import PRIVATE_POOL, StoredRun
+from runner.store.rows import PRIVATE_POOL
 
 #: Runs that are put aside in one transaction for a limit, so that other writers come in between.
 _MOST_ASIDE = 200
@@ -19,8 +19,9 @@ _IS_READY_IN_RUN = """
 SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND run = :run) AS found
 """
 _IS_COMING = """
-SELECT EXISTS (SELECT 1 FROM job WHERE state = 'scheduled') OR EXISTS (
-    SELECT 1 FROM job JOIN run ON run.id = job.run
+SELECT EXISTS (SELECT 1 FROM job WHERE state = 'scheduled')
+OR EXISTS (SELECT 1 FROM run WHERE due_at IS NOT NULL)
+OR EXISTS (SELECT 1 FROM job JOIN run ON run.id = job.run
     WHERE job.state = 'running' AND job.worker != '' AND run.process = '') AS found
 """
 #: Each value of the index's first column costs one look, however many rows have it.
@@ -91,17 +92,13 @@ class Lessee:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The runs and keys of jobs that were leased, in order, and the runs that thereby start.
-
-    `runs` are those of the jobs, as they are now.
-    """
+    """The runs and keys of jobs that were leased, in order, and the runs that thereby start."""
 
     jobs: list[tuple[int, str]]
     events: list[Event]
-    runs: Mapping[int, StoredRun]
 
 
-_NOTHING = Claimed([], [], {})
+_NOTHING = Claimed([], [])
 
 
 @whole
@@ -137,6 +134,16 @@ def of_queue(connection: Connection, lessee: Lessee, limit: int, now: float) -> 
         if is_due:
             database.execute(_PROMOTE, {"now": now})
         return _claimed(database, list(_Choice(database, lessee, now).take(limit)), now)
+
+
+@whole
+def promote(connection: Connection, now: float) -> None:
+    """Lets those jobs be leased whose time has come."""
+    with connection.reading() as database:
+        is_due = _found(database, _IS_DUE, {"now": now})
+    if is_due:
+        with connection.writing() as database:
+            database.execute(_PROMOTE, {"now": now})
 
 
 def is_open(connection: Connection, lessee: Lessee) -> bool:
@@ -226,7 +233,7 @@ def _claimed(database: Database, jobs: list[tuple[int, str]], now: float) -> Cla
         else:
             database.execute(_TOUCH, {"run": run})
     projection.write(database, events)
-    return Claimed(jobs, events, {run: hot.read_run(database, run) for run, _ in jobs})
+    return Claimed(jobs, events)
 
 
 def _pools(database: Database, lessee: Lessee) -> list[str]:

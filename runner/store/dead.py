@@ -7,14 +7,14 @@ from typing import Any
 from runner.errors import InvalidInputError
 from runner.events import RunFinished
 from runner.store import limits, projection
-from runner.store.connection import Connection, Database, whole
+from runner.store.connection import Connection, Database, Row, whole
 
-_LETTERS = """
+_SELECT = """
 SELECT dead_letter.*, run.project, run.file, run.name, run.queue, run.owner
 FROM dead_letter JOIN run ON run.id = dead_letter.run
+WHERE (CAST(:run AS INTEGER) IS NULL OR dead_letter.run = :run)
+ORDER BY dead_letter.run
 """
-_ALL = f"{_LETTERS} ORDER BY dead_letter.run"
-_ONE = f"{_LETTERS} WHERE dead_letter.run = :run"
 _OF_RUN = "SELECT requeued_as FROM dead_letter WHERE run = :run"
 _IS_SETTLED = """
 SELECT EXISTS (
@@ -24,7 +24,10 @@ SELECT EXISTS (
 _TAKE = "UPDATE dead_letter SET requeued_as = :new WHERE run = :run OR requeued_as = :run"
 _PURGE = "DELETE FROM dead_letter WHERE run = :run"
 _SNAPSHOT = "SELECT snapshot FROM submission WHERE run = :run"
-_OPEN = "SELECT state, project, file, queue, owner FROM run WHERE id = :run AND state != 'finished'"
+_OPEN = """
+SELECT state, process, project, file, queue, owner FROM run
+WHERE id = :run AND state != 'finished'
+"""
 _END_JOBS = """
 UPDATE job SET state = 'finished', result = 'failure', reason = :reason, held = '',
                finished_at = :now
@@ -68,8 +71,7 @@ class Letter:
 def letters(connection: Connection, run: int | None = None) -> list[Letter]:
     """All dead letters, or that of one run, in the order of runs."""
     with connection.reading() as database:
-        sql = _ALL if run is None else _ONE
-        found = database.execute(sql, {"run": run}).fetchall()
+        found = database.execute(_SELECT, {"run": run}).fetchall()
     return [Letter(**dict(row)) for row in found]
 
 
@@ -100,12 +102,11 @@ def bury(connection: Connection, run: int, kind: str, error: str, now: float) ->
             return []
         database.execute(_END_JOBS, values)
         database.execute(_END_RUN, values)
-        database.execute(_INSERT, values)
         finished = RunFinished(run=run, time=now, result="failure", reason=kind)
         projection.write(database, [finished])
-        if row["state"] == "running":
-            scopes = limits.scopes_of(row["project"], row["file"], row["queue"], row["owner"])
-            limits.count_end(database, scopes, now)
+        if not row["process"]:
+            database.execute(_INSERT, values)
+            limits.count_end(database, _scopes(row), now, has_run=row["state"] == "running")
         freed = [each["run"] for each in database.execute(_IN_LINE_WITH, values).fetchall()]
         database.execute(_LEAVE_LINES, values)
     return freed
@@ -123,3 +124,7 @@ def take(database: Database, run: int, new: int) -> None:
     if database.execute(_IS_SETTLED, successor).fetchone()["found"]:
         raise InvalidInputError(f"run {run} was requeued already, as run {row['requeued_as']}")
     database.execute(_TAKE, {"run": run, "new": new})
+
+
+def _scopes(row: Row) -> limits.Scopes:
+    return limits.scopes_of(row["project"], row["file"], row["queue"], row["owner"])

@@ -221,8 +221,9 @@ def _update_run(database: Database, before: StoredRun, after: StoredRun) -> None
     database.executemany(_REMOVE_JOB, gone)
     changed = (job for key, job in after.jobs.items() if before.jobs.get(key) != job)
     _write_jobs(database, after.id, changed)
-    if before.state == "running" and after.finished_at is not None and is_submitted(after):
-        limits.count_end(database, _scopes_of(after), after.finished_at)
+    if before.state != "finished" and after.state == "finished" and is_submitted(after):
+        has_run = before.state == "running"
+        limits.count_end(database, _scopes_of(after), after.finished_at or 0.0, has_run=has_run)
 
 
 def _scopes_of(run: StoredRun) -> limits.Scopes:

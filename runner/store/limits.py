@@ -64,7 +64,12 @@ process = '' AND (:kind = 'global' OR (:kind = 'project' AND project = :name)
     OR (:kind = 'queue' AND queue = :name) OR (:kind = 'owner' AND owner = :name))
 """
 _RUNNING_NOW = f"SELECT count(*) AS found FROM run WHERE state = 'running' AND {_IN_SCOPE}"
-_STARTED_SINCE = f"SELECT count(*) AS found FROM run WHERE started_at >= :midnight AND {_IN_SCOPE}"
+#: Of a run of which nothing ran, no job was ever leased.
+_STARTED_SINCE = f"""
+SELECT count(*) AS found FROM run
+WHERE started_at >= :midnight AND {_IN_SCOPE}
+  AND EXISTS (SELECT 1 FROM attempt WHERE attempt.run = run.id)
+"""
 _WAITING_NOW = f"""
 SELECT count(*) AS found FROM run
 WHERE state = 'queued' AND (due_at IS NULL OR due_at < :midnight) AND {_IN_SCOPE}
@@ -203,13 +208,13 @@ def refuse(database: Database, scopes: Scopes, due_at: float | None, now: float)
             )
 
 
-def count_end(database: Database, scopes: Scopes, now: float) -> None:
-    """A run that had started has ended: who waits for that may start."""
+def count_end(database: Database, scopes: Scopes, now: float, *, has_run: bool) -> None:
+    """A run has ended: who waits for that may start; if it had not, in the place kept for it."""
     limited = _read(database, scopes)
-    if limited:
+    if limited and has_run:
         database.execute(_with(_COUNT_END, scopes), _names(scopes))
     for scope in limited:
-        _free(database, replace(scope, running=scope.running - 1), day_of(now))
+        _free(database, replace(scope, running=scope.running - has_run), day_of(now))
 
 
 def put_aside(database: Database, run: int, held: str, scopes: Scopes, now: float) -> None:

@@ -49,7 +49,7 @@ class Hands:
         self._worker = worker
         self._work = work
         self._changed = changed
-        self._running: dict[tuple[int, str], _Running] = {}
+        self._running: dict[tuple[int, str, int], _Running] = {}
         self._lock = threading.Lock()
         self._renewed = float("-inf")
 
@@ -60,7 +60,7 @@ class Hands:
     def runs(self) -> set[int]:
         """The runs that the jobs belong to."""
         with self._lock:
-            return {run for run, _ in self._running}
+            return {run for run, _, _ in self._running}
 
     def take(self, lease: Lease) -> None:
         """Start the job."""
@@ -69,7 +69,7 @@ class Hands:
             target=self._run, args=(lease, wish), name=f"job {lease.key}", daemon=True
         )
         with self._lock:
-            self._running[lease.run, lease.key] = _Running(lease, wish, thread)
+            self._running[_attempt(lease)] = _Running(lease, wish, thread)
         thread.start()
 
     def beat(self, *, stop: bool = False, now: bool = False) -> None:
@@ -104,5 +104,10 @@ class Hands:
             self._work(lease, wish)
         finally:
             with self._lock:
-                del self._running[lease.run, lease.key]
+                del self._running[_attempt(lease)]
             self._changed()
+
+
+def _attempt(lease: Lease) -> tuple[int, str, int]:
+    # The next attempt may begin before the thread of the last one is gone.
+    return lease.run, lease.key, lease.attempt

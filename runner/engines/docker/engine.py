@@ -19,6 +19,7 @@ from runner.engines.box import (
     nowhere,
 )
 from runner.engines.docker.box import DockerBox
+from runner.engines.docker.building import remove_built
 from runner.engines.docker.client import connect, explain, ping
 from runner.engines.docker.images import Images
 from runner.engines.docker.locality import Locality
@@ -93,6 +94,11 @@ class DockerEngine:
             return self._opening.open(spec, image, Watch(progress, write, stop))
         except (APIError, RequestException) as error:
             raise explain(error) from error
+
+    def remove_built_images(self) -> int:
+        """Remove images that were built for jobs and that no container uses; returns how many."""
+        self.check()
+        return remove_built(self._api)
 
     def describe(self) -> dict[str, str]:
         """The engine's versions and ways, for people. Raises EnvironmentMissingError."""

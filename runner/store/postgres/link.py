@@ -1,11 +1,11 @@
 """One connection to the server: made with patience while that restarts."""
 
 import random
+import re
 import time
 from typing import Any, TypeAlias
 
 import psycopg
-from psycopg.pq import PGconn, Ping
 from psycopg.rows import dict_row
 
 from runner.errors import EnvironmentMissingError
@@ -17,8 +17,8 @@ Link: TypeAlias = psycopg.Connection[dict[str, Any]]
 
 #: Seconds to wait for a server that was never seen: its address may be wrong.
 _FIRST_PATIENCE = 2.0
-#: How often one that answers may refuse us.
-_MOST_REFUSALS = 2
+#: It is there, and will let us in.
+_NOT_YET = re.compile("starting up|shutting down|recovery|not yet accepting|too many|slots")
 #: Nobody holds up all others by hanging in a transaction, and nobody waits for ever.
 _LIMITS = "SET lock_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s'"
 
@@ -28,17 +28,14 @@ def connect(address: Address, patience: float, *, was_there: bool) -> Link:
 
     `was_there`: the server is known to let us in, so that it is worth waiting for.
     """
-    start, refusals = time.monotonic(), 0
+    start = time.monotonic()
     while True:
         try:
             return opened(address)
         except psycopg.OperationalError as error:
-            state = Ping(PGconn.ping(address.conninfo.encode()))
-            refusals += state == Ping.OK
-            is_hopeless = state == Ping.NO_ATTEMPT or refusals >= _MOST_REFUSALS
-            waited = time.monotonic() - start
-            limit = _patience(state, patience, was_there=was_there)
-            if waited > limit or (is_hopeless and not was_there):
+            is_there = was_there or _NOT_YET.search(str(error))
+            limit = patience if is_there else min(patience, _FIRST_PATIENCE)
+            if time.monotonic() - start > limit:
                 raise unreachable(address, error) from error
         time.sleep(random.uniform(0.02, 0.2))
 
@@ -55,11 +52,6 @@ def opened(address: Address) -> Link:
         link.close()
         raise
     return link
-
-
-def _patience(state: Ping, patience: float, *, was_there: bool) -> float:
-    """A server that is starting is worth waiting for."""
-    return patience if was_there or state == Ping.REJECT else min(patience, _FIRST_PATIENCE)
 
 
 def _check(link: Link, address: Address) -> None:
