@@ -28,6 +28,7 @@ from runner.errors import EnvironmentMissingError, InvalidInputError, PipeError,
 from runner.plan import Plan, PlannedJob
 from runner.store import (
     Store,
+    census,
     claims,
     dead,
     due,
@@ -186,7 +187,7 @@ def columns(table: type) -> set[str]:
 
 HOT = {
     f"{module.__name__}.{name}": sql
-    for module in (hot, leases, claims, limits, lines, workers, dead, due)
+    for module in (hot, leases, claims, limits, lines, workers, dead, due, census)
     for name, sql in vars(module).items()
     if isinstance(sql, str) and re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH) ", sql)
 }
