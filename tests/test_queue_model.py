@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from tests.test_queue import FAILURE, ONE, SUCCESS, pipeline
 
 BIG = ["self-hosted", "big"]
 #: Pipelines by what is in them: the jobs, each with those that it needs.
-SHAPES = {
+SHAPES: Mapping[str, tuple[str, Mapping[str, tuple[str, ...]]]] = {
     "one": (ONE, {"build": ()}),
     "big": (pipeline(build={"runs-on": BIG}), {"build": ()}),
     "two": (pipeline(a={}, b={}), {"a": (), "b": ()}),

@@ -819,15 +819,6 @@ def test_start_times_where_there_is_no_proc() -> None:
     assert process._listed_start_time(999999999) == ""
 
 
-def test_a_process_of_another_machine_counts_as_alive() -> None:
-    *_, boot = process.process_identity().split(":")
-    _, container, machine = boot.split("/")
-    elsewhere = f"999999999:1:another-boot/{container}/another-machine"
-    assert (process.is_alive(elsewhere), process.is_visible(elsewhere)) == (True, False)
-    before = f"999999999:1:another-boot/{container}/{machine}"
-    assert (process.is_alive(before), process.is_visible(before)) == (not machine, bool(machine))
-
-
 def test_a_process_of_another_container_counts_as_alive() -> None:
     boot, container, machine = process._parts(process.process_identity().rpartition(":")[2])
     other = f"999999999:1:{boot}/1@{machine}"
