@@ -226,6 +226,10 @@ class QueueWorker:
         failed = outcome.result == "failure" and not wish.stop
         is_innocent = failed and had_engine and not self._confirm()
         while not self._is_recorded(lease, None if is_innocent else outcome):
+            if self._stop_now:
+                message = "its end could not be recorded: it will be taken for lost"
+                self._log.say("error", message, run=lease.run, job=lease.key)
+                return
             time.sleep(PATIENCE)
 
     def _end(self, lease: Lease, request: Request) -> JobOutcome:
