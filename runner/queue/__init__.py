@@ -20,7 +20,7 @@ from runner.queue.outcome import JobOutcome
 from runner.queue.pipelines import load_pipeline
 from runner.queue.questions import cancel_requests, cancelled, next_due, reason, waits
 from runner.queue.stopping import cancel, rescue
-from runner.queue.tending import next_time, reconcile, tend
+from runner.queue.tending import drop, next_time, reconcile, tend
 from runner.queue.together import UnreadableRunError, abandon
 from runner.store.lines import Wait
 from runner.store.process import is_alive, process_identity
@@ -39,6 +39,7 @@ __all__ = [
     "cancel",
     "cancel_requests",
     "cancelled",
+    "drop",
     "enqueue",
     "enqueue_all",
     "finish",
