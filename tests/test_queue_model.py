@@ -2,10 +2,9 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -23,8 +22,8 @@ from runner import queue
 from runner.events import RunFinished
 from runner.queue import JobOutcome, Lease
 from runner.store import Store, hot, limits, workers
-from runner.store.limits import Scope
-from tests.queued import NOON, ends, gone, limit, register, submit, take
+from runner.store.limits import Kind, Scope
+from tests.queued import NOON, ends, gone, register, submit, take
 from tests.test_queue import FAILURE, ONE, SUCCESS, pipeline
 
 BIG = ["self-hosted", "big"]
@@ -37,9 +36,46 @@ SHAPES: Mapping[str, tuple[str, Mapping[str, tuple[str, ...]]]] = {
 }
 #: Who works, and what they can do; the last can do everything.
 WORKERS = {"plain": (), "little": ("self-hosted",), "able": ("self-hosted", "big")}
-OWNERS = ("al", "bo", "cy")
+OWNERS = ("al", "al", "bo", "cy")
 QUEUES = ("default", "slow")
-SCOPES = (("global", ""), ("queue", "slow"), ("owner", "al"), ("owner", "bo"))
+SCOPES: Sequence[tuple[Kind, str]] = (
+    ("global", ""),
+    ("queue", "slow"),
+    ("owner", "al"),
+    ("owner", "bo"),
+)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A run to submit."""
+
+    shape: str
+    owner: str
+    queue: str
+    priority: int
+    delay: float
+    key: str | None
+
+
+RUNS = st.builds(
+    Wanted,
+    shape=st.sampled_from(list(SHAPES)),
+    owner=st.sampled_from(OWNERS),
+    queue=st.sampled_from(QUEUES),
+    priority=st.sampled_from([0, 0, 1, 50]),
+    delay=st.sampled_from([0.0, 0.0, 0.0, 20.0]),
+    key=st.sampled_from([None, None, None, "k", "l"]),
+)
+LIMITS = st.builds(
+    lambda scope, maximum, paused: Scope(scope[0], scope[1], maximum=maximum, paused=paused),
+    st.sampled_from(SCOPES),
+    st.sampled_from([None, 0, 1, 2]),
+    st.sampled_from([False, False, True]),
+)
+OUTCOMES = st.sampled_from(
+    [SUCCESS, SUCCESS, FAILURE, *(JobOutcome("failure", retry_after=t) for t in (0.0, 30.0))]
+)
 
 
 def folded(result: str) -> str:
@@ -65,10 +101,7 @@ class Run:
     """One run of the model."""
 
     number: int
-    shape: str
-    owner: str
-    queue: str
-    priority: int
+    wanted: Wanted
     enters_at: float
     jobs: dict[str, Job] = field(default_factory=dict)
     has_started: bool = False
@@ -76,14 +109,14 @@ class Run:
 
     @property
     def rank(self) -> float:
-        return self.enters_at - 36.0 * self.priority
+        return self.enters_at - 36.0 * self.wanted.priority
 
     @property
     def is_over(self) -> bool:
         return all(job.result for job in self.jobs.values())
 
     def counts_in(self, scope: tuple[str, str]) -> bool:
-        return scope in {("global", ""), ("queue", self.queue), ("owner", self.owner)}
+        return scope in {("global", ""), ("queue", self.wanted.queue), ("owner", self.wanted.owner)}
 
     def end(self, name: str, result: str) -> None:
         """The job has its result, and so have those that now cannot run any more."""
@@ -127,7 +160,7 @@ class Model:
     def ready(self, labels: tuple[str, ...], now: float) -> Iterator[tuple[Run, Job]]:
         """What a worker with these labels may begin now, as far as limits allow it."""
         for run in self.runs.values():
-            able = run.shape != "big" or set(BIG) <= set(labels)
+            able = run.wanted.shape != "big" or set(BIG) <= set(labels)
             if able and run.enters_at <= now and not run.cancelled and self.has_room(run):
                 for job in run.jobs.values():
                     is_free = not job.result and not job.lease and job.ready_at <= now
@@ -141,14 +174,17 @@ class Model:
 class Machine(RuleBasedStateMachine):
     """Does the same to the queue and to the model."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(wanted=st.lists(RUNS, min_size=3, max_size=8), limits_=st.lists(LIMITS, max_size=3))
+    def begin(self, wanted: list[Wanted], limits_: list[Scope]) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="pipe-model-"))
         self.store = Store.open(self.folder)
         self.model = Model()
         self.now = NOON
         for name in WORKERS:
             register(self.store, name)
+        for each in limits_:
+            self.set_limit(each)
+        self.submit(wanted)
 
     def teardown(self) -> None:
         if not hasattr(self, "store"):
@@ -161,43 +197,36 @@ class Machine(RuleBasedStateMachine):
 
     # -- what happens
 
-    @rule(
-        shape=st.sampled_from(list(SHAPES)),
-        owner=st.sampled_from(OWNERS),
-        queue_name=st.sampled_from(QUEUES),
-        priority=st.sampled_from([0, 0, 1, 50]),
-        delay=st.sampled_from([0.0, 0.0, 0.0, 20.0]),
-        key=st.sampled_from([None, None, None, "k", "l"]),
-    )
-    def submit(
-        self,
-        shape: str,
-        owner: str,
-        queue_name: str,
-        priority: int,
-        delay: float,
-        key: str | None,
-    ) -> None:
-        text, jobs = SHAPES[shape]
+    @rule(wanted=st.lists(RUNS, min_size=1, max_size=4))
+    def submit(self, wanted: list[Wanted]) -> None:
+        for each in wanted:
+            self.submit_one(each)
+
+    def submit_one(self, wanted: Wanted) -> None:
+        text, jobs = SHAPES[wanted.shape]
         number = submit(
             self.store,
             text,
             now=self.now,
-            due_at=self.now + delay,
-            owner=owner,
-            queue=queue_name,
-            priority=priority,
-            submission_key=key,
+            due_at=self.now + wanted.delay,
+            owner=wanted.owner,
+            queue=wanted.queue,
+            priority=wanted.priority,
+            submission_key=wanted.key,
         )
-        if key in self.model.keys:
-            assert number == self.model.keys[key]
+        if wanted.key in self.model.keys:
+            assert number == self.model.keys[wanted.key]
             return
         assert number == len(self.model.runs) + 1
-        if key is not None:
-            self.model.keys[key] = number
-        run = Run(number, shape, owner, queue_name, priority, self.now + delay)
+        if wanted.key is not None:
+            self.model.keys[wanted.key] = number
+        run = Run(number, wanted, self.now + wanted.delay)
         run.jobs = {name: Job(name, needs) for name, needs in jobs.items()}
         self.model.runs[number] = run
+
+    @rule(most=st.integers(1, 4))
+    def lease_by_the_able(self, most: int) -> None:
+        self.lease("able", most)
 
     @rule(worker=st.sampled_from(list(WORKERS)), most=st.integers(1, 4))
     def lease(self, worker: str, most: int) -> None:
@@ -216,33 +245,28 @@ class Machine(RuleBasedStateMachine):
     def check_order(self, worker: str, run: Run, ready: list[tuple[Run, Job]]) -> None:
         """Of one owner nobody comes before who is in front; for who can do all, that is exact."""
         if worker == "able":
-            mine = [(other.rank, other.number) for other, _ in ready if other.owner == run.owner]
+            mine = [
+                (other.rank, other.number)
+                for other, _ in ready
+                if other.wanted.owner == run.wanted.owner
+            ]
             assert (run.rank, run.number) == min(mine), "somebody of that owner came first"
 
     @precondition(lambda self: self.model.leased())
-    @rule(
-        data=st.data(),
-        outcome=st.sampled_from(
-            [
-                SUCCESS,
-                SUCCESS,
-                FAILURE,
-                *(JobOutcome("failure", retry_after=t) for t in (0.0, 30.0)),
-            ]
-        ),
-    )
-    def finish(self, data: Any, outcome: JobOutcome) -> None:
-        run, job = data.draw(st.sampled_from(self.model.leased()))
-        assert job.lease
-        queue.finish(self.store, job.lease, outcome, self.now)
-        if outcome.retry_after is not None and not run.cancelled:
-            job.lease, job.ready_at = None, self.now + outcome.retry_after
-        else:
-            run.end(job.name, outcome.result)
+    @rule(data=st.data(), outcomes=st.lists(OUTCOMES, min_size=1, max_size=4))
+    def finish(self, data: st.DataObject, outcomes: list[JobOutcome]) -> None:
+        for outcome in outcomes[: len(self.model.leased())]:
+            run, job = data.draw(st.sampled_from(self.model.leased()))
+            assert job.lease
+            queue.finish(self.store, job.lease, outcome, self.now)
+            if outcome.retry_after is not None and not run.cancelled:
+                job.lease, job.ready_at = None, self.now + outcome.retry_after
+            else:
+                run.end(job.name, outcome.result)
 
     @precondition(lambda self: self.model.leased())
     @rule(data=st.data())
-    def give_back(self, data: Any) -> None:
+    def give_back(self, data: st.DataObject) -> None:
         run, job = data.draw(st.sampled_from(self.model.leased()))
         assert job.lease
         queue.give_back(self.store, job.lease, self.now)
@@ -250,13 +274,6 @@ class Machine(RuleBasedStateMachine):
             run.end(job.name, "cancelled")
         else:
             job.lease, job.ready_at = None, self.now + 2.0
-
-    @precondition(lambda self: self.model.leased())
-    @rule(data=st.data())
-    def renew(self, data: Any) -> None:
-        _, job = data.draw(st.sampled_from(self.model.leased()))
-        assert job.lease
-        assert queue.renew(self.store, job.lease, self.now)
 
     @rule(worker=st.sampled_from(list(WORKERS)))
     def lose_worker(self, worker: str) -> None:
@@ -280,25 +297,24 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.model.runs)
     @rule(data=st.data())
-    def cancel(self, data: Any) -> None:
+    def cancel(self, data: st.DataObject) -> None:
         run = data.draw(st.sampled_from(list(self.model.runs.values())))
         queue.cancel(self.store, run.number, self.now)
         if not run.is_over:
             run.cancel()
 
-    @rule(
-        which=st.sampled_from(SCOPES),
-        maximum=st.sampled_from([None, 0, 1, 2]),
-        paused=st.sampled_from([False, False, True]),
-    )
-    def set_limit(self, which: tuple[str, str], maximum: int | None, paused: bool) -> None:
-        kind, name = which
-        limit(self.store, kind, name, now=self.now, maximum=maximum, paused=paused)
-        self.model.scopes[which] = Scope(kind, name, maximum=maximum, paused=paused)  # type: ignore[arg-type]
+    @rule(wanted=LIMITS)
+    def set_limit(self, wanted: Scope) -> None:
+        limits.change(self.store.promises, wanted, self.now)
+        self.model.scopes[wanted.kind, wanted.name] = wanted
 
     @rule(seconds=st.sampled_from([1.0, 10.0, 40.0]))
     def time_passes(self, seconds: float) -> None:
+        """Whoever works says so, and is left alone."""
         self.now += seconds
+        for _, job in self.model.leased():
+            assert job.lease
+            assert queue.renew(self.store, job.lease, self.now)
         assert queue.tend(self.store, self.now).lost == ()
 
     # -- what always holds
@@ -334,7 +350,7 @@ class Machine(RuleBasedStateMachine):
     def drain(self) -> None:
         """Without limits, and with time, everything ends, once."""
         for kind, name in SCOPES:
-            self.set_limit((kind, name), None, paused=False)
+            self.set_limit(Scope(kind, name))
         for run, job in self.model.leased():
             assert job.lease
             queue.finish(self.store, job.lease, SUCCESS, self.now)

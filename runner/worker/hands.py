@@ -62,6 +62,11 @@ class Hands:
         with self._lock:
             return {run for run, _, _ in self._running}
 
+    def jobs(self) -> set[tuple[int, str]]:
+        """Their runs and keys."""
+        with self._lock:
+            return {(run, key) for run, key, _ in self._running}
+
     def take(self, lease: Lease) -> None:
         """Start the job."""
         wish = Wish()

@@ -125,6 +125,9 @@ class QueueWorker:
             workers.register(self._store.notes, self._record())
         for run, key in queue.tend(self._store, self._store.now()).lost:
             self._log.say("warning", "its worker is gone; it goes on elsewhere", run=run, job=key)
+        held = self._hands.jobs()
+        for run, key in queue.drop(self._store, self.name, held, self._store.now()).lost:
+            self._log.say("warning", "it was leased, but did not begin", run=run, job=key)
         if now - self._reconciled >= RECONCILE:
             self._reconciled = now
             for scope, by in queue.reconcile(self._store, self._store.now()):
