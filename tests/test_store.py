@@ -32,6 +32,7 @@ from runner.store import (
     dead,
     due,
     hot,
+    identity,
     leases,
     limits,
     lines,
@@ -186,7 +187,7 @@ def columns(table: type) -> set[str]:
 
 HOT = {
     f"{module.__name__}.{name}": sql
-    for module in (hot, leases, claims, limits, lines, workers, dead, due)
+    for module in (hot, leases, claims, limits, lines, workers, dead, due, identity)
     for name, sql in vars(module).items()
     if isinstance(sql, str) and re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH) ", sql)
 }
