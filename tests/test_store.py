@@ -33,6 +33,7 @@ from runner.store import (
     dead,
     due,
     hot,
+    identity,
     leases,
     limits,
     lines,
@@ -187,7 +188,7 @@ def columns(table: type) -> set[str]:
 
 HOT = {
     f"{module.__name__}.{name}": sql
-    for module in (hot, leases, claims, limits, lines, workers, dead, due, census)
+    for module in (hot, leases, claims, limits, lines, workers, dead, due, census, identity)
     for name, sql in vars(module).items()
     if isinstance(sql, str) and re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH) ", sql)
 }

@@ -232,6 +232,11 @@ CREATE TABLE reusable (
 
 CREATE INDEX reusable_of_run ON reusable (run);
 
+CREATE TABLE identity (
+    name VARCHAR NOT NULL,
+    PRIMARY KEY (name)
+);
+
 INSERT INTO scope (kind, name, maximum, refuses, paused, running, day, started) VALUES ('queue', 'deployments', 5, false, false, 0, '', 0);
 
 INSERT INTO alembic_version (version_num) VALUES ('0004');

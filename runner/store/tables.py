@@ -302,6 +302,14 @@ class ReusableRow(SQLModel, table=True):
     expires_at: float | None
 
 
+class IdentityRow(SQLModel, table=True):
+    """What the database is called by its machines: one row, made when somebody first asks."""
+
+    __tablename__ = "identity"
+
+    name: str = Field(primary_key=True)
+
+
 class AnnotationRow(SQLModel, table=True):
     """A finding about a place in the user's files."""
 

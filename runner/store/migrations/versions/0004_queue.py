@@ -16,6 +16,7 @@ def upgrade() -> None:
     _create_dead_letters()
     _create_schedules()
     _create_reusable_results()
+    op.create_table("identity", sa.Column("name", sa.String(), primary_key=True))
 
 
 def _extend_runs() -> None:
