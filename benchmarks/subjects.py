@@ -24,6 +24,8 @@ NAMES = (
     "artifacts",
     "startup",
     "actions",
+    "watch",
+    "queue",
 )
 
 

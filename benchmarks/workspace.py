@@ -44,7 +44,7 @@ def _snapshot(sandbox: Sandbox, project: Path) -> float:
 
     found = find_project(project / "pipeline.yaml")
     start = perf_counter()
-    with take_snapshot(found, sandbox.home):
+    with take_snapshot(found, sandbox.home, sandbox.home):
         return (perf_counter() - start) * 1000
 
 

@@ -3,16 +3,19 @@
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from runner.errors import InvalidInputError, PipeError
 from runner.expressions import resolve, to_string
 from runner.expressions.values import fold
 from runner.model import Concurrency
 from runner.plan import Contexts, asker_of, called_in, callers_of
-from runner.store.rows import Group, Line, LineEdit, Place
+from runner.store.rows import Group, Line, LineEdit, Place, holders
 
 #: A run and the key of its job, which is "" for the run itself.
 _Who = tuple[int, str]
+#: As many as a limit allows at most.
+MOST_AT_ONCE = 1000
 _FALLBACK = "give it another name for that case, as in `${{ github.head_ref || github.run_id }}`"
 
 
@@ -20,12 +23,14 @@ _FALLBACK = "give it another name for that case, as in `${{ github.head_ref || g
 class Claim:
     """`concurrency` as evaluated; `name` is the group's as written.
 
-    A newcomer sends those away that wait, unless `keeps_waiting`, and who runs if `cancels_running`.
+    A newcomer sends those away that wait, unless `keeps_waiting`, and the oldest of those that run
+    if there is no room and it `cancels_running`. Up to `limit` hold the group at a time.
     """
 
     name: str
     cancels_running: bool = False
     keeps_waiting: bool = False
+    limit: int = 1
 
 
 def evaluated(concurrency: Concurrency, contexts: Contexts) -> Claim:
@@ -41,7 +46,14 @@ def evaluated(concurrency: Concurrency, contexts: Contexts) -> Claim:
     keeps = concurrency.queue == "max"
     if cancels and keeps:
         raise InvalidInputError("`cancel-in-progress` cannot be true with `queue: max`")
-    return Claim(to_string(name), cancels, keeps)
+    return Claim(to_string(name), cancels, keeps, _limit(resolve(concurrency.limit, contexts)))
+
+
+def _limit(value: Any) -> int:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or value not in range(1, MOST_AT_ONCE + 1):
+        raise InvalidInputError(f"`limit` must be a whole number from 1 to {MOST_AT_ONCE}")
+    return int(value)
 
 
 class ChangedMeanwhileError(PipeError):
@@ -80,9 +92,9 @@ class Lines:
         return (run, job) in self._groups
 
     def holds(self, run: int, job: str = "") -> bool:
-        """Whether it is the first in the line that it joined."""
+        """Whether it is among the first in the line that it joined, as many as may go on."""
         line = self._line(self._groups[run, job])
-        return bool(line) and _who(line[0]) == (run, job)
+        return (run, job) in map(_who, holders(line))
 
     def join(self, newcomer: Place, project: str, claim: Claim) -> Line:
         """Puts it at the end of a line; returns those that it sends away.
@@ -90,29 +102,34 @@ class Lines:
         Who waits leaves the line for it at once, who holds the group when it has ended.
         """
         group = (project, fold(claim.name))
-        self._refuse_own(newcomer, group)
         line = self._line(group)
-        kept = line if claim.keeps_waiting else line[:1]
+        self._refuse_own(newcomer, line)
+        holding = holders(line)
+        kept = line if claim.keeps_waiting else holding
         self._groups[_who(newcomer)] = group
         self._now[group] = (*kept, newcomer)
         self._newcomers.append(newcomer)
-        return (*line[len(kept) :], *(line[:1] if claim.cancels_running else ()))
+        ended = holding[: _too_many(holding, newcomer)] if claim.cancels_running else ()
+        return (*line[len(kept) :], *ended)
 
-    def leave(self, run: int, job: str = "") -> int | None:
-        """Takes it out of its line; returns the run that thereby gets a group, or may hold one."""
+    def leave(self, run: int, job: str = "") -> list[int]:
+        """Takes it out of its line; returns the runs that thereby get a group."""
         group = self._groups.pop((run, job), None)
         if group is None:
-            return None
-        rest = tuple(place for place in self._line(group) if _who(place) != (run, job))
-        self._now[group] = rest
-        return rest[0].run if rest else None
+            return []
+        line = self._line(group)
+        rest = self._now[group] = tuple(place for place in line if _who(place) != (run, job))
+        held = holders(line)
+        return [place.run for place in holders(rest) if place not in held]
 
     def deadlock(self) -> tuple[Place, Place] | None:
         """The last newcomer that would wait for ever, and who before it waits for it in turn."""
         for newcomer in reversed(self._newcomers):
             before = self._before_it(newcomer)
-            if before and (found := before & self._held_up_by(newcomer)):
-                return newcomer, min(found, key=lambda place: place.id)
+            held_up = self._held_up_by(newcomer) if before else set()
+            stuck = self._stuck(newcomer, held_up) if before & held_up else set()
+            if newcomer in stuck:
+                return newcomer, min(before & stuck, key=lambda place: place.id)
         return None
 
     def edits(self) -> Iterator[LineEdit]:
@@ -120,22 +137,41 @@ class Lines:
         for group, before in self._before.items():
             yield LineEdit(group, before, self._now[group])
 
-    def _refuse_own(self, newcomer: Place, group: Group) -> None:
-        for outer in _around(newcomer.job):
-            if self._groups.get((newcomer.run, outer)) == group:
-                holder = f"call `{asker_of(outer)}`" if outer else "the run itself"
-                raise InvalidInputError(
-                    f"concurrency: {holder} holds group `{newcomer.shown}`, so this would wait"
-                    " for ever"
-                )
+    def _refuse_own(self, newcomer: Place, line: Line) -> None:
+        """What it is in may have taken all the room that there ever is for it."""
+        around = {(newcomer.run, outer) for outer in _around(newcomer.job)}
+        own = tuple(place for place in line if _who(place) in around)
+        if newcomer not in holders((*own, newcomer)):
+            outer = own[0].job
+            holder = f"call `{asker_of(outer)}`" if outer else "the run itself"
+            raise InvalidInputError(
+                f"concurrency: {holder} holds group `{newcomer.shown}`, so this would wait for ever"
+            )
 
     def _before_it(self, waiting: Place) -> set[Place]:
         group = self._groups.get(_who(waiting))
         line = self._line(group) if group else ()
         return set(itertools.takewhile(lambda place: _who(place) != _who(waiting), line))
 
+    def _stuck(self, newcomer: Place, held_up: set[Place]) -> set[Place]:
+        """Those of all these that never end, if all others do."""
+        project, _ = self._groups[_who(newcomer)]
+        stuck = {newcomer, *held_up}
+        while ended := {place for place in stuck if self._ends(place, stuck, project)}:
+            stuck -= ended
+        return stuck
+
+    def _ends(self, place: Place, stuck: set[Place], project: str) -> bool:
+        """Whether it gets its group, and what is in it ends, although these never do."""
+        if any(other.run == place.run and place.job in _around(other.job) for other in stuck):
+            return False
+        group = self._group_of(place.run, place.job, project)
+        line = self._line(group) if group else ()
+        before = itertools.takewhile(lambda each: each != place, line)
+        return place in holders((*(each for each in before if each in stuck), place))
+
     def _held_up_by(self, newcomer: Place) -> set[Place]:
-        """What does not end before the newcomer has: what it is in, and what waits for that."""
+        """What may not end before the newcomer has: what it is in, and what may wait for that."""
         project, _ = self._groups[_who(newcomer)]
         found: set[Place] = set()
         ahead = [newcomer]
@@ -178,6 +214,12 @@ class Lines:
 
 def _who(place: Place) -> _Who:
     return place.run, place.job
+
+
+def _too_many(holding: Line, newcomer: Place) -> int:
+    """How many of those have to end before the newcomer can go on beside the rest."""
+    room = min(place.capacity for place in (*holding, newcomer))
+    return max(0, len(holding) + 1 - room)
 
 
 def _around(place: str) -> Iterator[str]:

@@ -68,6 +68,12 @@ class InvalidInputError(PipeError):
         )
 
 
+class RefusedError(PipeError):
+    """What was asked for is valid, but may not be done now; `hint` says when, or who can allow it."""
+
+    exit_code: ClassVar[int] = EXIT_RUN_FAILED
+
+
 class EnvironmentMissingError(PipeError):
     """The machine lacks something that a run needs; `hint` says what to do about it."""
 

@@ -50,6 +50,8 @@ class JobQueued(JobEvent):
 
     name: str
     delay: float = 0.0
+    #: Why no earlier result could be reused, where `sources` ask for that.
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,8 @@ class JobFinished(JobEvent):
     """The end of an attempt, or of a job that never ran (skipped, cancelled).
 
     `final`: no attempt follows; `softly`: it failed, and `continue-on-error` says that this is fine.
-    `environment_url` is where its environment can be seen.
+    `environment_url` is where its environment can be seen. `reused_from` is the run whose result
+    this is; 0 when the job did not end there.
     """
 
     name: str
@@ -76,6 +79,7 @@ class JobFinished(JobEvent):
     outputs: Mapping[str, str] = field(default_factory=dict)
     environment: str = ""
     environment_url: str = ""
+    reused_from: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

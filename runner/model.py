@@ -31,12 +31,22 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Timeouts:
+    """`timeouts` in seconds; None where there is no limit."""
+
+    queue: float | None = None
+    attempt: float | None = None
+    run: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Concurrency:
-    """`concurrency`: the group of which only one run or job goes on at a time."""
+    """`concurrency`: the group of which only `limit` runs or jobs go on at a time."""
 
     group: Templated
     cancel_in_progress: Templated = False
     queue: str = "single"
+    limit: Templated = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +149,22 @@ class Job:
     concurrency: Concurrency | None = None
     services: Templated = None
     retry: Retry | None = None
+    #: Patterns of the files that its result depends on; none when it is never reused.
+    sources: tuple[str, ...] = ()
     #: What the job is instead of steps.
     call: Call | None = None
     #: Keys that are valid in the language but that this version cannot run yet, with their paths.
     unsupported: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """`on.watch`: the files of this machine that the pipeline runs again for; seconds to wait for
+    further changes."""
+
+    paths: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    debounce: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +184,11 @@ class Pipeline:
     defaults: Defaults = Defaults()
     concurrency: Concurrency | None = None
     retry: Retry | None = None
-    unsupported: tuple[Path, ...] = ()
+    watch: Watch = Watch()
+    #: 0 to 100; more starts earlier.
+    priority: int = 0
+    #: The queue that its runs wait in; "" is the one of all that name none.
+    queue: str = ""
+    timeouts: Timeouts = Timeouts()
     #: The pipelines that this one calls, and those that they call, by `Call.target`.
     called: Mapping[str, "Pipeline"] = field(default_factory=dict)

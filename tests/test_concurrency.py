@@ -122,6 +122,8 @@ def explanations(store: Store) -> dict[tuple[int, str], str]:
         (Concurrency("g", True), Claim("g", cancels_running=True)),
         (Concurrency("g", "${{ inputs.now }}"), Claim("g", cancels_running=True)),
         (Concurrency("g", "${{ !inputs.now }}", "max"), Claim("g", keeps_waiting=True)),
+        (Concurrency("g", limit=3), Claim("g", limit=3)),
+        (Concurrency("g", limit="${{ fromJSON('1000') }}"), Claim("g", limit=1000)),
     ],
 )
 def test_what_is_asked_for(written: Concurrency, expected: Claim) -> None:
@@ -137,12 +139,20 @@ def test_what_is_asked_for(written: Concurrency, expected: Claim) -> None:
         (Concurrency("${{ fromJSON('no') }}"), "fromJSON"),
         (Concurrency("g", "${{ inputs.text }}"), "must be true or false"),
         (Concurrency("g", "${{ inputs.now }}", "max"), "cannot be true with `queue: max`"),
+        *(
+            (Concurrency("g", limit=f"${{{{ {value} }}}}"), "`limit` must be a whole number from 1")
+            for value in ("'3'", "0", "1001", "2.5", "1e300", "-1", "true", "null", "github")
+        ),
     ],
 )
 def test_what_cannot_be_asked_for(store: Store, written: Concurrency, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         evaluated(written, CONTEXTS)
-    keys = {"cancel-in-progress": written.cancel_in_progress, "queue": written.queue}
+    keys = {
+        "cancel-in-progress": written.cancel_in_progress,
+        "queue": written.queue,
+        "limit": written.limit,
+    }
     with pytest.raises(InvalidInputError, match=message) as caught:
         submit(store, {"group": written.group, **keys})
     assert caught.value.position is not None
@@ -474,6 +484,142 @@ def test_a_job_that_does_not_run_joins_no_line(store: Store) -> None:
     assert of(store, other, run) == ["blocked", "success"]
 
 
+# -- more than one at a time --
+
+
+def upto(limit: int, **keys: Any) -> dict[str, Any]:
+    return {"group": "g", "limit": limit, **({"queue": "max"} | keys)}
+
+
+@pytest.mark.parametrize("enter", [submit, in_group])
+def test_as_many_go_on_as_the_limit_says(store: Store, enter: Callable[..., int]) -> None:
+    runs = [enter(store, upto(3)) for _ in range(7)]
+    assert of(store, *runs) == ["queued"] * 3 + ["blocked"] * 4
+    finish(store, runs[1])
+    finish(store, runs[0])
+    assert of(store, *runs) == ["success"] * 2 + ["queued"] * 3 + ["blocked"] * 2
+    for run in runs[2:]:
+        finish(store, run)
+    assert (of(store, *runs), line(store)) == (["success"] * 7, [])
+
+
+def test_a_limit_may_depend_on_the_run(store: Store) -> None:
+    runs = [submit(store, upto(1) | {"limit": "${{ inputs.now && 2 || 1 }}"}) for _ in range(3)]
+    assert of(store, *runs) == ["queued", "queued", "blocked"]
+
+
+def test_while_one_goes_on_no_more_do_than_its_own_limit(store: Store) -> None:
+    runs = [submit(store, upto(limit)) for limit in (3, 3, 1, 3, 2, 3)]
+    assert of(store, *runs) == ["queued"] * 2 + ["blocked"] * 4
+    finish(store, runs[0])
+    assert of(store, *runs[1:]) == ["queued"] + ["blocked"] * 4
+    finish(store, runs[1])
+    assert of(store, *runs[2:]) == ["queued", "blocked", "blocked", "blocked"]
+    finish(store, runs[2])
+    assert of(store, *runs[3:]) == ["queued", "queued", "blocked"]
+    finish(store, runs[3])
+    assert of(store, *runs[4:]) == ["queued", "queued"]
+
+
+def test_who_leaves_the_line_lets_those_behind_it_go_on(store: Store) -> None:
+    runs = [submit(store, upto(limit)) for limit in (3, 1, 3, 3)]
+    assert of(store, *runs) == ["queued", "blocked", "blocked", "blocked"]
+    queue.cancel(store, runs[1], 2.0)
+    assert of(store, *runs) == ["queued", "cancelled", "queued", "queued"]
+
+
+def test_a_newcomer_takes_the_place_of_who_waits_not_of_who_goes_on(store: Store) -> None:
+    runs = [submit(store, upto(2, queue="single")) for _ in range(5)]
+    assert of(store, *runs) == ["queued", "queued", "cancelled", "cancelled", "blocked"]
+    assert load(store, runs[2]).reason == "run 4 came for group `g`"
+
+
+def test_a_newcomer_ends_the_oldest_when_there_is_no_room(store: Store) -> None:
+    ask = upto(2, queue="single", **{"cancel-in-progress": True})
+    runs = [submit(store, ask) for _ in range(2)]
+    held = [leased(store, run) for run in runs]
+    runs += [submit(store, ask) for _ in range(2)]
+    assert [queue.cancelled(store, run) for run in runs] == [True, False, True, False]
+    assert of(store, *runs) == ["running", "running", "cancelled", "blocked"]
+    queue.finish(store, held[0], JobOutcome("cancelled"), 3.0)
+    assert of(store, *runs) == ["cancelled", "running", "cancelled", "queued"]
+
+
+def test_a_newcomer_that_wants_to_be_alone_ends_all(store: Store) -> None:
+    runs = [submit(store, upto(3)) for _ in range(4)]
+    last = submit(store, CANCEL)
+    assert of(store, *runs, last) == ["cancelled"] * 4 + ["queued"]
+
+
+def test_holders_that_were_killed_free_their_places(store: Store) -> None:
+    runs = [submit(store, upto(3), process=owner) for owner in (GONE, "", GONE, "", "", "")]
+    assert of(store, *runs) == ["queued"] * 3 + ["blocked"] * 3
+    queue.rescue(store, 2.0)
+    assert of(store, *runs) == ["failure", "queued", "failure", "queued", "queued", "blocked"]
+
+
+def test_legs_run_so_many_at_a_time(store: Store) -> None:
+    run = in_group(store, upto(2), strategy={"matrix": {"n": [1, 2, 3, 4, 5]}})
+    counts = []
+    while found := queue.lease(store, "me", run=run, limit=9, now=2.0):
+        counts.append(len(found))
+        for lease in found:
+            queue.finish(store, lease, JobOutcome("success"), 3.0)
+    assert (counts, of(store, run)) == ([2, 2, 1], ["success"])
+
+
+def test_a_job_may_share_the_group_of_its_run_when_there_is_room(store: Store) -> None:
+    run = submit(store, upto(2), {"a": job(concurrency=upto(2)), "b": job(concurrency=upto(1))})
+    assert states(store, run) == {"a": "queued", "b": "failure"}
+    assert "the run itself holds group `g`" in load(store, run).jobs["b"].reason
+
+
+def test_two_runs_whose_jobs_want_the_room_that_they_have_taken(store: Store) -> None:
+    jobs = {"start": job(), "x": job(needs="start", concurrency=upto(2))}
+    first, second = submit(store, upto(2), jobs), submit(store, upto(2), jobs)
+    finish(store, first)
+    assert states(store, first)["x"] == "blocked"
+    finish(store, second)
+    assert (states(store, first)["x"], states(store, second)["x"]) == ("queued", "failure")
+    assert of(store, second) == ["failure"]
+
+
+@pytest.mark.parametrize("order", ["first", "last"])
+def test_who_waits_for_several_waits_for_ever_when_all_wait_for_it(
+    store: Store, order: str
+) -> None:
+    """Two hold `g` and want `h`, whose holder wants `g`: as long as one of them does not, all is well."""
+    in_h = {"start": job(), "x": job(needs="start", concurrency={"group": "h", "queue": "max"})}
+    in_g = {"start": job(), "x": job(needs="start", concurrency=upto(2))}
+    one, two = submit(store, upto(2), in_h), submit(store, upto(2), in_h)
+    three = submit(store, "h", in_g)
+    runs = [three, one, two] if order == "first" else [one, two, three]
+    for run in runs[:2]:
+        finish(store, run)
+        assert states(store, run)["x"] == "blocked"
+    finish(store, runs[2])
+    assert states(store, runs[2])["x"] == "failure"
+    assert "so neither would ever go on" in load(store, runs[2]).jobs["x"].reason
+    for run in runs[:2]:
+        while load(store, run).state != "finished" and states(store, run)["x"] == "queued":
+            finish(store, run)
+    assert "failure" not in of(store, *runs[:2])
+
+
+def test_the_holders_are_named(store: Store) -> None:
+    in_group(store, upto(2))
+    submit(store, upto(2))
+    submit(store, upto(2))
+    assert explanations(store) == {
+        (3, ""): "waits for group `g`: held by run 1 (job `a`) and run 2"
+    }
+    for _ in range(6):
+        submit(store, upto(5) | {"group": "many"})
+    held = "held by run 4, run 5, run 6 and 2 more"
+    assert [str(wait) for wait in queue.waits(store, 9)] == [f"waits for group `many`: {held}"]
+    assert queue.waits(store, 8) == []
+
+
 # -- why it waits --
 
 
@@ -613,9 +759,10 @@ def test_who_waits_in_another_container_gives_signs_of_life(bench: Bench) -> Non
 
 GROUPS = st.sampled_from(["g", "h"])
 KINDS = st.sampled_from(["single", "max", "cancel"])
+LIMITS = st.sampled_from([1, 1, 2, 3])
 OPERATIONS = st.lists(
     st.one_of(
-        st.tuples(st.just("enqueue"), st.booleans(), GROUPS, KINDS),
+        st.tuples(st.just("enqueue"), st.booleans(), GROUPS, KINDS, LIMITS),
         st.tuples(st.sampled_from(["lease", "finish", "cancel", "kill"]), st.integers(0, 9)),
     ),
     max_size=40,
@@ -627,6 +774,7 @@ class Modelled:
     """One run of one job: `blocked`, `queued`, `running`, or how it ended."""
 
     group: str
+    limit: int
     state: str = "blocked"
 
 
@@ -637,15 +785,20 @@ class Model:
     runs: dict[int, Modelled] = field(default_factory=dict)
     lines: dict[str, deque[int]] = field(default_factory=lambda: {"g": deque(), "h": deque()})
 
-    def enqueue(self, run: int, group: str, kind: str) -> None:
-        self.runs[run] = Modelled(group)
+    def enqueue(self, run: int, group: str, kind: str, limit: int) -> None:
+        self.runs[run] = Modelled(group, limit)
         line = self.lines[group]
-        holder = line[0] if line else None
-        for waiting in list(line)[1:] if kind != "max" else ():
-            self.end(waiting, "cancelled")
+        for waiting in [each for each in line if self.runs[each].state == "blocked"]:
+            if kind != "max":
+                line.remove(waiting)
+                self.runs[waiting].state = "cancelled"
+        holding = list(line)
         line.append(run)
-        if kind == "cancel" and holder is not None and self.runs[holder].state == "queued":
-            self.end(holder, "cancelled")
+        if kind == "cancel":
+            room = min([limit, *(self.runs[each].limit for each in holding)])
+            for oldest in holding[: max(0, len(holding) + 1 - room)]:
+                if self.runs[oldest].state == "queued":
+                    self.end(oldest, "cancelled")
         self.promote(group)
 
     def end(self, run: int, result: str) -> None:
@@ -654,9 +807,12 @@ class Model:
         self.promote(self.runs[run].group)
 
     def promote(self, group: str) -> None:
-        line = self.lines[group]
-        if line and self.runs[line[0]].state == "blocked":
-            self.runs[line[0]].state = "queued"
+        line = list(self.lines[group])
+        for at, run in enumerate(line):
+            if at >= min(self.runs[each].limit for each in line[: at + 1]):
+                break
+            if self.runs[run].state == "blocked":
+                self.runs[run].state = "queued"
 
     def with_state(self, *wanted: str) -> list[int]:
         return [run for run, found in self.runs.items() if found.state in wanted]
@@ -679,14 +835,16 @@ class Played:
         if candidates:
             getattr(self, f"_{verb}")(candidates[arguments[0] % len(candidates)])
 
-    def _enqueue(self, is_run: bool, group: str, kind: str) -> None:
+    def _enqueue(self, is_run: bool, group: str, kind: str, limit: int) -> None:
         asked = {
             "group": group,
+            "limit": limit,
             "cancel-in-progress": kind == "cancel",
             "queue": "max" if kind == "max" else "single",
         }
         jobs = {"a": job() if is_run else job(concurrency=asked)}
-        self.model.enqueue(submit(self.store, asked if is_run else None, jobs), group, kind)
+        run = submit(self.store, asked if is_run else None, jobs)
+        self.model.enqueue(run, group, kind, limit)
 
     def _lease(self, run: int) -> None:
         self.leases[run] = leased(self.store, run)
@@ -737,7 +895,8 @@ STEPS = st.lists(
 
 def large(seed: int) -> tuple[Any, dict[str, Any]]:
     """A run of several jobs in groups of their own kinds, so that no two wait for each other."""
-    kinds: list[dict[str, Any]] = [CANCEL, MAX, {"group": "g"}]
+    limit = {"limit": seed // 16 % 3 + 1}
+    kinds: list[dict[str, Any]] = [each | limit for each in (CANCEL, MAX, {"group": "g"})]
     top = [None, *kinds][seed % 4]
     of_legs = {**kinds[seed % 3], "group": "${{ matrix.n }}"}
     matrix = {"matrix": {"n": ["one", "two", "one"]}, "fail-fast": False}
@@ -783,16 +942,18 @@ def open_runs(store: Store) -> list[int]:
 
 
 def check_lines(store: Store) -> None:
-    """Whoever goes on is the first in its line, and whoever stands in one has not ended."""
+    """Whoever goes on is among the first in its line, and whoever stands in one has not ended."""
     with store.notes.reading() as database:
         places = database.execute("SELECT * FROM place ORDER BY id").fetchall()
-    first: dict[str, int] = {}
+    limits: dict[str, list[int]] = {}
     for place in places:
         run = load(store, place["run"])
         jobs = [run.jobs[asker_of(place["job"])]] if place["job"] else list(run.jobs.values())
         active = {each.state for each in jobs} & {"queued", "scheduled", "running"}
+        so_far = limits.setdefault(place["name"], [])
+        so_far.append(place["capacity"])
         assert run.state != "finished"
-        assert first.setdefault(place["name"], place["id"]) == place["id"] or not active
+        assert len(so_far) <= min(so_far) or not active
         assert not place["job"] or jobs[0].state != "finished"
 
 

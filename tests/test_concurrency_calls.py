@@ -328,6 +328,16 @@ def test_what_is_reused_does_not_depend_on_groups(store: Store) -> None:
     assert set(found) == {*(f"a ({n}) / {each}" for n in (1, 2) for each in ("one", "two")), "b"}
 
 
+@ASKERS
+def test_as_many_calls_go_on_as_the_limit_says(store: Store, enter: Any) -> None:
+    runs = [enter(store, MAX | {"limit": 2}) for _ in range(4)]
+    assert [states(store, run)["a"] for run in runs] == ["running", "running", "blocked", "blocked"]
+    finish(store, runs[1])
+    finish(store, runs[1])
+    found = [states(store, run)["a"] for run in runs]
+    assert found == ["running", "success", "running", "blocked"]
+
+
 # -- those that would wait for each other --
 
 
@@ -427,9 +437,10 @@ NAMES = ("g", "h", "i")
 def asked(seed: int) -> dict[str, Any]:
     """A group of some kind, or none."""
     name = NAMES[seed % 3]
-    kinds: list[Any] = [None, name, {**MAX, "group": name}, {**CANCEL, "group": name}]
+    kinds: list[Any] = [None, {}, MAX, CANCEL]
     found = kinds[seed // 3 % 4]
-    return {"concurrency": found} if found else {}
+    group = {"group": name, "limit": (1, 1, 2, 3)[seed // 6 % 4]}
+    return {} if found is None else {"concurrency": {**found, **group}}
 
 
 def enter(store: Store, seed: int) -> None:

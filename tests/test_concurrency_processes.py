@@ -1,6 +1,7 @@
 """Concurrency groups across real processes: in order of arrival, one at a time, and nothing lost."""
 
 import fcntl
+import itertools
 import json
 import os
 import random
@@ -35,6 +36,8 @@ REPOSITORY = Path(__file__).parent.parent
 PROCESSES = 8
 GROUP = "one"
 MODES = ("max", "single", "cancel")
+#: How many go on at a time in the mode `three`.
+LIMIT = 3
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -43,14 +46,14 @@ pytestmark = pytest.mark.timeout(180)
 
 
 class Alone(MemoryEngine):
-    """An engine that fails a job beside which another one runs, in whatever process.
+    """An engine that fails a job beside which another one runs (or `limit` do), in whatever process.
 
     The lock goes with its process, however that ends.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, limit: int = 1) -> None:
         super().__init__()
-        self._path = home / "in-use"
+        self._paths = [home / f"in-use-{at}" for at in range(limit)]
         self._held: TextIO | None = None
 
     def open(
@@ -61,13 +64,24 @@ class Alone(MemoryEngine):
         write: Write = nowhere,
         stop: Stop = NO_STOP,
     ) -> MemoryBox:
-        self._held = self._path.open("w")
-        fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._held = next(filter(None, map(locked, self._paths)), None)
+        assert self._held, "one too many"
         return super().open(spec, progress, write=write, stop=stop)
 
     def close(self, job: str, result: Result) -> None:
         assert self._held
         self._held.close()
+
+
+def locked(path: Path) -> TextIO | None:
+    """The file, locked for this process alone, if nobody else has it."""
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
 
 
 def drive(home: str, kind: str, count: str) -> None:
@@ -77,7 +91,7 @@ def drive(home: str, kind: str, count: str) -> None:
         runs = [enter(store, kind) for _ in range(int(count))]
         tell_and_wait(json.dumps(runs))
         for run in runs:
-            worker(store, ignore).work(run)
+            worker(store, ignore, kind).work(run)
     tell_and_wait("done")
 
 
@@ -88,14 +102,15 @@ def rush(home: str, kind: str, _: str) -> None:
         while True:
             runs = [enter(store, random.choice(kind.split())) for _ in range(2)]
             for run in runs:
-                worker(store, ignore).work(run)
+                worker(store, ignore, kind).work(run)
 
 
 def enter(store: Store, kind: str) -> int:
     """A run of the group, or one with a job of it, a call of it, or a call of what is of it."""
     where, _, mode = kind.rpartition("-")
     asked = {"group": GROUP, "cancel-in-progress": mode == "cancel"}
-    asked |= {"queue": "max" if mode == "max" else "single"}
+    asked |= {"queue": "max" if mode in ("max", "three") else "single"}
+    asked |= {"limit": LIMIT} if mode == "three" else {}
     in_group = {"concurrency": asked}
     steps: dict[str, Any] = {"runs-on": "here", "steps": [{"run": "print x"}]}
     job: dict[str, Any] = {"uses": "./x.yaml"} if where.startswith("call") else steps
@@ -120,9 +135,10 @@ def submit(store: Store, text: str, called: Mapping[str, str]) -> int:
     return queue.enqueue(store, submission, plan(pipeline, submission.contexts), store.now())
 
 
-def worker(store: Store, emit: Emit) -> Worker:
+def worker(store: Store, emit: Emit, kind: str = "") -> Worker:
     policy = Policy(images={"here": "image"})
-    means = Means({"docker": Alone(store.home)}, Workspace(), policy)
+    engine = Alone(store.home, LIMIT if kind.endswith("three") else 1)
+    means = Means({"docker": engine}, Workspace(), policy)
     return Worker(store, Storage(store.home), means, emit, f"worker {os.getpid()}", 2)
 
 
@@ -224,6 +240,18 @@ def test_runs_that_start_together_go_on_one_at_a_time_in_the_order_of_arrival(
     assert lines.read(store.notes, ("/p", GROUP.upper())) == ()
 
 
+def test_runs_that_start_together_go_on_so_many_at_a_time_in_the_order_of_arrival(
+    store: Store,
+) -> None:
+    runs = drive_all(store, "three", 40, processes=5)
+    assert results(store) == dict.fromkeys(runs, "success")
+    told = happened(store)
+    ended = list(itertools.accumulate(kind == "RunFinished" for kind, _ in told))
+    starts = [run - before for (kind, run), before in zip(told, ended, strict=True) if "S" in kind]
+    assert 1 < max(starts) <= LIMIT
+    assert lines.read(store.notes, ("/p", GROUP.upper())) == ()
+
+
 def test_jobs_of_runs_that_start_together_go_on_one_at_a_time(store: Store) -> None:
     runs = drive_all(store, "job-max", 30, processes=3)
     assert results(store) == dict.fromkeys(runs, "success")
@@ -253,16 +281,16 @@ def test_of_runs_that_start_together_the_first_and_the_last_run(store: Store) ->
     assert [run for _, run in happened(store)] == [1, 1, 150, 150]
 
 
-def kill_at_random(store: Store, seconds: float) -> None:
-    """Kills one of three processes at any point and starts another, again and again."""
+def kill_at_random(store: Store, seconds: float, modes: Sequence[str] = MODES) -> None:
+    """Kills one of several processes at any point and starts another, again and again."""
     until = time.monotonic() + seconds
-    drivers = [let_loose(store) for _ in range(3)]
+    drivers = [let_loose(store, modes) for _ in range(LIMIT + 1)]
     try:
         while time.monotonic() < until:
             threading.Event().wait(random.uniform(0.0, 0.4))
-            assert [driver.process.poll() for driver in drivers] == [None] * 3
+            assert [driver.process.poll() for driver in drivers] == [None] * (LIMIT + 1)
             random.shuffle(drivers)
-            drivers.append(let_loose(store))
+            drivers.append(let_loose(store, modes))
             drivers.pop(0).kill()
     finally:
         for driver in drivers:
@@ -270,8 +298,8 @@ def kill_at_random(store: Store, seconds: float) -> None:
     check_after_kills(store)
 
 
-def let_loose(store: Store) -> Driver:
-    kinds = [f"{where}-{mode}" for where in ("", "job", "call", "called") for mode in MODES]
+def let_loose(store: Store, modes: Sequence[str]) -> Driver:
+    kinds = [f"{where}-{mode}" for where in ("", "job", "call", "called") for mode in modes]
     driver = start("rush", store.home, " ".join(kinds))
     assert driver.hears() == "ready\n"
     driver.go()
@@ -300,9 +328,15 @@ def test_no_kill_leaves_a_group_taken(store: Store) -> None:
 
 
 @ON_SQLITE
+def test_no_kill_leaves_a_place_of_several_taken(store: Store) -> None:
+    kill_at_random(store, 3.0, ["three"])
+
+
+@ON_SQLITE
 @pytest.mark.faults
-def test_no_kill_leaves_a_group_taken_for_long(store: Store) -> None:
-    kill_at_random(store, 120.0)
+@pytest.mark.parametrize("modes", [MODES, ["three"]], ids=["one", "several"])
+def test_no_kill_leaves_a_group_taken_for_long(store: Store, modes: Sequence[str]) -> None:
+    kill_at_random(store, 120.0, modes)
 
 
 # -- real commands --

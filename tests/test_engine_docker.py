@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import pty
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -35,6 +36,7 @@ from runner.engines.docker import DockerEngine
 from runner.engines.docker.box import DockerBox
 from runner.engines.docker.client import connect
 from runner.errors import PipeError
+from runner.project import find_project, keep_snapshot, open_snapshot, take_snapshot
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(60)]
 
@@ -673,6 +675,26 @@ def test_upper_layers_lie_over_lower_ones(open_box: OpenBox, tmp_path: Path) -> 
     layers = (tmp_path / "upper", tmp_path / "lower")
     place = open_box(workspace=Workspace(layers=layers, objects=(tmp_path / "lower",)))
     assert place.says("cat a b c; cat /github/objects/0/c") == "upperupperlowerlower"
+
+
+def test_a_queued_run_needs_neither_its_checkout_nor_its_machine(
+    open_box: OpenBox, tmp_path: Path
+) -> None:
+    repo, storage = tmp_path / "repo", tmp_path / "storage"
+    repo.mkdir()
+    (repo / "a.txt").write_text("a\n")
+    for command in ("init -q -b main", "add -A", "commit -q -m first"):
+        subprocess.run(["git", *command.split()], cwd=repo, check=True)
+    taken = take_snapshot(find_project(repo), tmp_path / "here", storage)
+    with keep_snapshot(taken, portable=True) as kept:
+        data = kept.to_json()
+    shutil.rmtree(repo)
+    storage.rename(tmp_path / "mounted")
+    with open_snapshot(data, tmp_path / "mounted") as snapshot:
+        assert snapshot.git
+        layers = (snapshot.git, snapshot.tree)
+        place = open_box(DEBIAN, workspace=Workspace(layers=layers, objects=snapshot.objects))
+        assert place.says("git log --format=%s; git status --short; git fsck") == "first\n"
 
 
 def test_a_box_beside_shares_the_workspace(open_box: OpenBox) -> None:

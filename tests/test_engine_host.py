@@ -590,7 +590,7 @@ def test_git_works_in_the_copy_and_the_users_repository_stays(
     (repo / "a.txt").write_text("changed\n")
     before = sorted((repo / ".git").rglob("*"))
     pipe_home.mkdir()
-    with take_snapshot(find_project(repo), pipe_home) as snapshot:
+    with take_snapshot(find_project(repo), pipe_home, pipe_home) as snapshot:
         assert snapshot.git
         layers = (snapshot.git, snapshot.tree)
         workspace = Workspace(layers=layers, objects=snapshot.objects)

@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from runner.execute.contexts import JobState, job_contexts, status_functions, va
 from runner.execute.evaluation import seconds, text, text_map
 from runner.execute.frame import Frame
 from runner.execute.job_actions import LOOK
+from runner.execute.limits import Limit, limit_of
 from runner.execute.place import choose, labels_of
 from runner.execute.reporting import CommandState, Reporter
+from runner.execute.retry import backoff
 from runner.execute.stopping import CANCEL_LIMIT, JobClock, StepStop
 from runner.execute.task import JobTask, Place, Policy
-from runner.model import Job, Pipeline
+from runner.model import Job, Pipeline, Retry, Timeouts
 from runner.plan import PlannedJob
 from runner.secrets import Masker
 from runner.storage import Storage
@@ -271,6 +274,44 @@ def test_a_wish_comes_before_the_limit(clock: Clock) -> None:
     assert (job.ending(), job.immediately()) == ("cancelled", False)
     wanted.now = True
     assert job.immediately()
+
+
+@pytest.mark.parametrize(
+    ("own", "of_all", "expected"),
+    [
+        (None, None, Limit(360 * 60)),
+        (2, None, Limit(120)),
+        (2, 60.0, Limit(60, "timeouts.attempt")),
+        (2, 120.0, Limit(120)),
+        (1, 90.0, Limit(60)),
+        ("${{ matrix.n }}", 90.0, Limit(60)),
+        (None, 86400.0, Limit(86400, "timeouts.attempt")),
+    ],
+)
+def test_the_smaller_limit_counts(own: Any, of_all: float | None, expected: Limit) -> None:
+    job = Job("build", ("jobs", "build"), timeout_minutes=own)
+    pipeline = Pipeline("ci.yaml", {"build": job}, timeouts=Timeouts(attempt=of_all))
+    assert limit_of(task(job=job, pipeline=pipeline)) == expected
+
+
+@pytest.mark.parametrize(
+    ("retry", "failed", "least", "most"),
+    [
+        (Retry(delay=2, jitter=False), 1, 2, 2),
+        (Retry(delay=2, jitter=False), 4, 16, 16),
+        (Retry(delay=2, jitter=False, max_delay=10), 4, 10, 10),
+        (Retry(delay=2, jitter=False, backoff="constant"), 4, 2, 2),
+        (Retry(delay=2), 1, 1.5, 2.5),
+        (Retry(delay=2, max_delay=10), 4, 6, 10),
+        (Retry(delay=10, max_delay=10, backoff="constant"), 1, 6, 10),
+        (Retry(delay=0), 1, 0, 0),
+        (Retry(), 999, 180, 300),
+    ],
+)
+def test_how_long_the_next_try_waits(retry: Retry, failed: int, least: float, most: float) -> None:
+    pauses = [backoff(retry, failed, partial(float, share)) for share in (0.0, 1.0)]
+    assert pauses == pytest.approx([least, most])
+    assert least <= backoff(retry, failed) <= most + 1e-9
 
 
 @dataclass

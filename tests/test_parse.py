@@ -10,7 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import InvalidInputError, Position, Problem
-from runner.model import Concurrency, Defaults, Input, Job, Pipeline, Retry, Step, Strategy
+from runner.model import (
+    Concurrency,
+    Defaults,
+    Input,
+    Job,
+    Pipeline,
+    Retry,
+    Step,
+    Strategy,
+    Timeouts,
+    Watch,
+)
 from runner.parse import check_schema, parse, parse_duration, schema
 from runner.source import load
 
@@ -89,7 +100,6 @@ def test_a_pipeline_as_written() -> None:
     assert written.defaults == Defaults(shell="bash")
     assert written.retry == Retry(attempts=2)
     assert list(written.jobs) == ["build"]
-    assert written.unsupported == ()
 
 
 @pytest.mark.parametrize(
@@ -293,6 +303,49 @@ def test_retry(retry: str, expected: Retry) -> None:
     assert job(f"retry: {retry}").retry == expected
 
 
+def test_what_the_queue_needs() -> None:
+    written = pipeline(
+        f"priority: 7\nqueue: 2-night_ly\ntimeouts: {{queue: 90s, run: 1h30m}}\n{JOB}"
+    )
+    assert (written.priority, written.queue) == (7, "2-night_ly")
+    assert written.timeouts == Timeouts(queue=90, attempt=None, run=5400)
+    without = pipeline(f"timeouts: {{}}\n{JOB}")
+    assert (without.priority, without.queue, without.timeouts) == (0, "", Timeouts())
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("priority: -1", "priority: 1.5", "priority: high", "queue: a b", "queue: ''", "queue: 7"),
+        *(
+            "queue: é",
+            '"queue": "a\\n"',
+            f"queue: {'x' * 101}",
+            "timeouts: 1h",
+            "timeouts: {job: 1h}",
+        ),
+        *("timeouts: {run: 0s}", "timeouts: {run: 0.0h0s}", "timeouts: {run: '${{ vars.X }}'}"),
+        *(f"concurrency: {{group: g, limit: {limit}}}" for limit in ("0", "1.5", "'3'", "1001")),
+    ],
+)
+def test_what_the_queue_cannot_use(written: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        pipeline(f"{written}\n{JOB}")
+    assert caught.value.position is not None
+    assert caught.value.position.line == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [("3", 3), ("'${{ fromJSON(vars.MOST) }}'", "${{ fromJSON(vars.MOST) }}")],
+)
+def test_limits_of_groups(limit: str, expected: object) -> None:
+    written = f"{{group: g, limit: {limit}}}"
+    found = pipeline(f"concurrency: {written}\n{JOB}").concurrency
+    assert found == job(f"concurrency: {written}").concurrency == Concurrency("g", limit=expected)
+    assert pipeline(f"concurrency: g\n{JOB}").concurrency == Concurrency("g", limit=1)
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
@@ -320,17 +373,27 @@ def test_not_durations(text: str) -> None:
         job(f"retry: {{delay: {json.dumps(text)}}}")
 
 
+@pytest.mark.parametrize(
+    ("written", "watch"),
+    [
+        ("{}", Watch()),
+        ("{types: started}", Watch()),
+        ("{paths: src, ignore: 310, debounce: 1m500ms}", Watch(("src",), ("310",), 60.5)),
+        ("{paths: [a, true]}", Watch(paths=("a", "true"))),
+    ],
+)
+def test_what_is_watched(written: str, watch: Watch) -> None:
+    assert pipeline(f"on: {{watch: {written}}}\n{JOB}").watch == watch
+
+
 # -- valid, but not possible yet --
 
 
 def test_unsupported_keys_are_listed() -> None:
     everything = pipeline((CASES / "everything.yaml").read_text(encoding="utf-8"))
-    watched = tuple(("on", "watch", key) for key in ("paths", "ignore", "debounce"))
-    assert everything.unsupported == (("priority",), ("queue",), ("timeouts",), *watched)
     build = [path[2:] for path in everything.jobs["build"].unsupported]
     assert build == [
         ("snapshot",),
-        ("sources",),
         ("container", "build"),
         ("steps", 8, "deploy"),
         ("steps", 9, "verify"),

@@ -589,7 +589,7 @@ def test_finding_a_project_loads_nothing_heavy(repo: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from runner.project import *\n"
         "project = find_project(Path(sys.argv[1])); github_context(project, 'push', {})\n"
-        "take_snapshot(project, home_folder()).release()\n"
+        "take_snapshot(project, home_folder(), home_folder()).release()\n"
         "print(*{'yaml', 'pathspec', 'platformdirs', 'difflib'} & set(sys.modules))"
     )
     command = [sys.executable, "-c", script, str(repo)]

@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -609,7 +610,7 @@ def lease_of(run: StoredRun, key: str) -> Lease:
     job = run.jobs[key]
     planned = next(planned for planned in run.plan.jobs if planned.key == key)
     return Lease(
-        run.id, key, job.job, job.attempt, 0, job.token, 0.0, run.submission, planned, (), {}
+        run.id, key, job.job, job.attempt, 0, 0, job.token, 0.0, run.submission, planned, (), {}
     )
 
 
@@ -709,7 +710,7 @@ def test_a_decision_about_a_run_that_changed_meanwhile_is_made_again(
     store: Store, database_url: str
 ) -> None:
     submit(store, LEGS)
-    first = lease(store)
+    first = replace(lease(store), stored=None)
     with (
         Store.open(store.home, database_url) as another,
         Store.open(store.home, database_url) as ours,
@@ -718,6 +719,17 @@ def test_a_decision_about_a_run_that_changed_meanwhile_is_made_again(
         events = queue.finish(ours, first, FAILURE, 3.0)
     assert told(events) == ["failure build (1)", "cancelled build (3)"]
     assert queue.cancel_requests(store, "another") == [(1, "build (2)")]
+
+
+def test_a_run_that_changed_since_it_was_leased_is_read_again(store: Store) -> None:
+    submit(store, LEGS)
+    first, second = lease(store), lease(store)
+    assert told(queue.finish(store, second, SUCCESS, 3.0)) == ["success build (2)"]
+    assert told(queue.finish(store, first, FAILURE, 3.0)) == [
+        "failure build (1)",
+        "cancelled build (3)",
+        "failure",
+    ]
 
 
 class LeasesMeanwhile:

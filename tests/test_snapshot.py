@@ -1,7 +1,6 @@
 """The copy of the source that a job sees, against real git repositories."""
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -21,9 +20,7 @@ from runner.project import (
     find_project,
     open_snapshot,
     open_variant,
-    pin_snapshot,
     take_snapshot,
-    unpin_snapshot,
 )
 from runner.project.manifest import SourceChangedError, from_bytes, read_entry
 from runner.project.shelf import Shelf
@@ -71,7 +68,7 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def take(folder: Path, home: Path) -> Snapshot:
-    return take_snapshot(find_project(folder), home)
+    return take_snapshot(find_project(folder), home, home)
 
 
 @contextmanager
@@ -353,7 +350,7 @@ def test_a_broken_index_is_explained(repo: Path, home: Path) -> None:
     project = find_project(repo)
     (repo / ".git" / "index").write_bytes(b"broken")
     with pytest.raises(EnvironmentMissingError, match="git could not list"):
-        take_snapshot(project, home)
+        take_snapshot(project, home, home)
 
 
 # --- its name, and how it is updated
@@ -481,32 +478,7 @@ def test_a_file_that_never_rests_is_named_in_the_error(home: Path) -> None:
         take(Path("/proc/sys/kernel/random"), home)
 
 
-# --- holding, pinning, finding it again
-
-
-def test_a_pinned_tree_outlives_its_process(repo: Path, home: Path) -> None:
-    with take(repo, home) as snapshot:
-        pin_snapshot(snapshot, "run-1")
-        described = json.loads(json.dumps(snapshot.to_json()))
-    for text in "12345":
-        (repo / "a.txt").write_text(text)
-        commit(repo)
-        take(repo, home).release()
-    with open_snapshot(described) as again:
-        assert again == snapshot
-        assert (again.tree / "a.txt").read_text() == "a\n"
-        assert "a.txt" in git(box(again, home / "box"), "ls-files")
-    unpin_snapshot(described, "run-1")
-    unpin_snapshot(described, "run-1")
-    write(repo, {"a.txt": "last"})
-    for text in "12345":
-        (repo / "a.txt").write_text(text)
-        with take(repo, home):
-            (repo / "sub/b.txt").write_text(text)
-            take(repo, home).release()
-    assert not again.tree.exists()
-    with pytest.raises(EnvironmentMissingError, match="gone"):
-        open_snapshot(described)
+# --- holding, finding it again
 
 
 def test_what_a_power_cut_emptied_is_made_again(repo: Path, home: Path) -> None:
@@ -514,13 +486,12 @@ def test_what_a_power_cut_emptied_is_made_again(repo: Path, home: Path) -> None:
         variant = open_variant(snapshot)
         shelf = snapshot.tree.parent
         described = snapshot.to_json()
-        pin_snapshot(snapshot, "run-1")
     assert snapshot.git is not None
     for emptied in (snapshot.tree / "a.txt", variant / "a.txt", snapshot.git / ".git" / "index"):
         emptied.write_bytes(b"")
     (shelf / "boot").write_text("another boot")
     with pytest.raises(EnvironmentMissingError, match="gone"):
-        open_snapshot(described)
+        open_snapshot(described, home)
     with take(repo, home) as again:
         assert again == snapshot
         assert (again.tree / "a.txt").read_text() == "a\n"
@@ -766,7 +737,7 @@ root, home, rounds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 own = root / f"own-{sys.argv[4]}"
 for number in range(rounds):
     own.write_text(str(number))
-    with take_snapshot(find_project(root), home) as snapshot:
+    with take_snapshot(find_project(root), home, home) as snapshot:
         for tree in (snapshot.tree, open_variant(snapshot)):
             assert (tree / own.name).read_text() == str(number)
             assert len(list(tree.rglob("file-*"))) == 200
@@ -791,7 +762,7 @@ root, home = Path(sys.argv[1]), Path(sys.argv[2])
 for number in range(10**9):
     for name in ("a.txt", f"many/{number % 7}/file-{number % 200}"):
         (root / name).write_text(str(number))
-    with take_snapshot(find_project(root), home) as snapshot:
+    with take_snapshot(find_project(root), home, home) as snapshot:
         open_variant(snapshot)
 """
 
@@ -828,7 +799,8 @@ def is_whole(tree: Path) -> bool:
 def test_a_killed_process_holds_nothing(repo: Path, home: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path; from runner.project import *\n"
-        "print(take_snapshot(find_project(Path(sys.argv[1])), Path(sys.argv[2])).tree, flush=True)\n"
+        "root, home = map(Path, sys.argv[1:])\n"
+        "print(take_snapshot(find_project(root), home, home).tree, flush=True)\n"
         "time.sleep(600)\n"
     )
     command = [sys.executable, "-c", script, str(repo), str(home)]
@@ -849,3 +821,15 @@ def test_a_name_is_the_hash_of_its_manifest(repo: Path, home: Path) -> None:
     with take(repo, home) as snapshot:
         manifest = snapshot.tree.parent / f"{snapshot.id}.manifest"
         assert hashlib.sha256(manifest.read_bytes()).hexdigest().startswith(snapshot.id)
+
+
+def test_a_copy_that_is_held_costs_no_links_where_another_is_free(repo: Path, home: Path) -> None:
+    first = take(repo, home)
+    write(repo, {"a.txt": "second\n"})
+    with take(repo, home) as second:
+        first.release()
+        write(repo, {"a.txt": "third\n"})
+        with take(repo, home) as third:
+            assert not first.tree.exists()
+            assert (second.tree / "a.txt").read_text() == "second\n"
+            assert (third.tree / "a.txt").read_text() == "third\n"

@@ -121,7 +121,7 @@ def test_a_later_attempt_of_a_job_may_store_its_names_again(storage: Storage) ->
 def test_the_artifacts_of_reused_jobs_belong_to_the_new_run_too(storage: Storage) -> None:
     upload(storage, "mine")
     upload(storage, "other", origin=replace(ORIGIN, job="test"))
-    storage.artifacts.adopt(7, 9, {"build"})
+    storage.artifacts.adopt(7, 9, {"build": "build"})
     [adopted] = storage.artifacts.of_run(9)
     assert (adopted.name, adopted.run, content(storage, adopted)) == ("mine", 9, b"data")
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import fields
+from inspect import isfunction, signature
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from runner.errors import EnvironmentMissingError, InvalidInputError, PipeError,
 from runner.plan import Plan, PlannedJob
 from runner.store import (
     Store,
+    census,
     claims,
     dead,
     due,
@@ -37,11 +39,15 @@ from runner.store import (
     lines,
     process,
     projection,
+    pruning,
     reads,
+    reusable,
+    schedules,
     schema,
     tables,
     workers,
 )
+from runner.store.connection import Connection
 from runner.store.migrations import dump
 from runner.store.rows import RunEdit, StoredJob, StoredRun, Submission, blocked
 from runner.store.sqlite import schema as sqlite_schema
@@ -184,9 +190,13 @@ def columns(table: type) -> set[str]:
     return set(table.__table__.columns.keys())  # type: ignore[attr-defined]
 
 
+MODULES = (
+    *(hot, leases, claims, limits, lines, workers, dead, due),
+    *(census, pruning, schedules, reusable),
+)
 HOT = {
     f"{module.__name__}.{name}": sql
-    for module in (hot, leases, claims, limits, lines, workers, dead, due)
+    for module in MODULES
     for name, sql in vars(module).items()
     if isinstance(sql, str) and re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH) ", sql)
 }
@@ -198,6 +208,22 @@ def test_plain_sql_fits_the_tables(store: Store, name: str) -> None:
     values = dict.fromkeys(re.findall(r":(\w+)", sql))
     with store.notes.reading() as database:
         assert database.execute(f"EXPLAIN {sql}", values).fetchall()
+
+
+def test_what_a_server_breaks_off_is_done_again() -> None:
+    public = {
+        f"{module.__name__}.{name}": each
+        for module in MODULES
+        for name, each in vars(module).items()
+        if isfunction(each) and each.__module__ == module.__name__ and not name.startswith("_")
+    }
+    asks = {
+        name: each
+        for name, each in public.items()
+        if next(iter(signature(each).parameters.values())).annotation is Connection
+    }
+    assert len(asks) > 30
+    assert [name for name, each in asks.items() if not hasattr(each, "__wrapped__")] == []
 
 
 def test_the_index_delivers_the_order_of_leasing(store: Store) -> None:
@@ -228,7 +254,7 @@ def test_the_index_delivers_the_order_of_leasing(store: Store) -> None:
         (hot._EVENTS, "event_of_run"),
         (lines._SELECT_LINE, "place_in_line"),
         (lines._OF_RUN, "sqlite_autoindex_place_1"),
-        (lines._WAITS, "place_in_line"),
+        (lines._LINES_OF_RUN, "place_in_line"),
     ],
 )
 def test_questions_that_are_asked_often_use_an_index(
@@ -818,18 +844,18 @@ def test_start_times_where_there_is_no_proc() -> None:
     assert process._listed_start_time(999999999) == ""
 
 
-def test_a_process_of_another_machine_counts_as_alive() -> None:
-    *_, boot = process.process_identity().split(":")
-    _, container, machine = boot.split("/")
-    elsewhere = f"999999999:1:another-boot/{container}/another-machine"
-    assert (process.is_alive(elsewhere), process.is_visible(elsewhere)) == (True, False)
-    before = f"999999999:1:another-boot/{container}/{machine}"
-    assert (process.is_alive(before), process.is_visible(before)) == (not machine, bool(machine))
-
-
 def test_a_process_of_another_container_counts_as_alive() -> None:
-    boot = process.process_identity().rpartition(":")[2].partition("/")[0]
-    other = f"999999999:1:{boot}/1"
+    boot, container, machine = process._parts(process.process_identity().rpartition(":")[2])
+    other = f"999999999:1:{boot}/1@{machine}"
     assert (process.is_alive(other), process.is_visible(other)) == (True, False)
     assert process.is_visible(process.process_identity())
-    assert process.is_visible("999999999:1:another-boot/1")
+    before = f"999999999:1:another-boot/1@{machine}"
+    assert (process.is_alive(before), process.is_visible(before)) == (False, True)
+    assert container
+
+
+@pytest.mark.parametrize("boot", ["another-boot/1", ""])
+def test_a_process_of_another_machine_counts_as_alive(boot: str) -> None:
+    """It has another boot, as one of this machine before its last restart had."""
+    other = f"{os.getpid()}:1:{boot}@another-machine"
+    assert (process.is_alive(other), process.is_visible(other)) == (True, False)

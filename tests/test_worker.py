@@ -209,11 +209,19 @@ class Bench:
     def submit(self, jobs: Mapping[str, Any], **top: Any) -> int:
         """A run with these jobs; a job that is text is the script of its only step."""
         text = json.dumps({"on": "push", **top, "jobs": {k: _job(v) for k, v in jobs.items()}})
+        pipeline = queue.load_pipeline("ci.yaml", text)
+        limits = pipeline.timeouts
         submission = Submission(
-            text=text, file="ci.yaml", project="/p", name="CI", contexts=CONTEXTS
+            text=text,
+            file="ci.yaml",
+            project="/p",
+            name="CI",
+            contexts=CONTEXTS,
+            time_limit=limits.run,
         )
-        first = plan(queue.load_pipeline(submission.file, text), submission.contexts)
-        return queue.enqueue(self.store, submission, first, time.time())
+        first = plan(pipeline, submission.contexts)
+        now = time.time()
+        return queue.enqueue(self.store, submission, first, now, patience=limits.queue)
 
     def worker(self, slots: int = 4) -> Worker:
         policy = Policy(images={"here": "image", "missing": "missing"})
@@ -229,6 +237,13 @@ class Bench:
 
     def shown(self, kind: type[Kind]) -> list[Kind]:
         return [event for event in self.events if isinstance(event, kind)]
+
+    def told(self) -> list[tuple[str, str]]:
+        return [(note.level, note.message) for note in self.shown(Note)]
+
+    def log(self, run: int, job: str, attempt: int = 1) -> str:
+        chunks = Storage(self.home).log(run, job, attempt).chunks()
+        return b"".join(chunk.data for chunk in chunks).decode()
 
     def results(self) -> dict[str, str]:
         return {event.job: event.result for event in self.shown(JobFinished) if event.final}
@@ -377,6 +392,72 @@ def test_a_run_that_was_cancelled_tries_nothing_again(bench: Bench) -> None:
     bench.on_event = lambda event: worker.cancel() if isinstance(event, JobStarted) else None
     assert worker.work(run).result == "cancelled"
     assert [e.attempt for e in bench.shown(JobFinished)] == [1]
+
+
+# -- time limits
+
+TOO_LONG = ("error", "the run's time limit is over (`timeouts.run`)")
+TOO_LATE = ("error", "the run has waited for its start for too long (`timeouts.queue`)")
+
+
+def test_a_run_ends_when_its_time_is_over(bench: Bench) -> None:
+    cleanup = {"needs": "a", "if": "always()", "run": "print clean"}
+    jobs = {"a": "hang", "b": {"needs": "a"}, "c": cleanup}
+    finished = bench.work(jobs, timeouts={"run": "200ms"})
+    assert (finished.result, finished.reason) == ("failure", "timeout")
+    assert bench.results() == {"a": "cancelled", "b": "cancelled", "c": "success"}
+    assert bench.told() == [TOO_LONG]
+
+
+def test_a_run_that_waits_for_its_next_attempt_ends_too(bench: Bench) -> None:
+    retry = {"attempts": 2, "delay": "1h"}
+    finished = bench.work({"a": {"run": "exit 1", "retry": retry}}, timeouts={"run": "100ms"})
+    assert (finished.result, finished.reason) == ("failure", "timeout")
+    assert [(e.result, e.reason) for e in bench.shown(JobFinished)][1:] == [
+        ("cancelled", "timeout")
+    ]
+    assert bench.told() == [TOO_LONG]
+
+
+def test_a_run_in_time_says_nothing_of_its_limits(bench: Bench) -> None:
+    finished = bench.work({"a": "print x"}, timeouts={"queue": "1h", "attempt": "1h", "run": "1h"})
+    assert (finished.result, finished.reason, bench.told()) == ("success", "", [])
+
+
+def test_a_run_that_waits_for_its_start_for_too_long_ends(bench: Bench) -> None:
+    bench.submit({"a": "print a"}, concurrency="g")
+    finished = bench.work({"a": "print b"}, concurrency="g", timeouts={"queue": "200ms"})
+    assert (finished.result, finished.reason) == ("failure", "expired")
+    assert bench.results() == {"a": "skipped"}
+    assert bench.told()[1:] == [TOO_LATE]
+
+
+def test_a_run_that_has_started_waits_for_a_group_as_long_as_it_takes(bench: Bench) -> None:
+    bench.submit({"a": "print a"}, concurrency="g")
+    jobs = {"a": "print a", "b": {"needs": "a", "concurrency": "g"}}
+    finished = bench.work(jobs, timeouts={"queue": "1s", "run": "1200ms"})
+    assert (finished.result, finished.reason) == ("failure", "timeout")
+    assert bench.results() == {"a": "success", "b": "cancelled"}
+
+
+@pytest.mark.parametrize(
+    ("minutes", "attempt", "told"),
+    [
+        (1, "50ms", "the job's time limit is over (`timeouts.attempt`)"),
+        (None, "50ms", "the job's time limit is over (`timeouts.attempt`)"),
+        (0.001, "1m", "the job's time limit is over\n"),
+    ],
+)
+def test_an_attempt_ends_when_its_time_is_over(
+    bench: Bench, minutes: float | None, attempt: str, told: str
+) -> None:
+    job = {"run": "hang", "retry": {"attempts": 2, "delay": "0s", "on": ["timeout"]}}
+    limited = job if minutes is None else {**job, "timeout-minutes": minutes}
+    finished = bench.work({"a": limited}, timeouts={"attempt": attempt})
+    assert finished.result == "cancelled"
+    ends = [(e.attempt, e.result, e.reason) for e in bench.shown(JobFinished)]
+    assert ends == [(1, "cancelled", "timeout"), (2, "cancelled", "timeout")]
+    assert told in bench.log(1, "a", 2)
 
 
 # -- cancelling

@@ -1,7 +1,6 @@
 """The command line: one file a command, loaded only when it is the one that was typed."""
 
 import importlib
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -12,7 +11,6 @@ from runner.errors import (
     EXIT_BUG,
     EXIT_CANCELLED,
     EXIT_INVALID,
-    InvalidInputError,
     PipeError,
     nearest,
 )
@@ -20,6 +18,11 @@ from runner.errors import (
 #: command -> what `pipe --help` says of it, so that no command has to be loaded for that.
 COMMANDS = {
     "run": "Run a pipeline now, in containers on this machine.",
+    "watch": "Run pipelines again whenever files change.",
+    "submit": "Queue runs for `pipe worker`.",
+    "worker": "Run what was submitted, until told to stop.",
+    "queue": "Show the queue; its limits and dead letters.",
+    "workers": "List the workers and what they run.",
     "validate": "Check pipeline files and print every problem.",
     "graph": "Draw what a pipeline does, as text, mermaid or svg.",
     "schema": "Print the JSON schema of pipeline files, for editors.",
@@ -28,6 +31,8 @@ COMMANDS = {
     "logs": "Print what the steps of a run printed.",
     "artifacts": "List the artifacts of a run, or unpack one.",
     "cancel": "Ask a run to stop.",
+    "rerun": "Run a past run again.",
+    "prune": "Forget old runs, and free what nothing needs.",
     "doctor": "Check engine, versions, disk and leftovers.",
     "plugins": "List plugins and what they bring.",
 }
@@ -93,26 +98,10 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def _explain(error: PipeError) -> int:
-    if isinstance(error, InvalidInputError) and _has_more_to_say(error):
-        from runner.cli.problems import show
+    from runner.cli.problems import show_error
 
-        show(error.problems)
-    else:
-        hint = f"\n  {error.hint}" if error.hint else ""
-        click.echo(_tame(f"error: {error.message}{hint}"), err=True)
+    show_error(error)
     return error.exit_code
-
-
-def _tame(text: str) -> str:
-    if "::" not in text and "##" not in text:
-        return text
-    from runner.cli.problems import tame
-
-    return tame(text, os.environ)
-
-
-def _has_more_to_say(error: InvalidInputError) -> bool:
-    return len(error.problems) > 1 or any(each.position for each in error.problems)
 
 
 def _report() -> int:

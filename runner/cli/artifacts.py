@@ -9,8 +9,8 @@ import click
 
 from runner.cli.history import moment, open_store, table
 from runner.cli.run_number import RUN_NUMBER
+from runner.cli.storage import open_storage
 from runner.errors import InvalidInputError, did_you_mean
-from runner.project import home_folder
 from runner.terminal.words import counted, size, visible
 
 if TYPE_CHECKING:
@@ -28,14 +28,13 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def command(run: int, name: str | None, to: Path | None, as_json: bool) -> None:
     """List what RUN, by its number, has stored; with NAME, unpack that artifact."""
-    from runner.storage import Storage
     from runner.store import reads
 
     if to is not None and name is None:
         raise InvalidInputError("`--to` needs the name of an artifact")
     with open_store() as store:
         reads.run(store, run)
-    storage = Storage(home_folder())
+    storage = open_storage()
     storage.tidy()
     found = storage.artifacts.of_run(run)
     if name is not None:

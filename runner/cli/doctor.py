@@ -9,14 +9,19 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from runner.cli.opening import opened_store
+from runner.cli.sharing import mount_of, why_not_shared
+from runner.cli.storage import open_storage
 from runner.errors import EXIT_ENVIRONMENT, EnvironmentMissingError, InvalidInputError
-from runner.project import home_folder
+from runner.project import home_folder, storage_folder
 from runner.terminal.words import size
+
+if TYPE_CHECKING:
+    from runner.storage import Storage
 
 #: Less free disk than this is worth a warning, in bytes.
 LITTLE_DISK = 2 << 30
@@ -39,7 +44,8 @@ class Finding:
 def command(context: click.Context, /, clean: bool, as_json: bool) -> None:
     """Check what runs need on this machine. Exits with 4 when something essential is missing."""
     home = home_folder()
-    findings = [*_versions(), _git(), _disk(home), *_engine(home, clean), _store(home), _kept(home)]
+    engine, storage = _engine(home, clean), _storage(home)
+    findings = [*_versions(), _git(), _disk(home), *engine, _store(home), *storage]
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -119,10 +125,26 @@ def _store(home: Path) -> Finding:
         return Finding("store", "error", error.message, error.hint)
 
 
-def _kept(home: Path) -> Finding:
-    from runner.storage import Storage
+def _storage(home: Path) -> Iterator[Finding]:
+    try:
+        folder = storage_folder()
+        if folder != home:
+            yield _shared(folder)
+        yield _kept(open_storage())
+    except EnvironmentMissingError as error:
+        yield Finding("storage", "error", error.message, error.hint)
 
-    storage = Storage(home)
+
+def _shared(folder: Path) -> Finding:
+    problem, mount = why_not_shared(folder), mount_of(folder)
+    if problem:
+        hint = "set PIPE_STORAGE to a folder in which `flock` works on all machines"
+        return Finding("storage", "error", f"{folder}: {problem}", hint)
+    free = f"{shutil.disk_usage(folder).free >> 20} MiB free"
+    return Finding("storage", "ok", f"{folder}, {mount.kind if mount else 'locks work'}, {free}")
+
+
+def _kept(storage: "Storage") -> Finding:
     storage.tidy()
     sizes = storage.sizes()
     text = f"{size(sizes.logs)} of logs, {size(sizes.stored)} of artifacts and caches"

@@ -5,20 +5,21 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from runner import queue
 from runner.cli.action_sources import action_store
 from runner.cli.loading import Loaded
 from runner.cli.opening import opened_store
+from runner.cli.places import images_of
 from runner.cli.preparing import Preparation
-from runner.cli.typed import Options, command_to_run_again, words
-from runner.cli.upcoming import jobs_to_run
-from runner.engines.box import Engine, Image, Workspace
+from runner.cli.storage import open_storage
+from runner.cli.submission import submission_of
+from runner.cli.typed import Options, command_to_run_again
+from runner.engines.box import Engine, Image
 from runner.engines.docker import DockerEngine
 from runner.engines.host import HostEngine
 from runner.environments import laid_over
@@ -29,26 +30,24 @@ from runner.errors import (
     EXIT_SUCCESS,
 )
 from runner.events import Emit, Event, JobFinished, OutputWritten, RunFinished
-from runner.execute.place import UnmappedLabelError, choose
 from runner.execute.task import Policy
-from runner.expressions import has_expression, resolve, to_string
-from runner.model import Job
+from runner.expressions import to_string
 from runner.project import (
     Snapshot,
     home_folder,
     label_images,
-    open_variant,
     read_user_config,
     take_snapshot,
 )
-from runner.queue import Submission
 from runner.secrets import Masker
 from runner.storage import Storage
 from runner.store import Store
 from runner.terminal import Files, Mode, View, open_files, open_view, together
-from runner.worker import Means, Worker
+from runner.worker import Means, Worker, workspace_of
 
 Outcome = TypeVar("Outcome")
+#: Sees to it that whoever may do so can call what it is given, which asks the run to end.
+Asking = Callable[[Callable[[], None]], AbstractContextManager[None]]
 #: A secret or an entry of `vars` with this name switches debug output on, as on GitHub.
 _STEP_DEBUG = "ACTIONS_STEP_DEBUG"
 
@@ -73,6 +72,7 @@ class ForegroundRun:
         self._files = files
         self._masker = Masker(prepared.secrets.values())
         self._home = home_folder()
+        self._storage = open_storage()
         self._user = read_user_config()
         self._policy = self._allowed()
 
@@ -83,15 +83,14 @@ class ForegroundRun:
         with self._source() as source, ExitStack() as ends:
             for engine in engines.values():
                 ends.callback(engine.finish)
-            images = self._images()
+            images = self.images()
             if images:
                 docker.check()
             with opened_store(self._home) as store:
                 queue.rescue(store, store.now())
                 snapshot = source.result()
-                if len(images) > 1:
-                    docker.prefetch(images)
-                return self._work(store, engines, snapshot)
+                early = partial(docker.prefetch, images) if len(images) > 1 else None
+                return self.work(store, engines, snapshot, _signals_ask, early)
 
     def _allowed(self) -> Policy:
         return Policy(
@@ -110,22 +109,9 @@ class ForegroundRun:
             },
         )
 
-    def _images(self) -> list[Image]:
+    def images(self) -> list[Image]:
         """The images that are known to be needed; refuses what no machine here can run."""
-        images = []
-        for job in (each.job for each in jobs_to_run(self._prepared) if not each.job.call):
-            if not has_expression(f"{job.runs_on} {job.container}"):
-                images += self._images_of(job)
-        return list(dict.fromkeys(images))
-
-    def _images_of(self, job: Job) -> list[Image]:
-        try:
-            place = choose(job.runs_on, job.container, self._policy)
-        except UnmappedLabelError:
-            if self._policy.skip_unmapped:
-                return []
-            raise
-        return [] if place.host else [place.image]
+        return images_of(self._prepared, self._policy)
 
     @contextmanager
     def _source(self) -> Iterator["_Beside[Snapshot | None]"]:
@@ -139,29 +125,47 @@ class ForegroundRun:
                 snapshot.release()
 
     def _snapshot(self) -> Snapshot | None:
-        return None if self._options.bind else take_snapshot(self._loaded.project, self._home)
+        if self._options.bind:
+            return None
+        return take_snapshot(self._loaded.project, self._home, self._storage.folder)
 
-    def _work(self, store: Store, engines: Mapping[str, Engine], snapshot: Snapshot | None) -> int:
+    def work(
+        self,
+        store: Store,
+        engines: Mapping[str, Engine],
+        snapshot: Snapshot | None,
+        asking: Asking,
+        prefetch: Callable[[], None] | None = None,
+    ) -> int:
+        """Runs it with what is open already, on that snapshot, else in the checkout itself."""
         prepared, plugins = self._prepared, self._loaded.plugins
-        workspace = self._workspace(snapshot)
         means = Means(
             engines,
-            workspace,
+            workspace_of(snapshot, self._loaded.project.root),
             self._policy,
             prepared.secrets,
             plugins.steps,
             action_store(self._loaded.project, self._options, self._home),
         )
-        storage = Storage(self._home)
+        storage = self._storage
         with self._view(storage) as view:
-            submission = self._submission(snapshot)
-            number = queue.enqueue(store, submission, prepared.plan, store.now(), prepared.reused)
+            submission = replace(
+                submission_of(self._loaded, self._options, prepared, self._masker, snapshot),
+                process=queue.process_identity(),
+            )
+            patience = self._loaded.pipeline.timeouts.queue
+            number = queue.enqueue(
+                store, submission, prepared.plan, store.now(), prepared.reused, patience
+            )
             if self._options.from_failed is not None:
-                storage.artifacts.adopt(self._options.from_failed, number, prepared.reused)
+                same = {key: key for key in prepared.reused}
+                storage.artifacts.adopt(self._options.from_failed, number, same)
+            if prefetch and not queue.is_over(store, number):
+                prefetch()
             emit = _to_all(view.emit, plugins.emit)
             name = f"{os.uname().nodename}:{os.getpid()}"
-            worker = Worker(store, storage, means, emit, name, self._slots())
-            with _signals_ask(worker.cancel):
+            worker = Worker(store, storage, means, emit, name, self.slots())
+            with asking(worker.cancel):
                 finished = worker.work(number)
         return self._exit_code(finished, store)
 
@@ -178,46 +182,12 @@ class ForegroundRun:
         )
         return together(shown, files)
 
-    def _slots(self) -> int:
+    def slots(self) -> int:
+        """How many jobs run at a time."""
         if self._options.shell_on_failure:
             # A person at a prompt shares the terminal with nobody.
             return 1
         return self._options.parallel or self._user.jobs or max(4, os.cpu_count() or 1)
-
-    def _submission(self, snapshot: Snapshot | None) -> Submission:
-        loaded = self._loaded
-        return Submission(
-            file=loaded.document.file,
-            text=loaded.document.text,
-            called={name: document.text for name, document in loaded.called.items()},
-            project=str(loaded.project.root),
-            name=self._name(),
-            trigger={"event": self._prepared.event, "inputs": dict(self._options.inputs)},
-            contexts=self._prepared.contexts,
-            snapshot=snapshot.to_json() if snapshot else {},
-            options={
-                "jobs": list(self._options.jobs),
-                "from_failed": self._options.from_failed,
-                "arguments": ["run", *words(self._options, self._masker)],
-            },
-            process=queue.process_identity(),
-        )
-
-    def _name(self) -> str:
-        pipeline = self._loaded.pipeline
-        if pipeline.run_name:
-            return to_string(resolve(pipeline.run_name, self._prepared.contexts))
-        return pipeline.name or Path(self._loaded.document.file).stem
-
-    def _workspace(self, snapshot: Snapshot | None) -> Workspace:
-        if snapshot is None:
-            return Workspace(bind=self._loaded.project.root)
-        git = (snapshot.git,) if snapshot.git else ()
-        return Workspace(
-            layers=(*git, snapshot.tree),
-            objects=snapshot.objects,
-            open_layers=lambda: (*git, open_variant(snapshot)),
-        )
 
     def _exit_code(self, finished: RunFinished, store: Store) -> int:
         if finished.result == "success":
@@ -231,7 +201,8 @@ class ForegroundRun:
             for _, event in store.events(finished.run)
             if isinstance(event, JobFinished) and event.final and event.result == "failure"
         }
-        return EXIT_ENVIRONMENT if reasons == {"environment"} else EXIT_RUN_FAILED
+        is_over = bool(finished.reason)
+        return EXIT_ENVIRONMENT if reasons == {"environment"} and not is_over else EXIT_RUN_FAILED
 
 
 def _asks_for_debugging(prepared: Preparation) -> bool:

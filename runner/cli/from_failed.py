@@ -22,7 +22,7 @@ def taken_over(
     Raises InvalidInputError if there is no such run, it is one of another pipeline, or goes on
     still, or nothing in it failed.
     """
-    from runner.queue import JobOutcome, load_pipeline
+    from runner.queue import load_pipeline, reused
     from runner.reuse import Earlier, reusable
     from runner.store import hot
     from runner.store.rows import states_of
@@ -33,8 +33,7 @@ def taken_over(
     submission = run.submission
     stored = load_pipeline(submission.file, submission.text, submission.called)
     found = reusable(pipeline, plan, contexts, Earlier(stored, run.plan, states_of(run)))
-    reason = f"reused from run {number}"
-    return {key: JobOutcome("success", outputs, reason) for key, outputs in found.items()}
+    return {key: reused(number, outputs) for key, outputs in found.items()}
 
 
 def _check(run: "StoredRun", loaded: "Loaded") -> None:

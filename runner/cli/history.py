@@ -3,11 +3,10 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 
 from runner.cli.opening import opened_store
 from runner.project import home_folder
-from runner.store import Store, lines
+from runner.store import Store
 from runner.terminal.words import duration, visible
 
 
@@ -21,11 +20,6 @@ def open_store() -> Iterator[Store]:
         yield store
 
 
-def waiting(store: Store, run: int | None = None) -> dict[tuple[int, str], str]:
-    """Why those wait that wait for a group: by run and job, which is "" for the run itself."""
-    return {(wait.run, wait.job): str(wait) for wait in lines.waits(store.notes, run)}
-
-
 def took(start: float | None, end: float | None) -> str:
     """How long it took, or goes on already; nothing when it has not begun."""
     return "" if start is None else duration((end or time.time()) - start)
@@ -35,7 +29,9 @@ def moment(stamp: float | None) -> str:
     """A point in time as people of this machine's time zone read it."""
     if stamp is None:
         return ""
-    return datetime.fromtimestamp(stamp).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    from runner.queue.waiting import moment as spelled
+
+    return spelled(stamp)
 
 
 def verdict(state: str, result: str | None, reason: str) -> str:

@@ -12,8 +12,8 @@ import click
 
 from runner.cli.history import open_store
 from runner.cli.run_number import RUN_NUMBER
+from runner.cli.storage import open_storage
 from runner.errors import InvalidInputError
-from runner.project import home_folder
 from runner.terminal.outlet import wants_colour
 from runner.terminal.transcript import Transcript
 from runner.terminal.words import visible
@@ -35,15 +35,14 @@ LONGEST_LINE = 1 << 16
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 def command(run: int, job: str, follow: bool) -> None:
     """Print the output of RUN, secrets masked; each line with its job if there are several."""
-    from runner.storage import Storage
     from runner.store import reads
 
-    storage = Storage(home_folder())
+    storage = open_storage()
     with open_store() as store:
         detail = reads.run(store, run)
         _check_job(detail, job)
         if follow and detail.run.state != "finished":
-            _follow(store, storage, run, job)
+            follow_run(store, storage, run, job)
             return
     paper = Paper()
     for found in _logs(storage, detail, job):
@@ -128,8 +127,9 @@ def _logs(storage: "Storage", detail: "RunDetail", wanted: str) -> Iterator[Name
                 yield NamedLog(name, storage.log(detail.run.id, job.key, attempt.number))
 
 
-def _follow(store: "Store", storage: "Storage", run: int, wanted: str) -> None:
-    """One thread a log, started when its attempt is; lines of several jobs never mix."""
+def follow_run(store: "Store", storage: "Storage", run: int, wanted: str = "") -> None:
+    """Print what a run prints, until it ends: lines of several jobs never mix."""
+    # One thread a log, started when its attempt is.
     from runner import queue
     from runner.store import reads
 

@@ -21,7 +21,10 @@ from runner.terminal.words import visible
 if TYPE_CHECKING:
     from runner.terminal import Mode
 
+NOTHING_MORE: Mapping[str, Any] = {}
 _WITH_INPUTS = ("workflow_dispatch", "workflow_call")
+#: The event of runs for changed files.
+WATCHED = "watch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +36,23 @@ class Occasion:
     verdict: Verdict
 
 
-def occasion(loaded: Loaded, options: Options) -> Occasion:
-    """The event that was asked for, or the first that the pipeline is for. Raises InvalidInputError."""
+def occasion(
+    loaded: Loaded,
+    options: Options,
+    usual: str = "",
+    happened: Mapping[str, Any] = NOTHING_MORE,
+) -> Occasion:
+    """The event that was asked for, else `usual`, else the first that the pipeline is for.
+
+    `happened` is what is known of its payload. Raises InvalidInputError.
+    """
     pipeline, project = loaded.pipeline, loaded.project
-    event = options.event or _usual_event(pipeline)
-    _refuse_unknown(event, pipeline)
+    event = options.event or usual or _usual_event(pipeline)
+    if event != usual:
+        _refuse_unknown(event, pipeline)
     given = _read(options.event_file) if options.event_file else {}
     inputs = _inputs(loaded, options, event, given)
-    payload = {**_known(pipeline, event, inputs), **given}
+    payload = {**_known(pipeline, event, inputs), **happened, **given}
     facts = RunFacts(pipeline=pipeline.name or "", file=loaded.document.file)
     github = github_context(project, event, payload, facts)
     contexts = {
@@ -48,9 +60,9 @@ def occasion(loaded: Loaded, options: Options) -> Occasion:
         "inputs": inputs,
         "vars": {**project.config.vars, **options.variables},
     }
-    happened = github["event"]
-    message = _message(project, happened)
-    told = occurrence(event, happened, lambda: changed_files(project, event, happened), message)
+    whole = github["event"]
+    message = _message(project, whole)
+    told = occurrence(event, whole, lambda: changed_files(project, event, whole), message)
     return Occasion(event, contexts, judge(pipeline.on, told))
 
 
@@ -102,8 +114,12 @@ def _read(file: str) -> dict[str, Any]:
 def _inputs(
     loaded: Loaded, options: Options, event: str, given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Those of the event, with what was typed over them; only runs by hand and calls have any."""
-    if event not in _WITH_INPUTS:
+    """Those of the event, with what was typed over them; only runs by hand and calls have any.
+
+    Whoever watches files runs by hand, too.
+    """
+    is_watched = event == WATCHED and options.event is None
+    if event not in _WITH_INPUTS and not is_watched:
         if options.inputs:
             name = next(iter(options.inputs))
             hint = "leave out `--event`, or the input"

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 def opened_store(home: Path) -> "Store":
     """The store; raises EnvironmentMissingError when it cannot be used."""
+    from runner.project import storage_folder
     from runner.store import Store
 
-    return Store.open(home, os.environ.get("PIPE_DATABASE_URL", ""))
+    store = Store.open(home, os.environ.get("PIPE_DATABASE_URL", ""))
+    store.storage = storage_folder()
+    return store

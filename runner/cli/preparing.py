@@ -33,7 +33,7 @@ def prepare(loaded: Loaded, options: Options, occasion: Occasion, ask: Ask = Non
     contexts = occasion.contexts
     pipeline = select(loaded.pipeline, set(options.jobs)) if options.jobs else loaded.pipeline
     _refuse_unsupported(pipeline, loaded)
-    wanted = plan(pipeline, contexts, _legs(options.matrix) or None)
+    wanted = plan(pipeline, contexts, legs(options.matrix) or None)
     secrets = given_secrets(options, ask)
     prepared = Preparation(pipeline, wanted, contexts, occasion.event, secrets)
     if options.from_failed is None:
@@ -42,14 +42,15 @@ def prepare(loaded: Loaded, options: Options, occasion: Occasion, ask: Ask = Non
     return replace(prepared, reused=reused)
 
 
-def _legs(given: Sequence[str]) -> dict[str, set[str]]:
-    legs: dict[str, set[str]] = {}
+def legs(given: Sequence[str]) -> dict[str, set[str]]:
+    """The values that `--matrix KEY:VALUE` asks for, by key."""
+    found: dict[str, set[str]] = {}
     for entry in given:
         name, colon, value = entry.partition(":")
         if not name or not colon:
             raise InvalidInputError(f"--matrix takes KEY:VALUE, not `{entry}`")
-        legs.setdefault(name, set()).add(value)
-    return legs
+        found.setdefault(name, set()).add(value)
+    return found
 
 
 def _refuse_unsupported(pipeline: Pipeline, loaded: Loaded) -> None:
@@ -68,10 +69,7 @@ def _refuse_unsupported(pipeline: Pipeline, loaded: Loaded) -> None:
 
 
 def _unsupported(pipeline: Pipeline) -> list[Path]:
-    return [
-        *pipeline.unsupported,
-        *(path for job in pipeline.jobs.values() for path in job.unsupported),
-    ]
+    return [path for job in pipeline.jobs.values() for path in job.unsupported]
 
 
 def _why_not(path: Path) -> str:

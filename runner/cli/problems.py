@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 import click
 
-from runner.errors import Position, Problem
+from runner.errors import InvalidInputError, PipeError, Position, Problem
 
 #: Columns of a source line that are shown; a longer one is cut around the place.
 WIDTH = 160
@@ -36,6 +36,21 @@ def show(problems: Iterable[Problem]) -> None:
     if found:
         shown = render(found, texts, is_colored(sys.stderr))
         click.echo(tame(shown, os.environ), err=True)
+
+
+def show_error(error: PipeError) -> None:
+    """Print to stderr what keeps something from going on."""
+    if isinstance(error, InvalidInputError) and _has_more_to_say(error):
+        show(error.problems)
+        return
+    hint = f"\n  {error.hint}" if error.hint else ""
+    text = f"error: {error.message}{hint}"
+    # Only such a text can say anything to GitHub's runner.
+    click.echo(tame(text, os.environ) if "::" in text or "##" in text else text, err=True)
+
+
+def _has_more_to_say(error: InvalidInputError) -> bool:
+    return len(error.problems) > 1 or any(each.position for each in error.problems)
 
 
 def tame(text: str, environ: Mapping[str, str]) -> str:

@@ -1,12 +1,12 @@
 """`pipe runs`: what ran here and what runs now."""
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli.history import moment, open_store, table, took, verdict, waiting
+from runner.cli.history import moment, open_store, table, took, verdict
+from runner.cli.standing import Standing, standing
 from runner.terminal.words import visible
 
 if TYPE_CHECKING:
@@ -26,15 +26,19 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def command(file: str, limit: int, as_json: bool) -> None:
     """List runs, the newest first."""
+    from runner.queue import Situation
     from runner.store import reads
 
     with open_store() as store:
         found = reads.runs(store, file=file, limit=limit)
-        reasons = {run: reason for (run, job), reason in waiting(store).items() if not job}
+        situation = Situation(store, store.now())
+        stands = {
+            run.id: standing(store, situation, run.id) for run in found if run.state != "finished"
+        }
     if as_json:
         hidden = {"process", "version"}
         shown = [
-            {**run.model_dump(exclude=hidden), "reason": run.reason or reasons.get(run.id, "")}
+            {**run.model_dump(exclude=hidden), **_stands(run, stands.get(run.id, Standing()))}
             for run in found
         ]
         click.echo(json.dumps(shown, indent=2))
@@ -42,13 +46,18 @@ def command(file: str, limit: int, as_json: bool) -> None:
         click.echo("nothing has run yet; `pipe run` shows the pipelines here")
     else:
         head = ("RUN", "RESULT", "STARTED", "TOOK", "PIPELINE")
-        click.echo(table([head, *(_row(run, reasons) for run in found)]))
+        click.echo(table([head, *(_row(run, stands.get(run.id, Standing())) for run in found)]))
 
 
-def _row(run: "RunRow", reasons: Mapping[int, str]) -> tuple[str, ...]:
+def _stands(run: "RunRow", stands: Standing) -> dict[str, Any]:
+    return {"reason": run.reason or stands.reason, **stands.to_json()}
+
+
+def _row(run: "RunRow", stands: Standing) -> tuple[str, ...]:
+    progress = f"{stands.progress.percent} %" if stands.progress else ""
     return (
         str(run.id),
-        verdict(run.state, run.result, run.reason or reasons.get(run.id, "")),
+        verdict(run.state, run.result, run.reason or stands.reason or progress),
         moment(run.started_at or run.created_at),
         took(run.started_at, run.finished_at),
         visible(f"{run.name} ({run.file})"),

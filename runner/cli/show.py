@@ -1,20 +1,21 @@
 """`pipe show RUN`: one run with its jobs, steps, annotations and outputs."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli.history import moment, open_store, took, verdict, waiting
+from runner.cli.history import moment, open_store, took, verdict
 from runner.cli.run_number import RUN_NUMBER
-from runner.terminal.words import visible, visible_lines
+from runner.cli.standing import Standing, standing
+from runner.terminal.words import counted, visible, visible_lines
 
 if TYPE_CHECKING:
     from runner.events import Event
     from runner.store.reads import RunDetail
-    from runner.store.tables import AnnotationRow, JobRow, StepRow
+    from runner.store.tables import AnnotationRow, JobRow, RunRow, StepRow
 
 
 @click.command("show", short_help="Show one run: its jobs, steps, annotations and outputs.")
@@ -22,27 +23,30 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def command(run: int, as_json: bool) -> None:
     """Show RUN, by its number."""
+    from runner.queue import Situation
     from runner.store import reads
 
     with open_store() as store:
         detail = reads.run(store, run)
-        reasons = {job: reason for (_, job), reason in waiting(store, run).items()}
-        told = _told((event for _, event in store.events(run)), reasons)
+        stands = standing(store, Situation(store, store.now()), run)
+        priority = reads.priority(store, run)
+        told = _told((event for _, event in store.events(run)), stands, priority)
     shown = json.dumps(_as_json(detail, told), indent=2) if as_json else _as_text(detail, told)
     click.echo(shown)
 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What a run tells beside its rows: why jobs wait, their environments with addresses, and
-    summaries."""
+    """What a run tells beside its rows: why jobs wait, its priority, the environments of jobs with
+    addresses, and summaries."""
 
-    reasons: Mapping[str, str]
+    stands: Standing
+    priority: int
     environments: Mapping[str, tuple[str, str]]
     summaries: Mapping[str, str]
 
 
-def _told(events: "Iterable[Event]", reasons: Mapping[str, str]) -> _Told:
+def _told(events: "Iterable[Event]", stands: Standing, priority: int) -> _Told:
     from runner.events import JobFinished, SummaryWritten
 
     environments: dict[str, tuple[str, str]] = {}
@@ -53,20 +57,21 @@ def _told(events: "Iterable[Event]", reasons: Mapping[str, str]) -> _Told:
         if isinstance(event, SummaryWritten):
             before = summaries.get(event.job, "")
             summaries[event.job] = f"{before}{event.text.rstrip()}\n"
-    return _Told(reasons, environments, summaries)
+    return _Told(stands, priority, environments, summaries)
 
 
 def _as_text(detail: "RunDetail", told: _Told) -> str:
     run = detail.run
     name = visible(f"{run.name} ({run.file})")
-    reason = run.reason or told.reasons.get("", "")
+    reason = run.reason or told.stands.reason
     lines = [
         f"run {run.id}: {name}, {verdict(run.state, run.result, reason)}",
-        f"{visible(run.event)}, started {moment(run.started_at)}, "
-        f"took {took(run.started_at, run.finished_at)}",
+        f"{visible(run.event)}, {_times(run)}",
+        *_of_the_queue(run, told.priority),
+        *_progress(told.stands),
     ]
     for job in detail.jobs:
-        lines += ["", *_job(job, detail, told.reasons.get(job.key, ""))]
+        lines += ["", *_job(job, detail, told.stands.of_job(job.key))]
         lines += _environment(told.environments.get(job.key))
     if detail.annotations:
         lines += ["", *(_annotation(each) for each in detail.annotations)]
@@ -77,6 +82,27 @@ def _as_text(detail: "RunDetail", told: _Told) -> str:
     return "\n".join(lines)
 
 
+def _times(run: "RunRow") -> str:
+    if run.started_at is None:
+        return f"queued {moment(run.created_at)}"
+    return f"started {moment(run.started_at)}, took {took(run.started_at, run.finished_at)}"
+
+
+def _of_the_queue(run: "RunRow", priority: int) -> Iterator[str]:
+    if not run.process:
+        urgent = f", priority {priority}" if priority else ""
+        again = f", run {run.rerun_of} again" if run.rerun_of is not None else ""
+        owner = f", owner {visible(run.owner)}" if run.owner else ""
+        yield f"queue {visible(run.queue)}{owner}{urgent}{again}"
+
+
+def _progress(stands: Standing) -> Iterator[str]:
+    done = stands.progress
+    if done:
+        jobs = f"{done.jobs_done} of {counted(done.jobs, 'job')}"
+        yield f"{done.percent} % done: {jobs}, {done.steps_done} of {counted(done.steps, 'step')}"
+
+
 def _environment(found: tuple[str, str] | None) -> list[str]:
     return [f"  environment {visible(' '.join(found).strip())}"] if found else []
 
@@ -85,7 +111,7 @@ def _job(job: "JobRow", detail: "RunDetail", waits: str) -> list[str]:
     attempts = [each for each in detail.attempts if each.job == job.key]
     lines = [f"{visible(job.name)}: {verdict(job.state, job.result, job.reason or waits)}"]
     for attempt in attempts:
-        if len(attempts) > 1:
+        if len(attempts) > 1 or job.attempt > attempt.number:
             state = verdict("running", attempt.result, attempt.reason)
             lines.append(f"  attempt {attempt.number}: {state}")
         lines += [
@@ -114,9 +140,11 @@ def _annotation(each: "AnnotationRow") -> str:
 
 def _as_json(detail: "RunDetail", told: _Told) -> dict[str, Any]:
     run = detail.run.model_dump()
-    run["reason"] = run["reason"] or told.reasons.get("", "")
+    run["reason"] = run["reason"] or told.stands.reason
+    run |= {"priority": told.priority, **told.stands.to_json()}
     for job in (jobs := [each.model_dump() for each in detail.jobs]):
-        job["reason"] = job["reason"] or told.reasons.get(job["key"], "")
+        job["reason"] = job["reason"] or told.stands.of_job(job["key"])
+        job |= told.stands.job_to_json(job["key"])
         job["outputs"] = json.loads(job["outputs"])
         del job["token"]
         job["environment"], job["environment_url"] = told.environments.get(job["key"], ("", ""))

@@ -2,37 +2,38 @@
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from runner.events import RunFinished
 from runner.secrets import Masker
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What was typed after `pipe run`, but for how the run is shown."""
+    """What was typed to have a pipeline run, but for how the run is shown."""
 
     file: str
-    jobs: tuple[str, ...]
-    inputs: Mapping[str, str]
-    secrets: tuple[str, ...]
-    secret_file: str | None
-    require_secrets: bool
-    prompt_secrets: bool
-    env: Mapping[str, str]
-    variables: Mapping[str, str]
-    matrix: tuple[str, ...]
-    event: str | None
-    event_file: str | None
-    action_sources: Mapping[str, str]
-    offline: bool
-    bind: bool
-    host: bool
-    skip_unmapped: bool
-    keep: str | None
-    shell_on_failure: bool
-    from_failed: int | None
-    parallel: int | None
+    jobs: tuple[str, ...] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    secret_file: str | None = None
+    require_secrets: bool = False
+    prompt_secrets: bool = False
+    env: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    matrix: tuple[str, ...] = ()
+    event: str | None = None
+    event_file: str | None = None
+    action_sources: Mapping[str, str] = field(default_factory=dict)
+    offline: bool = False
+    bind: bool = False
+    host: bool = False
+    skip_unmapped: bool = False
+    parallel: int | None = None
+    keep: str | None = None
+    shell_on_failure: bool = False
+    from_failed: int | None = None
+    no_reuse: bool = False
 
 
 def words(options: Options, masker: Masker) -> list[str]:
@@ -72,6 +73,7 @@ def _options(options: Options) -> Iterator[str]:
     yield from ["--skip-unmapped"] if options.skip_unmapped else []
     yield from _each("--keep", _given(options.keep))
     yield from ["--shell-on-failure"] if options.shell_on_failure else []
+    yield from ["--no-reuse"] if options.no_reuse else []
     yield from _each("--parallel", _given(options.parallel))
 
 

@@ -19,10 +19,17 @@ def tar_stream(path: Path, name: str = "", change: Change = lambda entry: entry)
     Links are not followed. Raises OSError for what cannot be read, in the middle if need be. What
     vanishes meanwhile is left out, and so are sockets, and what `change` gives None for.
     """
+    yield from packed(_below(path, name or path.name), change)
+
+
+def packed(
+    files: Iterable[tuple[Path, str]], change: Change = lambda entry: entry
+) -> Iterator[bytes]:
+    """As `tar_stream`, of these files under these names; of folders nothing but themselves."""
     with tarfile.TarFile(fileobj=io.BytesIO(), mode="w") as tar:
-        for file, below in _below(path, name or path.name):
+        for file, name in files:
             try:
-                entry = tar.gettarinfo(file, below)
+                entry = tar.gettarinfo(file, name)
                 content = _open(file) if entry and entry.isreg() else None
             except FileNotFoundError:
                 continue

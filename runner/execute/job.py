@@ -26,6 +26,7 @@ from runner.execute.evaluation import seconds, text, text_map
 from runner.execute.frame import Frame
 from runner.execute.job_actions import JobActions
 from runner.execute.job_steps import JobSteps, work_of
+from runner.execute.limits import TIMEOUT, Limit, limit_of
 from runner.execute.log import StepLog
 from runner.execute.place import UnmappedLabelError, choose
 from runner.execute.services import services_of
@@ -36,8 +37,6 @@ from runner.expressions import CaseSensitive, resolve, truthy
 from runner.secrets import Masker, masking
 from runner.storage import LogWriter
 
-#: GitHub's limit for a job that names none, in seconds.
-TIMEOUT = 360 * 60.0
 SET_UP = 0
 COMPLETE = -1
 
@@ -76,6 +75,7 @@ class _Attempt:
         self._log = log
         self._masker = masker
         self._clock = JobClock(request, time.monotonic() + TIMEOUT)
+        self._limit = Limit(TIMEOUT)
         defaults = (task.job.defaults, task.pipeline.defaults)
         self._state = JobState(Frame(task.locate, defaults=defaults))
         self._actions = JobActions(task.actions, frozenset(NATIVE_ACTIONS))
@@ -86,7 +86,8 @@ class _Attempt:
             self._state.job_env = self._job_env()
             place = self._place()
             self._announce(place)
-            self._clock.deadline = time.monotonic() + self._limit()
+            self._limit = limit_of(self._task)
+            self._clock.deadline = time.monotonic() + self._limit.seconds
             self._clock.patience = self._patience()
             box = self._open(place)
         except PipeError as error:
@@ -113,9 +114,6 @@ class _Attempt:
         runs_on = resolve(job.runs_on, contexts)
         place = choose(runs_on, resolve(job.container, contexts), self._task.policy)
         return replace(place, services=services_of(resolve(job.services, contexts)))
-
-    def _limit(self) -> float:
-        return seconds(self._task.job.timeout_minutes, self._task.contexts) or TIMEOUT
 
     def _patience(self) -> float:
         written, key = self._task.job.cancel_timeout_minutes, "cancel-timeout-minutes"
@@ -204,7 +202,7 @@ class _Attempt:
         address = self._address(box)
         timed_out = self._state.status == "cancelled" and self._clock.ending() == "timeout"
         if timed_out:
-            self._say(COMPLETE, "##[error]the job's time limit is over")
+            self._say(COMPLETE, f"##[error]{self._limit.told()}")
         softly = self._state.status == "failure" and truthy(
             resolve(self._task.job.continue_on_error, self._task.contexts)
         )
@@ -250,6 +248,8 @@ class _Attempt:
         reason = _reason(error)
         for line in told(error):
             self._say(SET_UP, f"##[error]{line}")
+        if reason == "timeout":
+            self._say(SET_UP, f"##[error]{self._limit.told()}")
         if reason in ("cancelled", "timeout"):
             self._set_up_ended("cancelled", reason)
             return JobEnd("cancelled", reason=reason)

@@ -17,8 +17,9 @@ def is_due(retry: Retry, reason: str) -> bool:
 def backoff(retry: Retry, failed: int, jitter: Callable[[], float] | None = None) -> float:
     """Seconds to wait after `failed` failed attempts; `jitter` gives a number from 0 to 1."""
     factor = 2 ** (failed - 1) if retry.backoff == "exponential" else 1
-    delay = min(retry.delay * factor, retry.max_delay)
+    delay = retry.delay * factor
     if not retry.jitter:
-        return delay
+        return min(delay, retry.max_delay)
     share = jitter() if jitter else secrets.randbelow(1000) / 1000
-    return delay * (0.75 + share / 2)
+    # The longest pause is never exceeded, and those that reach it differ all the same.
+    return min(delay, retry.max_delay / 1.25) * (0.75 + share / 2)

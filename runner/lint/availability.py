@@ -54,7 +54,7 @@ _ROWS: tuple[Availability, ...] = (
     *_rows("on.workflow_call.", "outputs.*.value", _RUN | {"jobs"}),
     *_rows("jobs.*.", "if", _BEFORE_LEGS, STATUS_FUNCTIONS),
     *_rows("jobs.*.", "strategy", _BEFORE_LEGS),
-    *_rows("jobs.*.", "name runs-on concurrency environment with sources", _JOB),
+    *_rows("jobs.*.", "name runs-on concurrency environment with", _JOB),
     *_rows("jobs.*.", "container services timeout-minutes continue-on-error", _JOB),
     *_rows("jobs.*.", "cancel-timeout-minutes snapshot", _JOB),
     *_rows("jobs.*.", "env secrets", _JOB | _SECRETS),

@@ -17,7 +17,8 @@ def check(pipeline: Pipeline, document: Document) -> Iterator[Problem]:
             if isinstance(filters, dict) and _only_negative(filters.get(name)):
                 message = f"`{name}` of `{event}` only takes away, so it matches nothing"
                 position = document.locate(("on", event, name), key=True)
-                hint = f"put `'**'` first, or use `{name}-ignore`"
+                other = "ignore" if event == "watch" else f"{name}-ignore"
+                hint = f"put `'**'` first, or use `{other}`"
                 yield finding("never-matches", message, position, hint)
 
 

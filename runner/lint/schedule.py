@@ -1,16 +1,13 @@
 """`on.schedule`: cron lines that never fire or cannot be read."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
+from runner import cron
+from runner.cron import FIELDS
 from runner.errors import Position, Problem
 from runner.lint.findings import finding
 from runner.model import Path, Pipeline
 from runner.source import Document
-
-FIELDS = ("minute", "hour", "day-of-month", "month", "day-of-week")
-#: Any moment will do: only the syntax is of interest.
-_SOME_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def check(pipeline: Pipeline, document: Document) -> Iterator[Problem]:
@@ -20,11 +17,14 @@ def check(pipeline: Pipeline, document: Document) -> Iterator[Problem]:
         path = ("on", "schedule", index, "cron")
         if isinstance(entry, dict) and isinstance(entry.get("cron"), str):
             yield from _cron(entry["cron"], path, document)
+        zone = entry.get("timezone") if isinstance(entry, dict) else None
+        if isinstance(zone, str) and not cron.is_zone(zone):
+            place = document.locate(("on", "schedule", index, "timezone"))
+            message = f"there is no time zone `{zone}`"
+            yield finding("invalid-cron", message, place, "a name such as `Europe/Berlin`")
 
 
 def _cron(line: str, path: Path, document: Document) -> Iterator[Problem]:
-    from cronsim import CronSim, CronSimError
-
     fields = line.split()
     if len(fields) != len(FIELDS):
         message = f"cron `{line}` has {len(fields)} fields instead of 5"
@@ -32,9 +32,9 @@ def _cron(line: str, path: Path, document: Document) -> Iterator[Problem]:
         yield finding("invalid-cron", message, document.locate(path), hint)
         return
     try:
-        CronSim(line, _SOME_TIME)
-    except CronSimError as error:
-        yield _bad_field(line, str(error).removeprefix("Bad "), path, document)
+        cron.check(line)
+    except cron.BadFieldError as error:
+        yield _bad_field(line, error.name, path, document)
 
 
 def _bad_field(line: str, name: str, path: Path, document: Document) -> Problem:

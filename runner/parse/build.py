@@ -18,6 +18,8 @@ from runner.model import (
     Step,
     Strategy,
     Templated,
+    Timeouts,
+    Watch,
 )
 from runner.parse.durations import parse_duration
 from runner.parse.ids import step_ids
@@ -26,13 +28,7 @@ from runner.source import Document
 
 _Data = Mapping[str, Any]
 
-_UNSUPPORTED_IN_PIPELINE = ("priority", "queue", "timeouts")
-#: What `on.watch` has of ours, besides GitHub's activities.
-_UNSUPPORTED_IN_WATCH = ("paths", "ignore", "debounce")
-_UNSUPPORTED_IN_JOB = (
-    "snapshot",
-    "sources",
-)
+_UNSUPPORTED_IN_JOB = ("snapshot",)
 _WAITING = frozenset({"wait", "wait-all", "cancel"})
 _UNSUPPORTED_IN_STEP = ("deploy", "rollback", "snapshot", "verify")
 
@@ -53,7 +49,10 @@ def build(document: Document) -> Pipeline:
         defaults=_defaults(data.get("defaults")),
         concurrency=_concurrency(data.get("concurrency")),
         retry=_retry(data.get("retry")),
-        unsupported=tuple(_unsupported_in_pipeline(data, on)),
+        watch=_watch(on.get("watch", {})),
+        priority=data.get("priority", 0),
+        queue=data.get("queue", ""),
+        timeouts=_timeouts(data.get("timeouts", {})),
     )
 
 
@@ -66,6 +65,14 @@ def _events(on: Any) -> dict[str, Templated]:
 def _inputs(on: Mapping[str, Templated]) -> Iterator[Input]:
     """A run by hand has the inputs of `workflow_dispatch`; without it those of `workflow_call`."""
     return _declared(on, "workflow_dispatch" if "workflow_dispatch" in on else "workflow_call")
+
+
+def _watch(data: _Data) -> Watch:
+    return Watch(
+        paths=tuple(to_string(pattern) for pattern in _list(data.get("paths"))),
+        ignore=tuple(to_string(pattern) for pattern in _list(data.get("ignore"))),
+        debounce=parse_duration(data["debounce"]) if "debounce" in data else None,
+    )
 
 
 def _interface(on: Mapping[str, Templated]) -> Interface | None:
@@ -118,6 +125,7 @@ def _job(job_id: str, data: _Data, file: str) -> Job:
         concurrency=_concurrency(data.get("concurrency")),
         services=data.get("services"),
         retry=_retry(data.get("retry")),
+        sources=tuple(data.get("sources", ())),
         call=_call(data, file),
         unsupported=tuple(_unsupported_in_job(data, path)),
     )
@@ -201,7 +209,12 @@ def _concurrency(data: Any) -> Concurrency | None:
         group=to_string(data.get("group")),
         cancel_in_progress=data.get("cancel-in-progress", False),
         queue=data.get("queue", "single"),
+        limit=data.get("limit", 1),
     )
+
+
+def _timeouts(data: _Data) -> Timeouts:
+    return Timeouts(**{name: parse_duration(written) for name, written in data.items()})
 
 
 def _retry(data: Any) -> Retry | None:
@@ -221,12 +234,6 @@ def _retry(data: Any) -> Retry | None:
 
 
 # -- what cannot run yet --
-
-
-def _unsupported_in_pipeline(data: _Data, on: Mapping[str, Any]) -> Iterator[Path]:
-    yield from ((key,) for key in _UNSUPPORTED_IN_PIPELINE if key in data)
-    watch = on.get("watch", {})
-    yield from (("on", "watch", key) for key in _UNSUPPORTED_IN_WATCH if key in watch)
 
 
 def _unsupported_in_job(data: _Data, path: Path) -> Iterator[Path]:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from runner.events import Result
@@ -152,10 +152,14 @@ def strategy_context(leg: PlannedJob) -> dict[str, Any]:
     }
 
 
+_JOB_FIELDS = tuple(field.name for field in fields(PlannedJob))
+
+
 def to_json(plan: Plan) -> dict[str, Any]:
     """The plan as JSON-like data."""
     return {
-        "jobs": [asdict(job) | {"needs": list(job.needs)} for job in plan.jobs],
+        # Shallow: the deep copies of `asdict` are most of what queueing a run would cost.
+        "jobs": [{name: getattr(job, name) for name in _JOB_FIELDS} for job in plan.jobs],
         "only": {name: list(values) for name, values in plan.only.items()},
     }
 

@@ -9,48 +9,56 @@ from runner.project.config import (
     read_user_config,
 )
 from runner.project.context import RunFacts, github_context
+from runner.project.difference import Difference, changed_paths, difference, files_of
 from runner.project.find import (
     Project,
     find_pipeline,
     find_project,
+    find_root,
     list_pipelines,
     nearest_project,
 )
 from runner.project.git import GitFacts, read_facts
-from runner.project.home import home_folder, sub_folder
+from runner.project.home import home_folder, storage_folder, sub_folder
+from runner.project.ignored import all_ignored
+from runner.project.kept import keep_snapshot, open_snapshot, prune_snapshots, unpin_snapshot
 from runner.project.labels import DEFAULT_IMAGES, label_images
-from runner.project.snapshot import (
-    Snapshot,
-    open_snapshot,
-    open_variant,
-    pin_snapshot,
-    take_snapshot,
-    unpin_snapshot,
-)
+from runner.project.snapshot import Snapshot, open_variant, take_snapshot
+from runner.project.sources import SourceFiles, source_files
 
 __all__ = [
     "DEFAULT_IMAGES",
+    "Difference",
     "Environment",
     "GitFacts",
     "Project",
     "ProjectConfig",
     "RunFacts",
     "Snapshot",
+    "SourceFiles",
     "UserConfig",
+    "all_ignored",
     "changed_files",
+    "changed_paths",
+    "difference",
+    "files_of",
     "find_pipeline",
     "find_project",
+    "find_root",
     "github_context",
     "home_folder",
+    "keep_snapshot",
     "label_images",
     "list_pipelines",
     "nearest_project",
     "open_snapshot",
     "open_variant",
-    "pin_snapshot",
+    "prune_snapshots",
     "read_facts",
     "read_project_config",
     "read_user_config",
+    "source_files",
+    "storage_folder",
     "sub_folder",
     "take_snapshot",
     "unpin_snapshot",

@@ -52,7 +52,9 @@ def checkout_at(folder: Path) -> Checkout | None:
     return Checkout(folder, git_dir, _common_dir(git_dir))
 
 
-def start_git(checkout: Checkout, *arguments: str) -> subprocess.Popen[bytes] | None:
+def start_git(
+    checkout: Checkout, *arguments: str, stdin: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes] | None:
     """A git process in the checkout with captured output; None when git is not installed."""
     command = (
         "git",
@@ -66,7 +68,7 @@ def start_git(checkout: Checkout, *arguments: str) -> subprocess.Popen[bytes] | 
             command,
             cwd=checkout.root,
             env=_environment(os.environ),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )

@@ -66,14 +66,24 @@ def find_project(start: Path) -> Project:
     The root is the top of the git checkout; without git, the nearest folder that holds `pipe.yaml`,
     `pipelines/` or `.github/workflows/`, else `start`. Raises InvalidInputError for a bad `pipe.yaml`.
     """
+    root, home, git = _place(start)
+    config = read_project_config(_config_file(home))
+    return Project(root, home, _name(root, git), config, git)
+
+
+def find_root(start: Path) -> Path:
+    """The root of the project around `start`, whatever its configuration says."""
+    return _place(start)[0]
+
+
+def _place(start: Path) -> tuple[Path, Path, GitFacts | None]:
     here = start.resolve()
     folder = here if here.is_dir() else here.parent
     git = read_facts(folder)
     candidates = tuple(_upward(folder, git.checkout.root if git else None))
     home = next(filter(_is_project, candidates), None)
     root = git.checkout.root if git else home or folder
-    config = read_project_config(_config_file(home or root))
-    return Project(root, home or root, _name(root, git), config, git)
+    return root, home or root, git
 
 
 def find_pipeline(name: str, folder: Path) -> Path:

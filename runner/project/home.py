@@ -1,4 +1,4 @@
-"""Where Pipe keeps its state on this machine: PIPE_HOME and its sub-folders."""
+"""Where Pipe keeps its state: PIPE_HOME on this machine, and PIPE_STORAGE, which machines may share."""
 
 import os
 from pathlib import Path
@@ -13,14 +13,28 @@ def home_folder() -> Path:
     """
     chosen = os.environ.get("PIPE_HOME")
     home = Path(chosen).expanduser().absolute() if chosen else _state_folder()
-    _create(home)
+    _create(home, _hint("PIPE_HOME"))
     return home
+
+
+def storage_folder() -> Path:
+    """PIPE_STORAGE, for the bytes that every worker of a queue reads and writes, or PIPE_HOME.
+
+    Boxes, the database, fetched actions and repositories stay in PIPE_HOME: they are of one machine
+    or can be fetched again. Raises EnvironmentMissingError when it cannot be created or written.
+    """
+    chosen = os.environ.get("PIPE_STORAGE")
+    if not chosen:
+        return home_folder()
+    storage = Path(chosen).expanduser().absolute()
+    _create(storage, _hint("PIPE_STORAGE"))
+    return storage
 
 
 def sub_folder(home: Path, *names: str) -> Path:
     """A folder below `home` such as `logs` or `cache`, created when it is missing."""
     folder = home.joinpath(*names)
-    _create(folder)
+    _create(folder, f"make it writable for you, or use another folder than {home}")
     return folder
 
 
@@ -30,17 +44,18 @@ def _state_folder() -> Path:
     return platformdirs.user_state_path("pipe", appauthor=False)
 
 
-def _create(folder: Path) -> None:
+def _hint(variable: str) -> str:
+    return f"set {variable} to a folder that you can write to"
+
+
+def _create(folder: Path, hint: str) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise _unusable(folder, error.strerror or str(error)) from error
+        raise _unusable(folder, error.strerror or str(error), hint) from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise _unusable(folder, "Permission denied")
+        raise _unusable(folder, "it cannot be written", hint)
 
 
-def _unusable(folder: Path, reason: str) -> EnvironmentMissingError:
-    return EnvironmentMissingError(
-        f"cannot keep state in {folder}: {reason}",
-        hint="set PIPE_HOME to a folder that you can write to",
-    )
+def _unusable(folder: Path, reason: str, hint: str) -> EnvironmentMissingError:
+    return EnvironmentMissingError(f"cannot keep state in {folder}: {reason}", hint=hint)

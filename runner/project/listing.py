@@ -69,7 +69,7 @@ def nested_paths(root: Path, folder: bytes) -> set[bytes]:
 
 
 def _walk(root: Path) -> Iterator[bytes]:
-    return _walk_folder(os.fsencode(root), b"", _ignore_rules(root / IGNORE_FILE))
+    return _walk_folder(os.fsencode(root), b"", ignore_rules(root / IGNORE_FILE))
 
 
 def _walk_folder(root: bytes, prefix: bytes, ignored: _Ignored) -> Iterator[bytes]:
@@ -86,7 +86,8 @@ def _walk_folder(root: bytes, prefix: bytes, ignored: _Ignored) -> Iterator[byte
             yield from _walk_folder(root, path + b"/", ignored)
 
 
-def _ignore_rules(file: Path) -> _Ignored:
+def ignore_rules(file: Path) -> _Ignored:
+    """Whether a path (a folder's ends in `/`) is ignored by the rules in `file`, if it exists."""
     if not file.is_file():
         return lambda _path: False
     import pathspec

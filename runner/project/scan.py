@@ -39,8 +39,8 @@ class Scan:
     listed: str
 
 
-def scan(root: Path, exclude: Path, known: Scan | None) -> Scan:
-    """The tree at `root` as it is now, without what lies in `exclude`.
+def scan(root: Path, exclude: Collection[Path], known: Scan | None) -> Scan:
+    """The tree at `root` as it is now, without the folders `exclude`.
 
     Reads only files that differ from `known`, and returns `known` itself when nothing does.
     Raises SourceChangedError when a file changes under the eyes.
@@ -102,7 +102,7 @@ def _same_paths(root: Path, known: Scan, traits: array[int]) -> _Found | None:
     return _Found(paths, traits, True) if is_plain and not _linked(root, paths) else None
 
 
-def _find(root: Path, exclude: Path, listed: bytes | None) -> _Found:
+def _find(root: Path, exclude: Collection[Path], listed: bytes | None) -> _Found:
     paths = source_paths(root, listed)
     while True:
         order = sorted(_inside(root, exclude, paths))
@@ -118,10 +118,11 @@ def _find(root: Path, exclude: Path, listed: bytes | None) -> _Found:
         paths.update(*(nested_paths(root, path) for path in folders))
 
 
-def _inside(root: Path, exclude: Path, paths: Collection[bytes]) -> Iterable[bytes]:
+def _inside(root: Path, exclude: Collection[Path], paths: Collection[bytes]) -> Iterable[bytes]:
     outside = _linked(root, paths)
-    if exclude.is_relative_to(root):
-        outside.add(os.fsencode(exclude.relative_to(root)))
+    outside |= {
+        os.fsencode(each.relative_to(root)) for each in exclude if each.is_relative_to(root)
+    }
     if not outside:
         return paths
     prefixes = tuple(folder + b"/" for folder in outside)

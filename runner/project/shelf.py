@@ -1,16 +1,21 @@
-"""Folders named by their content: complete or absent, and kept while somebody needs them."""
+"""Folders named by their content: complete or absent, and kept while somebody needs them.
+
+Machines may share a shelf. So nobody asks whether a process lives: locks end with whoever has them.
+"""
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.project.durable import sync_files, sync_folder
+
 _TEMPORARY = "tmp-"
 _LOCK = ".lock"
-_PINS = "pins"
+_PIN = ".pin-"
+_DURABLE = ".durable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,7 @@ class Shelf:
 
     A name owns everything that is called `NAME` or starts with `NAME.` or `NAME-`. Names may be
     held by any number of processes, and pinned across processes; neither may be claimed then.
-    Every method but `locked` expects the caller to be inside `locked`.
+    Every method but `locked` and those for what is durable expects the caller to be inside `locked`.
     """
 
     folder: Path
@@ -40,8 +45,11 @@ class Shelf:
         """Alone on this shelf; waits for others. What a dead process left half made is removed."""
         hold = _lock(self.folder / "lock", fcntl.LOCK_EX)
         try:
-            for leftover in self.folder.glob(f"{_TEMPORARY}*"):
-                _remove(leftover)
+            # A network file system then forgets which names it saw here before we had the lock.
+            os.utime(self.folder)
+            for leftover in self._entries():
+                if leftover.startswith(_TEMPORARY):
+                    _remove(self.folder / leftover)
             yield
         finally:
             hold.release()
@@ -58,7 +66,7 @@ class Shelf:
 
     def claim(self, name: str) -> Hold | None:
         """The sole right to take `name` apart, or None while it is held or pinned."""
-        if name in self._pinned():
+        if name in self.pinned():
             return None
         try:
             return _lock(self._lock_file(name), fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -67,20 +75,45 @@ class Shelf:
 
     def names(self) -> list[str]:
         """Every name on the shelf, the one held last first."""
-        locks = sorted(self.folder.glob(f"*{_LOCK}"), key=_age, reverse=True)
-        return [file.name.removesuffix(_LOCK) for file in locks]
+        names = [entry.removesuffix(_LOCK) for entry in self._entries() if entry.endswith(_LOCK)]
+        return sorted(names, key=lambda name: _age(self._lock_file(name)), reverse=True)
 
     def pin(self, pin: str, names: Sequence[str]) -> None:
         """Keep `names` until `unpin(pin)`, whatever process lives."""
-        pins = self.folder / _PINS
-        pins.mkdir(mode=0o700, exist_ok=True)
-        part = self.folder / f"{_TEMPORARY}pin"
-        part.write_text(json.dumps(list(names)))
-        part.replace(pins / pin)
+        for name in names:
+            self._pin_file(name, pin).touch(mode=0o600)
+        sync_folder(self.folder)
 
     def unpin(self, pin: str) -> None:
         """Take a pin out; one that does not exist is no error."""
-        (self.folder / _PINS / pin).unlink(missing_ok=True)
+        for entry in self._entries():
+            if entry.endswith(f"{_PIN}{pin}"):
+                (self.folder / entry).unlink()
+
+    def pinned(self) -> set[str]:
+        """Every name that some pin keeps."""
+        return {entry.rpartition(_PIN)[0] for entry in self._entries() if _PIN in entry}
+
+    def pins(self) -> dict[str, float]:
+        """Every pin, with the time when it was put in."""
+        files = [self.folder / entry for entry in self._entries() if _PIN in entry]
+        return {file.name.rpartition(_PIN)[2]: file.stat().st_mtime for file in files}
+
+    def is_durable(self, folder: str) -> bool:
+        """Whether a loss of power cannot take anything of that folder."""
+        return self._durable_file(folder).exists()
+
+    def make_durable(self, folders: Sequence[str]) -> None:
+        """Wait until those folders, which the caller holds, are on the disk."""
+        fresh = [folder for folder in folders if not self.is_durable(folder)]
+        if fresh:
+            sync_files(self.folder)
+            for folder in fresh:
+                self._durable_file(folder).touch(mode=0o600)
+
+    def forget_durable(self, folder: str) -> None:
+        """That folder is about to be made, whatever stood there before."""
+        self._durable_file(folder).unlink(missing_ok=True)
 
     @contextmanager
     def temporary(self) -> Iterator[Path]:
@@ -117,13 +150,17 @@ class Shelf:
         else:
             path.unlink(missing_ok=True)
 
+    def _entries(self) -> list[str]:
+        return os.listdir(self.folder)  # noqa: PTH208  many pins make this long
+
     def _lock_file(self, name: str) -> Path:
         return self.folder / f"{name}{_LOCK}"
 
-    def _pinned(self) -> set[str]:
-        pins = self.folder / _PINS
-        files = pins.iterdir() if pins.is_dir() else ()
-        return {name for file in files for name in json.loads(file.read_text())}
+    def _pin_file(self, name: str, pin: str) -> Path:
+        return self.folder / f"{name}{_PIN}{pin}"
+
+    def _durable_file(self, folder: str) -> Path:
+        return self.folder / f"{folder}{_DURABLE}"
 
 
 def _lock(file: Path, operation: int) -> Hold:

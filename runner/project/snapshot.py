@@ -2,18 +2,19 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from runner.errors import EnvironmentMissingError, InvalidInputError, PipeError
+from runner.errors import EnvironmentMissingError, InvalidInputError
 from runner.project.checkout import is_home
 from runner.project.find import Project
 from runner.project.home import sub_folder
 from runner.project.layer import make_layer, object_folders
 from runner.project.manifest import SourceChangedError
+from runner.project.objects import bundle_exists, is_bundle, sweep_objects
 from runner.project.restart import trusted
 from runner.project.scan import Scan, load, save, saved_id, scan
 from runner.project.shelf import Hold, Shelf
@@ -24,8 +25,9 @@ _ATTEMPTS = 5
 _KEPT = 3
 _TREE = Flavour("", PLAIN)
 _VARIANT = Flavour("-open", OPEN)
-_FLAVOURS = (_TREE, _VARIANT)
+FLAVOURS = (_TREE, _VARIANT)
 _SCAN = "scan"
+SNAPSHOTS = "snapshots"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +36,22 @@ class Snapshot:
 
     `tree` holds the files and `git` a folder with nothing but `.git` (None without git); neither
     is ever written, so both serve as lower layers. That `.git` expects each of `objects`, the
-    user's own object folders, read-only at `/github/objects/0`, `/github/objects/1` and so on.
+    user's own object folders or those of `bundle`, read-only at `/github/objects/0`,
+    `/github/objects/1` and so on. With a `pin` it is kept past this process as well.
     """
 
     id: str
+    storage: Path
     tree: Path
     git: Path | None
     objects: tuple[Path, ...]
-    _holds: tuple[Hold, ...] = field(default=(), repr=False, compare=False)
+    bundle: str = ""
+    pin: str = ""
+    holds: tuple[Hold, ...] = field(default=(), repr=False, compare=False)
 
     def release(self) -> None:
         """Let the folders go; call it once, when no job uses them any more."""
-        for hold in self._holds:
+        for hold in self.holds:
             hold.release()
 
     def __enter__(self) -> "Snapshot":
@@ -60,65 +66,51 @@ class Snapshot:
         self.release()
 
     def to_json(self) -> dict[str, Any]:
-        """What `open_snapshot` needs to find it again, in another process too."""
+        """What `open_snapshot` needs to find it again, also on a machine with another path to the
+        storage: only objects that could not be kept there are named as they are here."""
         return {
             "id": self.id,
-            "tree": str(self.tree),
-            "git": str(self.git) if self.git else None,
-            "objects": [str(folder) for folder in self.objects],
+            "tree": self._named(self.tree),
+            "git": self._named(self.git) if self.git else None,
+            "objects": [self._named(folder) for folder in self.objects],
+            "bundle": self.bundle,
+            "pin": self.pin,
         }
 
+    def _named(self, folder: Path) -> str:
+        is_kept = self.bundle or folder not in self.objects
+        return str(folder.relative_to(self.storage) if is_kept else folder)
 
-def take_snapshot(project: Project, home: Path) -> Snapshot:
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the source of a project is copied from and to; `scan` is this machine's alone."""
+
+    project: Project
+    home: Path
+    storage: Path
+    shelf: Shelf
+    scan: Path
+
+
+def take_snapshot(project: Project, home: Path, storage: Path) -> Snapshot:
     """Copy the project's source as it is now, or find that the copy exists already.
 
-    `home` is PIPE_HOME. The snapshot is held from here on. Raises EnvironmentMissingError when
-    the source cannot be copied, InvalidInputError when a file of it may not be read.
+    `home` is PIPE_HOME, `storage` PIPE_STORAGE. The snapshot is held from here on. Raises
+    EnvironmentMissingError when the source cannot be copied, InvalidInputError when a file of it
+    may not be read.
     """
     _refuse_everything(project)
-    shelf = Shelf(sub_folder(home, "snapshots", _project_id(project.root)))
+    names = (SNAPSHOTS, _project_id(project.root))
+    shelf = Shelf(sub_folder(storage, *names))
+    place = _Place(project, home, storage, shelf, sub_folder(home, *names) / _SCAN)
     try:
-        with trusted(shelf, _FLAVOURS):
-            return _take(shelf, project, home.resolve())
+        with trusted(shelf, FLAVOURS):
+            return _take(place)
     except OSError as error:
         raise EnvironmentMissingError(
             f"cannot copy the source of {project.root}: {error}"
         ) from error
-
-
-def open_snapshot(data: Mapping[str, Any]) -> Snapshot:
-    """Hold the snapshot again that `to_json` described.
-
-    Raises EnvironmentMissingError when it was removed in the meantime.
-    """
-    tree = Path(data["tree"])
-    git = Path(data["git"]) if data["git"] else None
-    objects = tuple(Path(folder) for folder in data["objects"])
-    if tree.parent.is_dir():
-        shelf = Shelf(tree.parent)
-        with trusted(shelf, _FLAVOURS):
-            if tree.is_dir() and (git is None or git.is_dir()):
-                return Snapshot(data["id"], tree, git, objects, _hold(shelf, tree, git))
-    raise EnvironmentMissingError(
-        f"the copy of the source that this run was queued with is gone: {tree}",
-        hint="submit the run again",
-    )
-
-
-def pin_snapshot(snapshot: Snapshot, pin: str) -> None:
-    """Keep the snapshot for as long as the pin `pin` (letters, digits, `-`) stays, past this process."""
-    shelf = Shelf(snapshot.tree.parent)
-    names = [folder.name for folder in (snapshot.tree, snapshot.git) if folder]
-    with shelf.locked():
-        shelf.pin(_pin_name(pin), names)
-
-
-def unpin_snapshot(data: Mapping[str, Any], pin: str) -> None:
-    """Take the pin out of the snapshot that `to_json` described; no error when it is gone."""
-    shelf = Shelf(Path(data["tree"]).parent)
-    if shelf.folder.is_dir():
-        with shelf.locked():
-            shelf.unpin(_pin_name(pin))
 
 
 def open_variant(snapshot: Snapshot) -> Path:
@@ -146,36 +138,31 @@ def _project_id(root: Path) -> str:
     return f"{word[:40]}-{hashlib.sha256(bytes(root)).hexdigest()[:12]}"
 
 
-def _pin_name(pin: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9-]+", pin):
-        raise PipeError(f"not a pin: {pin!r}")
-    return pin
-
-
-def _take(shelf: Shelf, project: Project, home: Path) -> Snapshot:
-    seen = _copy_source(shelf, project.root, home)
+def _take(place: _Place) -> Snapshot:
+    seen = _copy_source(place)
+    shelf, facts = place.shelf, place.project.git
     tree = shelf.folder / seen.id
-    git = shelf.folder / make_layer(shelf, project.git) if project.git else None
-    objects = object_folders(project.git.checkout) if project.git else ()
-    _prune(shelf, tuple(folder.name for folder in (tree, git) if folder))
-    return Snapshot(seen.id, tree, git, objects, _hold(shelf, tree, git))
+    git = shelf.folder / make_layer(shelf, facts) if facts else None
+    objects = object_folders(facts.checkout) if facts else ()
+    names = [folder.name for folder in (tree, git) if folder]
+    prune(shelf, names)
+    holds = tuple(map(shelf.hold, names))
+    return Snapshot(seen.id, place.storage, tree, git, objects, holds=holds)
 
 
-def _hold(shelf: Shelf, tree: Path, git: Path | None) -> tuple[Hold, ...]:
-    return tuple(shelf.hold(folder.name) for folder in (tree, git) if folder)
-
-
-def _copy_source(shelf: Shelf, root: Path, home: Path) -> Scan:
-    known = _known(shelf)
+def _copy_source(place: _Place) -> Scan:
+    known = _known(place)
+    root, shelf = place.project.root, place.shelf
+    own = {place.home.resolve(), place.storage.resolve()}
     for _ in range(_ATTEMPTS):
         try:
-            seen = scan(root, home, known)
+            seen = scan(root, own, known)
             put_tree(shelf, seen.id, _TREE, seen.manifest, root)
         except SourceChangedError as changed:
             last = changed
             continue
         if seen is not known:
-            save(seen, shelf.folder / _SCAN)
+            save(seen, place.scan)
         return seen
     raise EnvironmentMissingError(
         f"the source changes faster than it can be copied: {last}",
@@ -183,17 +170,22 @@ def _copy_source(shelf: Shelf, root: Path, home: Path) -> Scan:
     )
 
 
-def _known(shelf: Shelf) -> Scan | None:
-    file = shelf.folder / _SCAN
-    name = saved_id(file)
-    return load(file, read_manifest(shelf, name)) if name else None
+def _known(place: _Place) -> Scan | None:
+    name = saved_id(place.scan)
+    return load(place.scan, read_manifest(place.shelf, name)) if name else None
 
 
-def _prune(shelf: Shelf, needed: tuple[str, ...]) -> None:
-    kept = {"tree": 0, "git": 0}
+def prune(shelf: Shelf, needed: Collection[str] = ()) -> None:
+    """Remove what nobody needs, but for the newest of each kind; inside `Shelf.locked`."""
+    kept, pinned = dict.fromkeys(("tree", "git", "bundle"), 0), shelf.pinned()
     for name in shelf.names():
-        kind = "git" if name.startswith("git-") else "tree"
-        exists = any(flavour.folder(shelf, name).is_dir() for flavour in _FLAVOURS)
+        kind = "bundle" if is_bundle(name) else "git" if name.startswith("git-") else "tree"
+        exists = bundle_exists(shelf, name) or _has_folder(shelf, name)
         kept[kind] += exists
-        if name not in needed and (not exists or kept[kind] > _KEPT):
-            shelf.discard(name)
+        is_wanted = name in needed or name in pinned or (exists and kept[kind] <= _KEPT)
+        if not is_wanted and shelf.discard(name) and kind == "bundle":
+            sweep_objects(shelf)
+
+
+def _has_folder(shelf: Shelf, name: str) -> bool:
+    return any(flavour.folder(shelf, name).is_dir() for flavour in FLAVOURS)

@@ -81,6 +81,7 @@ def put_tree(shelf: Shelf, name: str, flavour: Flavour, manifest: Manifest, sour
     target = flavour.folder(shelf, name)
     if target.is_dir():
         return
+    shelf.forget_durable(target.name)
     base = _base(shelf, flavour)
     old = read_manifest(shelf, base) if base else {}
     update = _Update(shelf, flavour, base, old, manifest)
@@ -100,8 +101,20 @@ def read_manifest(shelf: Shelf, name: str) -> Manifest:
 
 
 def _base(shelf: Shelf, flavour: Flavour) -> str | None:
-    trees = (name for name in shelf.names() if _manifest_file(shelf, name).is_file())
-    return next((name for name in trees if flavour.folder(shelf, name).is_dir()), None)
+    """The newest tree that nobody needs, since it becomes the new one; else the newest."""
+    trees = [
+        name
+        for name in shelf.names()
+        if _manifest_file(shelf, name).is_file() and flavour.folder(shelf, name).is_dir()
+    ]
+    return next((name for name in trees if _is_free(shelf, name)), trees[0] if trees else None)
+
+
+def _is_free(shelf: Shelf, name: str) -> bool:
+    claim = shelf.claim(name)
+    if claim:
+        claim.release()
+    return claim is not None
 
 
 def _manifest_file(shelf: Shelf, name: str) -> Path:

@@ -4,51 +4,74 @@ A decision is made on a copy of the run and written only if the run has not chan
 otherwise it is made again. So expressions are evaluated without holding up other writers.
 """
 
-from runner.queue.entering import Entry, enqueue, enqueue_all
+from runner.queue.entering import Entry, enqueue, enqueue_all, enqueue_dead
 from runner.queue.leases import (
     LEASE_SECONDS,
     Lease,
     LeaseLostError,
     finish,
+    give_back,
+    is_open,
     lease,
     renew,
     stay,
 )
-from runner.queue.outcome import JobOutcome
+from runner.queue.outcome import EXPIRED, TIMEOUT, JobOutcome, reused
 from runner.queue.pipelines import load_pipeline
-from runner.queue.questions import cancel_requests, cancelled, next_due, reason, waits
+from runner.queue.progress import Progress, progress
+from runner.queue.questions import cancel_requests, cancelled, is_over, next_due, reason, waits
+from runner.queue.sources import Source, comparison
 from runner.queue.stopping import cancel, rescue
-from runner.queue.tending import abandon, next_time, reconcile, tend
+from runner.queue.tending import next_time, reconcile, tend, tend_run
+from runner.queue.together import UnreadableRunError, abandon
+from runner.queue.waiting import Situation, Waiting, limit_use, whole
 from runner.store.lines import Wait
 from runner.store.process import is_alive, process_identity
 from runner.store.rows import Submission
 
 __all__ = [
+    "EXPIRED",
     "LEASE_SECONDS",
+    "TIMEOUT",
     "Entry",
     "JobOutcome",
     "Lease",
     "LeaseLostError",
+    "Progress",
+    "Situation",
+    "Source",
     "Submission",
+    "UnreadableRunError",
     "Wait",
+    "Waiting",
     "abandon",
     "cancel",
     "cancel_requests",
     "cancelled",
+    "comparison",
     "enqueue",
     "enqueue_all",
+    "enqueue_dead",
     "finish",
+    "give_back",
     "is_alive",
+    "is_open",
+    "is_over",
     "lease",
+    "limit_use",
     "load_pipeline",
     "next_due",
     "next_time",
     "process_identity",
+    "progress",
     "reason",
     "reconcile",
     "renew",
     "rescue",
+    "reused",
     "stay",
     "tend",
+    "tend_run",
     "waits",
+    "whole",
 ]

@@ -19,7 +19,16 @@ from runner.plan import (
 from runner.queue.death import dead_letter
 from runner.queue.definitions import is_call, pipeline_of
 from runner.queue.groups import claim_at, claim_of_run, places_of
-from runner.queue.outcome import EXPIRED, LOST, NOTHING_REUSED, POISON, TIMEOUT, JobOutcome
+from runner.queue.outcome import (
+    EXPIRED,
+    LOST,
+    NOTHING_REUSED,
+    POISON,
+    RETURNED,
+    TIMEOUT,
+    JobOutcome,
+)
+from runner.queue.past import Past
 from runner.queue.pools import pool
 from runner.queue.telling import job_finished, job_queued, run_finished, run_started
 from runner.store.rows import (
@@ -28,11 +37,14 @@ from runner.store.rows import (
     Place,
     StoredJob,
     StoredRun,
+    Success,
     blocked,
     is_submitted,
     states_of,
 )
 
+#: What was given back, is not taken at once again by who gave it.
+RETURN_SECONDS = 2.0
 #: A job that has lost this many workers is not given another one: it may be what ends them.
 MOST_LOSSES = 3
 
@@ -43,6 +55,10 @@ class Others(Protocol):
     @property
     def lines(self) -> Lines:
         """The lines of groups as they are in this decision."""
+
+    @property
+    def past(self) -> Past:
+        """What earlier runs have done already."""
 
     def send_away(self, run: int, job: str, reason: str) -> None:
         """A newcomer in the line of its group wants that run, or that job of it, to stop."""
@@ -65,6 +81,8 @@ class Change:
         self.events: list[Event] = []
         #: Why it failed for good, if it did so now.
         self.dead: DeadLetter | None = None
+        #: What later runs may reuse of it.
+        self.successes: tuple[Success, ...] = ()
         self._now = now
         self._others = others
         self._reused = reused
@@ -74,17 +92,19 @@ class Change:
     def enter(self) -> None:
         """It enters the queue when it is due; then it joins the line of its group, if it names one.
 
-        Raises InvalidInputError.
+        Raises InvalidInputError, also when it is too early.
         """
-        if self._is_early():
+        claim = claim_of_run(self.run)
+        if self.run.state == "finished" or self._is_early() or self._has_entered():
             return
         self.run = replace(self.run, due_at=None)
-        claim = claim_of_run(self.run)
         if claim:
             self._join("", claim)
 
     def settle(self) -> None:
         """Does what follows until nothing does: a job that is skipped may free another."""
+        if self.run.finished_at is not None:
+            return
         if self.run.due_at is not None:
             self._wait()
             return
@@ -95,11 +115,21 @@ class Change:
                 self._wait()
                 return
         pipeline = pipeline_of(self.run)
-        before = None
-        while (self.run, self._admitted) != before and self.run.state != "finished":
-            run, admitted = before = self.run, self._admitted
+        goes_on = self.run.state != "finished"
+        while goes_on:
+            run, admitted = self.run, self._admitted
             states, contexts = states_of(run), run.submission.contexts
             self._apply(ready(pipeline, run.plan, states, contexts, run.cancel_requested, admitted))
+            goes_on = self.run.state != "finished" and self._leads_to_more(run, admitted)
+
+    def _leads_to_more(self, before: StoredRun, admitted: frozenset[str]) -> bool:
+        """Whether something may follow from what was done since; jobs that start free no other."""
+        if self._admitted != admitted or self.run.plan is not before.plan:
+            return True
+        jobs = self.run.jobs.items()
+        return any(
+            job.state == "finished" and before.jobs[key].state != "finished" for key, job in jobs
+        )
 
     def end(self, key: str, outcome: JobOutcome) -> None:
         """The job is finished for good."""
@@ -124,6 +154,10 @@ class Change:
         if is_told:
             self._tell_end(job, outcome, final=True)
 
+    def remember(self, key: str) -> None:
+        """The job has run and succeeded: later runs may reuse that."""
+        self.successes += tuple(self._others.past.success(self.run, key))
+
     def retry(self, key: str, outcome: JobOutcome, delay: float) -> None:
         """The attempt is finished, and another follows in `delay` seconds."""
         job = self.run.jobs[key]
@@ -144,6 +178,15 @@ class Change:
         else:
             self._tell_end(job, JobOutcome("failure", reason=LOST), final=False)
             self._queue(replace(job, attempt=job.attempt + 1), 0.0)
+
+    def give_back(self, key: str, token: str) -> None:
+        """Whoever had the job could not run it, for want of something on its machine."""
+        job = self.run.jobs.get(key)
+        if job is None or job.state != "running" or job.token != token:
+            return
+        self._tell_end(job, JobOutcome("failure", reason=RETURNED), final=False)
+        again = replace(job, attempt=job.attempt + 1, returns=job.returns + 1)
+        self._queue(again, RETURN_SECONDS)
 
     def expire(self) -> None:
         """It waited too long for its start."""
@@ -184,6 +227,10 @@ class Change:
     def _is_early(self) -> bool:
         return self.run.due_at is not None and self.run.due_at > self._now
 
+    def _has_entered(self) -> bool:
+        """Whether somebody else was faster."""
+        return self.run.state == "finished" or self._others.lines.has(self.run.id)
+
     def _apply(self, decision: Decision) -> None:
         self._expand(decision)
         for key in decision.skip:
@@ -198,8 +245,8 @@ class Change:
             self.end(key, JobOutcome(ended.result, ended.outputs, reason))
         self._take_over()
         for key in decision.start:
-            if self.run.jobs[key].state == "blocked" and self._has_its_groups(key):
-                self._start(key)
+            if self.run.jobs[key].state == "blocked":
+                self._begin_job(key)
         if decision.result is not None:
             if self.run.state == "queued" and not self.run.cancel_requested:
                 self._begin()
@@ -227,12 +274,19 @@ class Change:
             if planned.inputs is not None and job.state not in ("finished", state):
                 self._put(replace(job, state=state))
 
+    def _begin_job(self, key: str) -> None:
+        earlier = self._others.past.outcome(self.run, key)
+        if earlier:
+            self.end(key, earlier)
+        elif self._has_its_groups(key):
+            self._start(key)
+
     def _start(self, key: str) -> None:
         if is_call(self.run, key):
             self._admitted |= {key}
         else:
-            job = self.run.jobs[key]
-            self._queue(replace(job, pool=pool(self.run, key)), 0.0)
+            job = replace(self.run.jobs[key], pool=pool(self.run, key))
+            self._queue(job, 0.0, self._others.past.remark(self.run, key))
 
     def _has_its_groups(self, key: str) -> bool:
         """Whether the job may start as far as `concurrency` goes; if not yet, it stands in line."""
@@ -249,7 +303,7 @@ class Change:
         return lines.holds(self.run.id, place)
 
     def _join(self, place: str, claim: Claim) -> None:
-        newcomer = Place(self.run.id, place, claim.name)
+        newcomer = Place(self.run.id, place, claim.name, capacity=claim.limit)
         reason = f"{newcomer} came for group `{claim.name}`"
         for sent in self._others.lines.join(newcomer, self.run.submission.project, claim):
             self._others.send_away(sent.run, asker_of(sent.job), reason)
@@ -277,7 +331,7 @@ class Change:
             if key in runnable and self.run.jobs[key].state == "blocked":
                 self.end(key, outcome)
 
-    def _queue(self, job: StoredJob, delay: float) -> None:
+    def _queue(self, job: StoredJob, delay: float, remark: str = "") -> None:
         self._put(
             replace(
                 job,
@@ -286,7 +340,7 @@ class Change:
                 queued_at=self._now,
             )
         )
-        self.events.append(job_queued(self.run, self._now, job, delay))
+        self.events.append(job_queued(self.run, self._now, job, delay, remark))
 
     def _stop(self, job: StoredJob, reason: str) -> None:
         """A running job is told through its row, and ends when its worker or the jobs in it did."""
@@ -302,7 +356,12 @@ class Change:
 
     def _finish(self, result: Result, reason: str) -> None:
         self.run = replace(
-            self.run, state="finished", result=result, reason=reason, finished_at=self._now
+            self.run,
+            state="finished",
+            result=result,
+            reason=reason,
+            due_at=None,
+            finished_at=self._now,
         )
         self._others.free(self.run.id)
         self.events.append(run_finished(self.run, self._now))

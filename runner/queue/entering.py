@@ -1,16 +1,17 @@
 """How a run comes into the queue."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from runner.concurrency import ChangedMeanwhileError
 from runner.errors import PipeError
 from runner.plan import Plan
-from runner.queue.outcome import NOTHING_REUSED, JobOutcome
-from runner.queue.together import Together
+from runner.queue.groups import claim_of_run
+from runner.queue.outcome import NOTHING_REUSED, UNPARSEABLE, JobOutcome
+from runner.queue.telling import run_finished
+from runner.queue.together import Together, UnreadableRunError, abandon, change
 from runner.store import Store, hot
-from runner.store.rows import StoredRun, Submission, blocked
+from runner.store.rows import DeadLetter, RunEdit, StoredRun, Submission, blocked
 
 _KEPT_CONTEXTS = {"github", "inputs", "vars"}
 
@@ -29,6 +30,8 @@ class Entry:
     reused: Mapping[str, JobOutcome] = field(default_factory=dict)
     due_at: float | None = None
     patience: float | None = None
+    #: The run whose dead letter goes on as this one.
+    letter: int | None = None
 
 
 def enqueue(
@@ -37,9 +40,10 @@ def enqueue(
     plan: Plan,
     now: float,
     reused: Mapping[str, JobOutcome] = NOTHING_REUSED,
+    patience: float | None = None,
 ) -> int:
     """Starts a run and returns its number, which is never used again; as `enqueue_all`."""
-    [run] = enqueue_all(store, [Entry(submission, plan, reused)], now)
+    [run] = enqueue_all(store, [Entry(submission, plan, reused, patience=patience)], now)
     return run
 
 
@@ -50,32 +54,79 @@ def enqueue_all(store: Store, entries: Sequence[Entry], now: float) -> list[int]
     are added to their contexts. Whoever has a submission key that is known, gets that run.
 
     A run with `concurrency` joins the line of its group; InvalidInputError if that has no value.
+    RefusedError if somebody has had all runs of this day.
     """
     for entry in entries:
         _refuse_secrets(entry.submission)
     while True:
-        with suppress(ChangedMeanwhileError):
-            together = Together(store, now)
-            runs = list(_enter(store, together, entries, now))
+        together = Together(store, now)
+        later: dict[int, Entry] = {}
+        try:
+            runs = list(_enter(store, together, entries, now, later))
             if together.is_written():
-                store.wake()
-                return runs
+                break
+        except ChangedMeanwhileError:
+            continue
+        except UnreadableRunError as error:
+            # One that it came to wait for, or to send away.
+            abandon(store, error.run, error.message, now)
+    for run, entry in later.items():
+        change(store, run, now, lambda it: it.enter(), reused=entry.reused)
+    store.wake()
+    return runs
 
 
-def _enter(store: Store, together: Together, entries: Sequence[Entry], now: float) -> Iterator[int]:
+def _enter(
+    store: Store,
+    together: Together,
+    entries: Sequence[Entry],
+    now: float,
+    later: dict[int, Entry],
+) -> Iterator[int]:
+    """The numbers of the runs; `later` gets those that enter once they are written."""
     numbers = Numbers(store)
     known: dict[tuple[str, str], int] = {}
     for entry in entries:
         submission = entry.submission
-        key = (submission.project, submission.submission_key or "")
-        if submission.submission_key is not None:
-            found = known.get(key) or hot.submitted(store.notes, *key)
+        key = submission.submission_key
+        if key is not None:
+            found = known.get((submission.project, key))
+            found = found or hot.submitted(store.notes, submission.project, key)
             if found is not None:
                 yield found
                 continue
         run = _new_run(entry, numbers.next(submission), now)
-        known[key] = run.id
-        yield together.enter(run, entry.reused)
+        if key is not None:
+            known[submission.project, key] = run.id
+        if _may_reuse(submission):
+            claim_of_run(run)  # raises what entering would
+            together.add(run, letter=entry.letter)
+            later[run.id] = entry
+        else:
+            together.enter(run, entry.reused, entry.letter)
+        yield run.id
+
+
+def _may_reuse(submission: Submission) -> bool:
+    """Whether artifacts may be taken over as the run enters: then its number has to be its own."""
+    return bool(submission.options.get("sources")) and submission.options.get("reuse", True)
+
+
+def enqueue_dead(store: Store, submission: Submission, error: str, now: float) -> int:
+    """Records a run that could not even be planned, as a dead letter; returns its number.
+
+    Whoever has a submission key that is known, gets that run.
+    """
+    while True:
+        key = submission.submission_key
+        known = hot.submitted(store.notes, submission.project, key) if key is not None else None
+        if known is not None:
+            return known
+        run = _new_run(Entry(submission, Plan(())), Numbers(store).next(submission), now)
+        dead = replace(run, state="finished", result="failure", reason=UNPARSEABLE, finished_at=now)
+        letter = DeadLetter(UNPARSEABLE, "", error)
+        if hot.save(store.promises, [RunEdit(None, dead, [run_finished(dead, now)], letter)]):
+            return run.id
 
 
 class Numbers:
@@ -115,7 +166,8 @@ def _new_run(entry: Entry, numbers: tuple[int, int], now: float) -> StoredRun:
             for at, job in enumerate(entry.plan.jobs)
         },
         created_at=now,
-        due_at=enters_at if enters_at > now else None,
+        # One that is written before it enters is due, so that somebody sees to it in any case.
+        due_at=enters_at if enters_at > now or _may_reuse(submission) else None,
         expires_at=None if entry.patience is None else enters_at + entry.patience,
     )
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 from runner.errors import PipeError
 from runner.events import Event
 from runner.plan import JobState, PlannedJob, callers_of
 from runner.queue.change import Change
 from runner.queue.outcome import JobOutcome
-from runner.queue.together import change
+from runner.queue.together import UnreadableRunError, abandon, change, reading
 from runner.store import Store, claims, hot, leases
 from runner.store.claims import Claimed, Lessee
 from runner.store.rows import StoredRun, Submission, states_of
@@ -34,6 +35,8 @@ class Lease:
     attempt: int
     #: How many of the attempts before it ended because their worker was gone.
     losses: int
+    #: How many were given back.
+    returns: int
     token: str
     deadline: float
     submission: Submission
@@ -42,6 +45,13 @@ class Lease:
     callers: tuple[PlannedJob, ...]
     states: Mapping[str, JobState]
     events: tuple[Event, ...] = ()
+    #: The run as it was then; most have not changed when the attempt ends.
+    stored: StoredRun | None = None
+
+    @property
+    def tries(self) -> int:
+        """The attempts so far, with this one, without those that the job had no part in."""
+        return self.attempt - self.losses - self.returns
 
 
 def lease(
@@ -50,19 +60,31 @@ def lease(
     *,
     run: int | None = None,
     labels: Collection[str] = (),
+    only: str = "",
     limit: int = 1,
     now: float,
 ) -> list[Lease]:
     """Up to `limit` runnable jobs: of that run, or else of all that were submitted to the queue.
 
-    Of these, a job that needs labels goes to a worker that has all of them.
+    Of these, a job that needs labels goes to a worker that has all of them; with `only`, none but
+    those that need this label.
     """
-    lessee = Lessee(worker, now + LEASE_SECONDS, labels)
+    lessee = Lessee(worker, now + LEASE_SECONDS, labels, only)
     if run is None:
         claimed = claims.of_queue(store.notes, lessee, limit, now)
     else:
         claimed = claims.of_run(store.notes, lessee, run, limit, now)
-    return list(_leases(store, claimed, lessee.until))
+    return list(_leases(store, claimed, lessee.until, now))
+
+
+def is_open(store: Store, labels: Collection[str], only: str = "") -> bool:
+    """Whether there may be something to do for a worker with these labels without a new run."""
+    return claims.is_open(store.notes, Lessee("", 0.0, labels, only))
+
+
+def give_back(store: Store, lease: Lease, now: float) -> list[Event]:
+    """The machine lacks what the job needs: another attempt follows, which counts as no failure."""
+    return change(store, lease.run, now, lambda it: it.give_back(lease.key, lease.token))
 
 
 def renew(store: Store, lease: Lease, now: float) -> bool:
@@ -81,19 +103,27 @@ def finish(store: Store, lease: Lease, outcome: JobOutcome, now: float) -> list[
     Once this returns, the result survives a loss of power. Raises LeaseLostError when the lease is
     not held any more.
     """
-    return change(store, lease.run, now, lambda it: _end_attempt(it, lease, outcome))
+    return change(
+        store, lease.run, now, lambda it: _end_attempt(it, lease, outcome), known=lease.stored
+    )
 
 
-def _leases(store: Store, claimed: Claimed, deadline: float) -> Iterator[Lease]:
-    runs = {id_: hot.load_run(store.notes, id_) for id_, _ in claimed.jobs}
-    told: set[int] = set()
+def _leases(store: Store, claimed: Claimed, deadline: float, now: float) -> Iterator[Lease]:
+    load = cache(partial(hot.load_run, store.notes))
+    events = {
+        id_: tuple(event for event in claimed.events if event.run == id_) for id_, _ in claimed.jobs
+    }
     for id_, key in claimed.jobs:
-        recorded = tuple(event for event in claimed.events if event.run == id_)
-        yield _lease(runs[id_], key, deadline, () if id_ in told else recorded)
-        told.add(id_)
+        try:
+            with reading(id_):
+                found = _lease(load(id_), key, deadline)
+        except UnreadableRunError as error:
+            abandon(store, id_, error.message, now)
+        else:
+            yield replace(found, events=events.pop(id_, ()))
 
 
-def _lease(run: StoredRun, key: str, deadline: float, events: tuple[Event, ...]) -> Lease:
+def _lease(run: StoredRun, key: str, deadline: float) -> Lease:
     job = run.jobs[key]
     planned = {planned.key: planned for planned in run.plan.jobs}
     return Lease(
@@ -102,13 +132,14 @@ def _lease(run: StoredRun, key: str, deadline: float, events: tuple[Event, ...])
         job=job.job,
         attempt=job.attempt,
         losses=job.losses,
+        returns=job.returns,
         token=job.token,
         deadline=deadline,
         submission=run.submission,
         planned=planned[key],
         callers=tuple(planned[caller] for caller in callers_of(key)),
         states=states_of(run),
-        events=events,
+        stored=run,
     )
 
 
@@ -123,5 +154,7 @@ def _end_attempt(change: Change, lease: Lease, outcome: JobOutcome) -> None:
         outcome = replace(outcome, reason=job.reason)
     if outcome.retry_after is None or stopping:
         change.end(lease.key, outcome)
+        if outcome.result == "success" and not outcome.failed_softly:
+            change.remember(lease.key)
     else:
         change.retry(lease.key, outcome, outcome.retry_after)

@@ -9,6 +9,8 @@ from runner.events import Result
 LOST = "lost"
 #: The reason of a job whose workers have been gone again and again.
 POISON = "poison"
+#: The reason of an attempt that was given back, for want of something on its machine.
+RETURNED = "returned"
 #: The reason of a run that waited too long for its start, or went on for too long.
 EXPIRED = "expired"
 TIMEOUT = "timeout"
@@ -27,6 +29,13 @@ class JobOutcome:
     retry_after: float | None = None
     environment: str = ""
     environment_url: str = ""
+    #: The run that it was, and whose result this is.
+    reused_from: int = 0
+
+
+def reused(run: int, outputs: Mapping[str, str]) -> JobOutcome:
+    """The result of an earlier run counts."""
+    return JobOutcome("success", outputs, f"reused from run {run}", reused_from=run)
 
 
 #: The jobs that a run takes over from an earlier one, by key: none.

@@ -9,6 +9,11 @@ def cancelled(store: Store, run: int) -> bool:
     return hot.is_cancelled(store.notes, run)
 
 
+def is_over(store: Store, run: int) -> bool:
+    """Whether the run has its result."""
+    return hot.load_run(store.notes, run).state == "finished"
+
+
 def reason(store: Store, run: int) -> str:
     """Why the run ended as it did, or is to end; empty when that needs no reason."""
     return hot.reason(store.notes, run)

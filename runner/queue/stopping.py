@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from runner.events import Event
 from runner.queue.leases import LEASE_SECONDS
-from runner.queue.together import change
+from runner.queue.together import alter
 from runner.store import Store, leases
 from runner.store.process import is_alive, is_visible
 
@@ -14,7 +14,10 @@ def cancel(store: Store, run: int, now: float) -> list[Event]:
 
     Jobs whose condition holds in a cancelled run go on. A finished run stays as it is.
     """
-    return change(store, run, now, lambda it: it.cancel())
+    events = alter(store, run, now, lambda it: it.cancel())
+    # Whoever runs a job of it looks at once whether that is to stop.
+    store.wake()
+    return events
 
 
 def rescue(store: Store, now: float, runs: Collection[int] | None = None) -> list[Event]:
@@ -29,5 +32,5 @@ def rescue(store: Store, now: float, runs: Collection[int] | None = None) -> lis
             continue
         is_silent = now > held_until + LEASE_SECONDS
         if not is_alive(owner) or (is_silent and not is_visible(owner)):
-            events += change(store, run, now, lambda it: it.lose())
+            events += alter(store, run, now, lambda it: it.lose())
     return events

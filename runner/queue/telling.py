@@ -24,10 +24,16 @@ def run_finished(run: StoredRun, time: float) -> RunFinished:
     return RunFinished(run=run.id, time=time, result=run.result, reason=run.reason)
 
 
-def job_queued(run: StoredRun, time: float, job: StoredJob, delay: float) -> JobQueued:
+def job_queued(run: StoredRun, time: float, job: StoredJob, delay: float, remark: str) -> JobQueued:
     """An attempt may begin in so many seconds."""
     return JobQueued(
-        run=run.id, time=time, job=job.key, attempt=job.attempt, name=job.name, delay=delay
+        run=run.id,
+        time=time,
+        job=job.key,
+        attempt=job.attempt,
+        name=job.name,
+        delay=delay,
+        remark=remark,
     )
 
 
@@ -48,4 +54,5 @@ def job_finished(
         outputs=outcome.outputs,
         environment=outcome.environment,
         environment_url=outcome.environment_url,
+        reused_from=outcome.reused_from,
     )

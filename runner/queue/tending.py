@@ -1,15 +1,12 @@
 """What has to be done from time to time, by whoever works: what is due, over, or left by the dead."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from runner.errors import PipeError
 from runner.events import Event
-from runner.queue.change import Change
 from runner.queue.leases import LEASE_SECONDS
-from runner.queue.outcome import UNPARSEABLE
-from runner.queue.together import change
-from runner.store import Store, dead, due, limits, workers
+from runner.queue.stopping import rescue
+from runner.queue.together import alter, change
+from runner.store import Store, claims, due, limits, workers
 from runner.store.process import is_alive, is_visible
 from runner.store.workers import Held, WorkerRecord
 
@@ -22,14 +19,27 @@ class Tended:
 
 
 def tend(store: Store, now: float) -> Tended:
-    """Runs that are due enter, those that wait or go on for too long end, the dead's jobs go on."""
+    """What is due may go on, what waits or goes on for too long ends; the dead's jobs go on, and
+    their own runs end."""
+    claims.promote(store.notes, now)
     for run in due.runs_due(store.notes, now):
         alter(store, run, now, lambda it: it.enter())
     for run in due.runs_expired(store.notes, now):
         alter(store, run, now, lambda it: it.expire())
     for run in due.runs_overrun(store.notes, now):
         alter(store, run, now, lambda it: it.overrun())
+    rescue(store, now)
     return Tended(tuple(_lost(store, now)))
+
+
+def tend_run(store: Store, run: int, now: float) -> list[Event]:
+    """Ends that run if it waits or goes on for too long; returns the events recorded for it."""
+    events: list[Event] = []
+    if run in due.runs_expired(store.notes, now):
+        events += change(store, run, now, lambda it: it.expire())
+    if run in due.runs_overrun(store.notes, now):
+        events += change(store, run, now, lambda it: it.overrun())
+    return events
 
 
 def next_time(store: Store) -> float | None:
@@ -42,38 +52,20 @@ def reconcile(store: Store, now: float) -> list[tuple[limits.Scope, int]]:
     return limits.reconcile(store.promises, now)
 
 
-def alter(store: Store, run: int, now: float, act: Callable[[Change], None]) -> list[Event]:
-    """As `change`, but a run that cannot be read any more dies of that, instead of everybody else."""
-    try:
-        return change(store, run, now, act)
-    except PipeError:
-        raise
-    except Exception as error:
-        abandon(store, run, f"{type(error).__name__}: {error}", now)
-        return []
-
-
-def abandon(store: Store, run: int, error: str, now: float) -> None:
-    """The run cannot be read: it becomes a dead letter, and who waited for it goes on."""
-    for freed in dead.bury(store.promises, run, UNPARSEABLE, error, now):
-        change(store, freed, now, lambda _: None)
-    store.wake()
+def is_gone(worker: WorkerRecord, now: float) -> bool:
+    """Whether the worker has ended: one that cannot be seen from here, when its leases are over."""
+    if is_visible(worker.process):
+        return not is_alive(worker.process)
+    return now > worker.seen_at + LEASE_SECONDS
 
 
 def _lost(store: Store, now: float) -> list[tuple[int, str]]:
     lost: list[tuple[int, str]] = []
     for worker in workers.all_workers(store.notes):
-        if _is_gone(worker, now):
+        if is_gone(worker, now):
             lost += _requeue(store, workers.leased_by(store.notes, worker.name), now)
             workers.unregister(store.notes, worker.name)
     return lost + _requeue(store, workers.leased_by_nobody(store.notes, now), now)
-
-
-def _is_gone(worker: WorkerRecord, now: float) -> bool:
-    """One that cannot be seen from here is gone when its leases are over."""
-    if is_visible(worker.process):
-        return not is_alive(worker.process)
-    return now > worker.seen_at + LEASE_SECONDS
 
 
 def _requeue(store: Store, held: list[Held], now: float) -> list[tuple[int, str]]:

@@ -1,16 +1,26 @@
 """Several runs that change at once, and are written in one transaction."""
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from runner.concurrency import ChangedMeanwhileError, Lines
+from runner.errors import InvalidInputError, PipeError
 from runner.events import Event, JobQueued, RunFinished
 from runner.plan import asker_of
 from runner.queue.change import Change
-from runner.queue.outcome import JobOutcome
-from runner.store import Store, hot, lines
-from runner.store.rows import RunEdit, StoredRun
+from runner.queue.outcome import NOTHING_REUSED, UNPARSEABLE, JobOutcome
+from runner.queue.past import Past
+from runner.store import Store, dead, hot, lines
+from runner.store.rows import RunEdit, StoredRun, is_submitted
+
+
+class UnreadableRunError(PipeError):
+    """What is kept of a run makes no sense any more, so nothing can be decided about it."""
+
+    def __init__(self, run: int, error: Exception) -> None:
+        super().__init__(f"run {run} cannot be read: {type(error).__name__}: {error}")
+        self.run = run
 
 
 class Together:
@@ -18,28 +28,48 @@ class Together:
 
     def __init__(self, store: Store, now: float) -> None:
         self.lines = Lines(partial(lines.read, store.notes), partial(lines.groups, store.notes))
+        self.past = Past(store, now)
         self._store = store
         self._now = now
         self._changes: dict[int, Change] = {}
         self._befores: dict[int, StoredRun | None] = {}
         #: Those about which more may follow now; the values mean nothing.
         self._open: dict[int, None] = {}
+        #: The dead letters that new runs go on with.
+        self._letters: dict[int, int | None] = {}
 
-    def enter(self, run: StoredRun, reused: Mapping[str, JobOutcome]) -> int:
-        """A new run, and what follows; returns its number."""
-        change = self._changes[run.id] = Change(run, self._now, self, reused)
+    def enter(
+        self, run: StoredRun, reused: Mapping[str, JobOutcome], letter: int | None = None
+    ) -> None:
+        """A new run, and what follows; `letter` is the run whose dead letter goes on as it."""
+        self.add(run, reused, letter).enter()
+        self.settle(run.id)
+
+    def add(
+        self,
+        run: StoredRun,
+        reused: Mapping[str, JobOutcome] = NOTHING_REUSED,
+        letter: int | None = None,
+    ) -> Change:
+        """A new run, about which nothing is decided yet."""
+        self._letters[run.id] = letter
         self._befores[run.id] = None
         self.lines.know(run.id, run.submission.project, {})
-        change.enter()
-        self.settle(run.id)
-        return run.id
+        change = self._changes[run.id] = Change(run, self._now, self, reused)
+        return change
 
-    def of(self, run: int) -> Change:
-        """The run on its way; read when it is asked for first."""
+    def of(
+        self,
+        run: int,
+        known: StoredRun | None = None,
+        reused: Mapping[str, JobOutcome] = NOTHING_REUSED,
+    ) -> Change:
+        """The run on its way; read when it is asked for first, unless it is `known`."""
         if run not in self._changes:
-            before = self._befores[run] = hot.load_run(self._store.notes, run)
+            with reading(run):
+                before = self._befores[run] = known or hot.load_run(self._store.notes, run)
             self.lines.know(run, before.submission.project, before.groups)
-            self._changes[run] = Change(before, self._now, self)
+            self._changes[run] = Change(before, self._now, self, reused)
         return self._changes[run]
 
     def settle(self, run: int) -> None:
@@ -47,7 +77,17 @@ class Together:
         self._open[run] = None
         while self._open or self._ends_deadlock():
             each, _ = self._open.popitem()
-            self.of(each).settle()
+            self.do(each, Change.settle)
+
+    def do(self, run: int, act: Callable[[Change], None]) -> None:
+        """Raises UnreadableRunError when what was submitted does not even allow that."""
+        change, before = self.of(run), self._befores[run]
+        if before is None or not is_submitted(before):
+            # Whoever asked for it is told what is wrong.
+            act(change)
+            return
+        with reading(run, InvalidInputError):
+            act(change)
 
     def send_away(self, run: int, job: str, reason: str) -> None:
         self.of(run).send_away(job, reason)
@@ -55,8 +95,7 @@ class Together:
 
     def free(self, run: int, job: str = "") -> None:
         """It has ended: who comes next in its line, if it stood in one, may go on."""
-        following = self.lines.leave(run, job)
-        if following is not None:
+        for following in self.lines.leave(run, job):
             self._open[following] = None
 
     def _ends_deadlock(self) -> bool:
@@ -76,13 +115,22 @@ class Together:
     def is_written(self) -> bool:
         """Whether nothing had to be written or it could be; False when others were faster."""
         runs = [
-            RunEdit(self._befores[id_], change.run, change.events, change.dead)
+            RunEdit(
+                before=self._befores[id_],
+                after=change.run,
+                events=change.events,
+                dead=change.dead,
+                successes=change.successes,
+                letter=self._letters.get(id_),
+            )
             for id_, change in self._changes.items()
         ]
         groups = list(self.lines.edits())
         is_same = all(edit.before == edit.after for edit in runs)
         if is_same and all(edit.before == edit.after for edit in groups):
             return True
+        # Whoever gets a job that needs them finds the artifacts; in vain they do no harm.
+        self.past.adopt()
         return hot.save(self._store.promises, runs, groups)
 
     def concerns_others(self) -> bool:
@@ -92,15 +140,60 @@ class Together:
         return any(isinstance(event, news) for each in changes for event in each.events)
 
 
-def change(store: Store, run: int, now: float, act: Callable[[Change], None]) -> list[Event]:
-    """Does something to a run, and all that follows; returns the events recorded for that run."""
+@contextmanager
+def reading(run: int, *signs: type[PipeError]) -> Iterator[None]:
+    """What goes wrong inside means that the run is damaged; an error of ours, if it is one of these."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, PipeError) and not isinstance(error, signs):
+            raise
+        raise UnreadableRunError(run, error) from error
+
+
+def change(
+    store: Store,
+    run: int,
+    now: float,
+    act: Callable[[Change], None],
+    known: StoredRun | None = None,
+    reused: Mapping[str, JobOutcome] = NOTHING_REUSED,
+) -> list[Event]:
+    """Does something to a run, and all that follows; returns the events recorded for that run.
+
+    `known` is the run as it was some time ago, and may be still. `reused` has the outcomes of jobs
+    that do not run, by key, for a run that enters. A run that cannot be read dies of that; if it is
+    this one, UnreadableRunError is raised then.
+    """
     while True:
         together = Together(store, now)
-        with suppress(ChangedMeanwhileError):
-            changing = together.of(run)
-            act(changing)
+        try:
+            together.of(run, known, reused)
+            known = None
+            together.do(run, act)
             together.settle(run)
             if together.is_written():
-                if together.concerns_others():
-                    store.wake()
-                return changing.events
+                break
+        except ChangedMeanwhileError:
+            continue
+        except UnreadableRunError as error:
+            abandon(store, error.run, error.message, now)
+            if error.run == run:
+                raise
+    if together.concerns_others():
+        store.wake()
+    return together.of(run).events
+
+
+def alter(store: Store, run: int, now: float, act: Callable[[Change], None]) -> list[Event]:
+    """As `change`; that the run cannot be read is no matter, as it has ended of that."""
+    with suppress(UnreadableRunError):
+        return change(store, run, now, act)
+    return []
+
+
+def abandon(store: Store, run: int, error: str, now: float) -> None:
+    """The run cannot be read: it becomes a dead letter, and who waited for it goes on."""
+    for freed in dead.bury(store.promises, run, UNPARSEABLE, error, now):
+        alter(store, freed, now, lambda _: None)
+    store.wake()

@@ -1,6 +1,7 @@
-"""Bytes that are too many for the database: logs, artifacts and caches, in files of one PIPE_HOME."""
+"""Bytes that are too many for the database: logs, artifacts and caches, in files of one PIPE_STORAGE."""
 
 import re
+import shutil
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -43,19 +44,27 @@ class Sizes:
 
 
 class Storage:
-    """The files of one PIPE_HOME."""
+    """The files of one PIPE_STORAGE."""
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
-        self.blobs = BlobStore(home / "blobs")
-        self.artifacts = ArtifactStore(home / "artifacts", self.blobs)
-        self.caches = CacheStore(home / "caches", self.blobs)
+    def __init__(self, folder: Path, *, shared: bool = False) -> None:
+        """Machines may use it at once; with `shared`, they also see output as it is written."""
+        self.folder = folder
+        self._shared = shared
+        self.blobs = BlobStore(folder / "blobs")
+        self.artifacts = ArtifactStore(folder / "artifacts", self.blobs)
+        self.caches = CacheStore(folder / "caches", self.blobs)
 
     def log(self, run: int, job: str, attempt: int) -> AttemptLog:
         """The log of an attempt of the job with this key, such as `build (1)`."""
         # No job id holds a dot or @, so that no two keys share a file.
         name = re.sub(r"[^A-Za-z0-9_-]+", ".", job).strip(".")
-        return AttemptLog(self._home / "logs" / str(run) / f"{name}@{attempt}.log")
+        path = self.folder / "logs" / str(run) / f"{name}@{attempt}.log"
+        return AttemptLog(path, self._shared)
+
+    def forget(self, run: int) -> None:
+        """Remove the logs and artifacts of a run; their blobs go with the next sweep."""
+        for folder in (self.folder / "logs", self.artifacts.folder):
+            shutil.rmtree(folder / str(run), ignore_errors=True)
 
     def sweep(self, now: float) -> int:
         """Remove expired artifacts, unused caches, and the blobs that nothing needs any more.
@@ -73,7 +82,7 @@ class Storage:
 
     def sizes(self) -> Sizes:
         """How much there is."""
-        return Sizes(_size(self._home / "logs"), _size(self._home / "blobs"))
+        return Sizes(_size(self.folder / "logs"), _size(self.folder / "blobs"))
 
 
 def _size(folder: Path) -> int:

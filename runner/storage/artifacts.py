@@ -2,14 +2,15 @@
 
 import hashlib
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from runner.errors import InvalidInputError
-from runner.storage.blobs import BlobStore, write_file
-from runner.storage.records import read_record, records, write_record
+from runner.storage.blobs import BlobStore
+from runner.storage.records import read_record, records, records_below, write_record
+from runner.storage.shared import leftovers, look_again, write_file
 from runner.storage.tar_read import Piece
 from runner.storage.untrusted import Tally
 
@@ -63,7 +64,7 @@ class ArtifactStore:
     def of_run(self, run: int, now: float | None = None) -> list[Artifact]:
         """Those that have not expired, in the order in which they were stored."""
         moment = time.time() if now is None else now
-        found = (artifact for _, artifact in _all(self.folder / str(run)))
+        found = (artifact for _, artifact in _all(records(self.folder / str(run))))
         return sorted((each for each in found if each.expires > moment), key=lambda each: each.id)
 
     def check_free(self, origin: Origin, name: str, *, overwrite: bool) -> None:
@@ -92,6 +93,7 @@ class ArtifactStore:
         """
         self.check_free(origin, name, overwrite=overwrite)
         with self._blobs.draft(pieces) as draft, self._blobs.locked():
+            look_again(self.folder / str(origin.run))
             self.check_free(origin, name, overwrite=overwrite)
             now = time.time()
             artifact = Artifact(
@@ -111,12 +113,19 @@ class ArtifactStore:
             write_record(self._path(origin.run, name), asdict(artifact))
         return artifact
 
-    def adopt(self, earlier: int, run: int, jobs: Collection[str]) -> None:
-        """Give a run the artifacts of those jobs of an earlier one, whose results it reuses."""
+    def adopt(self, earlier: int, run: int, jobs: Mapping[str, str]) -> None:
+        """Give a run the artifacts of jobs of an earlier one, whose results it reuses.
+
+        `jobs`: key in the earlier run -> key in this one. An artifact of attempt 0 is one that the
+        job itself may still replace. Doing so again changes nothing.
+        """
         with self._blobs.locked():
+            look_again(self.folder / str(run))
+            names = {artifact.name for artifact in self.of_run(run)}
             for artifact in self.of_run(earlier):
-                if artifact.job in jobs:
-                    own = replace(artifact, id=self._next_id(), run=run, attempt=0)
+                if artifact.job in jobs and artifact.name not in names:
+                    job = jobs[artifact.job]
+                    own = replace(artifact, id=self._next_id(), run=run, job=job, attempt=0)
                     write_record(self._path(run, own.name), asdict(own))
 
     def read(self, artifact: Artifact) -> Iterator[bytes]:
@@ -126,13 +135,13 @@ class ArtifactStore:
     def forget_expired(self, now: float) -> set[str]:
         """Remove what has expired; returns the digests that are still needed. Inside the lock."""
         needed = set()
-        for path, artifact in _all(self.folder, "*/*.json"):
+        for path, artifact in _all(records_below(self.folder)):
             if artifact.expires > now:
                 needed.add(artifact.digest)
             else:
                 path.unlink()
-        for part in self.folder.glob("*/.*"):
-            part.unlink()  # whoever wrote it is dead: we have the lock
+        for part in leftovers(self.folder, "*/.*"):
+            part.unlink(missing_ok=True)  # whoever wrote it is dead: we have the lock
         return needed
 
     def _path(self, run: int, name: str) -> Path:
@@ -141,13 +150,14 @@ class ArtifactStore:
 
     def _next_id(self) -> int:
         file = self.folder / "last-id"
+        look_again(self.folder)
         last = int(file.read_text()) if file.exists() else 0
         write_file(file, str(last + 1).encode())
         return last + 1
 
 
-def _all(folder: Path, pattern: str = "*.json") -> Iterator[tuple[Path, Artifact]]:
-    for path, values in records(folder, pattern):
+def _all(found: Iterable[tuple[Path, dict[str, Any]]]) -> Iterator[tuple[Path, Artifact]]:
+    for path, values in found:
         artifact = _artifact(values)
         if artifact is not None:
             yield path, artifact

@@ -17,6 +17,14 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from runner.errors import EnvironmentMissingError
+from runner.storage.shared import (
+    clear_errors,
+    is_gone,
+    look_again,
+    make_private,
+    open_locked,
+    sync_folder,
+)
 from runner.storage.tar_read import Piece
 
 BLOCK = 1 << 20
@@ -65,8 +73,8 @@ class BlobStore:
     def locked(self) -> Iterator[None]:
         """Alone in this store, across threads and processes."""
         with clear_errors():
-            _make_private(self._parts)
-            lock = _open_locked(self._folder / "lock", fcntl.LOCK_EX)
+            make_private(self._parts)
+            lock = open_locked(self._folder / "lock", fcntl.LOCK_EX)
         try:
             yield
         finally:
@@ -81,7 +89,7 @@ class BlobStore:
         part = self._parts / secrets.token_hex(8)
         with self.locked(), clear_errors():
             # The lock on it says that somebody still writes; it ends with the process.
-            descriptor = _open_locked(part, fcntl.LOCK_EX)
+            descriptor = open_locked(part, fcntl.LOCK_EX)
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as file:
                 blob = _write(file, pieces)
@@ -102,10 +110,14 @@ class BlobStore:
     def read(self, digest: str) -> Iterator[bytes]:
         """The bytes, in blocks. Raises CorruptBlobError, at the end, when they are others."""
         try:
-            file = self.path(digest).open("rb", buffering=0)
-        except FileNotFoundError:
+            yield from self._read(digest)
+        except OSError as error:
+            if not is_gone(error):
+                raise
             raise CorruptBlobError(f"the stored file {digest[:12]} is missing") from None
-        with file, _Hash() as found:
+
+    def _read(self, digest: str) -> Iterator[bytes]:
+        with self.path(digest).open("rb", buffering=0) as file, _Hash() as found:
             while block := file.read(BLOCK):
                 found.update(block)
                 yield block
@@ -133,8 +145,10 @@ class BlobStore:
         """
         self._swept.touch(mode=0o600)
         os.utime(self._swept, (now, now))
-        unnamed = [path for path in self._folder.glob("??/*") if path.name not in named]
-        abandoned = [path for path in self._parts.glob("*") if _is_abandoned(path)]
+        for folder in self._folder.glob("??"):
+            look_again(folder)
+        unnamed = [path for path in self._folder.glob("??/[!.]*") if path.name not in named]
+        abandoned = [path for path in self._parts.glob("[!.]*") if _is_abandoned(path)]
         return sum(_remove(path) for path in (*unnamed, *abandoned))
 
 
@@ -199,66 +213,9 @@ def _gathered(pieces: Iterable[Piece]) -> Iterator[Piece]:
     yield b"".join(small)
 
 
-# -- files that processes share
-
-
-@contextmanager
-def clear_errors() -> Iterator[None]:
-    """Say what the disk has against us. Raises EnvironmentMissingError."""
-    try:
-        yield
-    except OSError as error:
-        raise EnvironmentMissingError(
-            f"cannot store it: {error.strerror or error}",
-            hint="free some space, or set PIPE_HOME to a folder on a larger disk",
-        ) from error
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Create or replace a file: all of it or nothing, also after a loss of power."""
-    with clear_errors():
-        _make_private(path.parent)
-        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        try:
-            part.touch(mode=0o600, exist_ok=False)
-            with part.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-        sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Names in it survive a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _make_private(folder: Path) -> None:
-    """A folder and the one it is in; those above exist, or are nobody's secret."""
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
-
-
-def _open_locked(path: Path, operation: int) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, operation)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
 def _is_abandoned(part: Path) -> bool:
     with suppress(FileNotFoundError, BlockingIOError):
-        os.close(_open_locked(part, fcntl.LOCK_EX | fcntl.LOCK_NB))
+        os.close(open_locked(part, fcntl.LOCK_EX | fcntl.LOCK_NB))
         return True
     return False
 

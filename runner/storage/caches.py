@@ -13,7 +13,8 @@ from typing import Any
 from runner.errors import EnvironmentMissingError
 from runner.storage.artifacts import DAY
 from runner.storage.blobs import BlobStore
-from runner.storage.records import records, write_record
+from runner.storage.records import records, records_below, write_record
+from runner.storage.shared import leftovers
 from runner.storage.tar_read import Piece
 
 #: As on GitHub: how much one project may keep, and for how long something that nobody uses.
@@ -137,9 +138,9 @@ class CacheStore:
     def forget_unused(self, now: float) -> set[str]:
         """Remove what nobody used for long; returns the digests still needed. Inside the lock."""
         needed: set[str] = set()
-        for part in self.folder.glob("*/.*"):
-            part.unlink()  # whoever wrote it is dead: we have the lock
-        for path, cache in _all(self.folder, "*/*.json"):
+        for part in leftovers(self.folder, "*/.*"):
+            part.unlink(missing_ok=True)  # whoever wrote it is dead: we have the lock
+        for path, cache in _all(records_below(self.folder)):
             if now - path.stat().st_mtime > UNUSED_DAYS * DAY:
                 path.unlink()
             else:
@@ -163,7 +164,7 @@ class CacheStore:
                 self._blobs.want_sweep()
 
     def _of(self, project: str) -> Iterator[tuple[Path, Cache]]:
-        return _all(self._project(project))
+        return _all(records(self._project(project)))
 
     def _project(self, project: str) -> Path:
         return self.folder / hashlib.sha256(os.fsencode(project)).hexdigest()[:32]
@@ -182,8 +183,8 @@ def _best(
     return None
 
 
-def _all(folder: Path, pattern: str = "*.json") -> Iterator[tuple[Path, Cache]]:
-    for path, values in records(folder, pattern):
+def _all(found: Iterable[tuple[Path, dict[str, Any]]]) -> Iterator[tuple[Path, Cache]]:
+    for path, values in found:
         cache = _cache(values)
         if cache is not None:
             yield path, cache

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from runner.errors import EnvironmentMissingError
+from runner.storage.shared import AT_ONCE, look_again
 
 #: Output of one step within this many seconds shares a mark, and so a time.
 COALESCED_SECONDS = 0.1
@@ -55,8 +56,8 @@ class LogWriter:
         self._lock = threading.Lock()
         with _clear_errors(log.path):
             log.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._log = _open_to_append(log.path)
-            self._index = _open_to_append(log.index_path)
+            self._log = _open_to_append(log.path, log.shared)
+            self._index = _open_to_append(log.index_path, log.shared)
         self._marked: tuple[int, float] | None = None
 
     def write(self, step: int, data: bytes, time: float) -> int:
@@ -99,16 +100,20 @@ class LogWriter:
 
 
 class AttemptLog:
-    """The log of one attempt of a job; one that never wrote anything reads as empty."""
+    """The log of one attempt of a job; one that never wrote anything reads as empty.
 
-    def __init__(self, path: Path) -> None:
+    What is written to a `shared` one can be read on every machine at once.
+    """
+
+    def __init__(self, path: Path, shared: bool = False) -> None:
         self.path = path
+        self.shared = shared
         self.index_path = path.with_suffix(".index")
 
     def ranges(self, after: int = 0) -> list[LogRange]:
         """Who wrote which bytes from offset `after` on, in the order of the log."""
         # The size before the marks: all bytes that it counts have theirs by then.
-        size = self.path.stat().st_size if self.path.exists() else 0
+        size = _size(self.path)
         return [
             LogRange(time, step, max(start, after), end - max(start, after))
             for (time, step, start), end in self._spans(size)
@@ -117,9 +122,9 @@ class AttemptLog:
 
     def read(self, offset: int, length: int) -> bytes:
         """The bytes of a range that an event named; fewer where the log ends earlier."""
-        if not self.path.exists():
-            return b""
-        with self.path.open("rb") as log:
+        with _opened(self.path) as log:
+            if log is None:
+                return b""
             log.seek(offset)
             return log.read(length)
 
@@ -162,9 +167,28 @@ class AttemptLog:
         return zip(marks, [*ends, size], strict=False)
 
     def _marks(self) -> Iterator[tuple[float, int, int]]:
-        content = self.index_path.read_bytes() if self.index_path.exists() else b""
+        with _opened(self.index_path) as index:
+            content = index.read() if index else b""
         # The last one may be incomplete: after a crash, or because it is being written.
         return _MARK.iter_unpack(content[: len(content) // _MARK.size * _MARK.size])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO | None]:
+    """A file that may not exist yet. Only opening it shows what another machine has written."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        look_again(path.parent)
+        yield None
+        return
+    with file:
+        yield file
+
+
+def _size(path: Path) -> int:
+    with _opened(path) as file:
+        return os.fstat(file.fileno()).st_size if file else 0
 
 
 def _chunks(log: BinaryIO, found: LogRange) -> Iterator[LogChunk]:
@@ -175,8 +199,9 @@ def _chunks(log: BinaryIO, found: LogRange) -> Iterator[LogChunk]:
         offset += len(data)
 
 
-def _open_to_append(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+def _open_to_append(path: Path, shared: bool) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    return os.open(path, flags | (AT_ONCE if shared else 0), 0o600)
 
 
 def _write_all(file: int, data: bytes) -> None:
@@ -192,5 +217,5 @@ def _clear_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         raise EnvironmentMissingError(
             f"cannot write the log {path} ({error.strerror})",
-            hint="free some space, or set PIPE_HOME to another folder",
+            hint="free some space, or set PIPE_STORAGE or PIPE_HOME to another folder",
         ) from error

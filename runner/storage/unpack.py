@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from runner.errors import InvalidInputError
-from runner.storage.blobs import clear_errors
+from runner.storage.shared import clear_errors
 from runner.storage.tar_read import BadArchiveError, Member, Piece, members, shown
 from runner.storage.untrusted import safe_name
 

@@ -28,6 +28,8 @@ class Store:
     ) -> None:
         self.home = home
         self.location = location
+        #: Where the bytes of runs are: PIPE_STORAGE.
+        self.storage = home
         #: For what must survive a loss of power once it is acknowledged: a run, a result.
         self.promises = promises
         #: For what may be repeated or missed then: leases, heartbeats, events, questions.

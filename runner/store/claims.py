@@ -1,7 +1,7 @@
 """Which jobs are leased next: those of one run, or the queue's, by turns and within limits."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,12 @@ _PROMOTE = "UPDATE job SET state = 'queued' WHERE state = 'scheduled' AND due_at
 _IS_DUE = "SELECT EXISTS (SELECT 1 FROM job WHERE state = 'scheduled' AND due_at <= :now) AS found"
 _IS_READY_IN_RUN = """
 SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND run = :run) AS found
+"""
+_IS_COMING = """
+SELECT EXISTS (SELECT 1 FROM job WHERE state = 'scheduled')
+OR EXISTS (SELECT 1 FROM run WHERE due_at IS NOT NULL)
+OR EXISTS (SELECT 1 FROM job JOIN run ON run.id = job.run
+    WHERE job.state = 'running' AND job.worker != '' AND run.process = '') AS found
 """
 #: Each value of the index's first column costs one look, however many rows have it.
 _POOLS = """
@@ -56,7 +62,8 @@ VALUES (:run, :key, :attempt, :worker, '', :now, '')
 """
 _STATE = "SELECT state, project, file, queue, owner FROM run WHERE id = :run"
 _START = """
-UPDATE run SET state = 'running', started_at = :now, deadline = :now + time_limit
+UPDATE run SET state = 'running', started_at = :now, deadline = :now + time_limit,
+               version = version + 1
 WHERE id = :run AND state = 'queued'
 RETURNING name, file, (
     SELECT count(*) FROM job WHERE run = :run AND NOT EXISTS (
@@ -72,11 +79,15 @@ ON CONFLICT (owner) DO UPDATE SET served = (SELECT max(served) + 1 FROM turn)
 
 @dataclass(frozen=True, slots=True)
 class Lessee:
-    """Who leases, until when (seconds since the epoch), and which labels it has."""
+    """Who leases, until when (seconds since the epoch), and which labels it has.
+
+    With `only`, it takes no jobs but those that need this label.
+    """
 
     worker: str
     until: float
     labels: Collection[str] = ()
+    only: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +105,14 @@ _NOTHING = Claimed([], [])
 def of_run(connection: Connection, lessee: Lessee, run: int, limit: int, now: float) -> Claimed:
     """Leases up to `limit` jobs of a run that belongs to a process; no limits hold for it."""
     values = {"run": run, "limit": limit, "now": now}
-    if not _asked(connection, (_IS_READY_IN_RUN, _IS_DUE), values):
-        return _NOTHING
+    # Looking takes no lock; leasing takes the one that all writers share.
+    with connection.reading() as database:
+        is_due = _found(database, _IS_DUE, values)
+        if not is_due and not _found(database, _IS_READY_IN_RUN, values):
+            return _NOTHING
     with connection.writing() as database:
-        database.execute(_PROMOTE, values)
+        if is_due:
+            database.execute(_PROMOTE, values)
         found = database.execute(_OF_RUN, values).fetchall()
         for job in found:
             _lease(database, lessee, dict(job), now)
@@ -112,12 +127,30 @@ def of_queue(connection: Connection, lessee: Lessee, limit: int, now: float) -> 
     are put aside until it allows.
     """
     with connection.reading() as database:
-        is_due = database.execute(_IS_DUE, {"now": now}).fetchone()["found"]
-        if not is_due and not _pools(database, lessee.labels):
+        is_due = _found(database, _IS_DUE, {"now": now})
+        if not is_due and not _pools(database, lessee):
             return _NOTHING
     with connection.writing() as database:
-        database.execute(_PROMOTE, {"now": now})
+        if is_due:
+            database.execute(_PROMOTE, {"now": now})
         return _claimed(database, list(_Choice(database, lessee, now).take(limit)), now)
+
+
+@whole
+def promote(connection: Connection, now: float) -> None:
+    """Lets those jobs be leased whose time has come."""
+    with connection.reading() as database:
+        is_due = _found(database, _IS_DUE, {"now": now})
+    if is_due:
+        with connection.writing() as database:
+            database.execute(_PROMOTE, {"now": now})
+
+
+@whole
+def is_open(connection: Connection, lessee: Lessee) -> bool:
+    """Whether there is a job that it may take, or one that others run or that has a time to come."""
+    with connection.reading() as database:
+        return _found(database, _IS_COMING, {}) or bool(_pools(database, lessee))
 
 
 def pool_of(labels: Collection[str]) -> str:
@@ -132,7 +165,7 @@ class _Choice:
         self._database = database
         self._lessee = lessee
         self._now = now
-        self._pools = _pools(database, lessee.labels)
+        self._pools = _pools(database, lessee)
         self._started: set[int] = set()
 
     def take(self, limit: int) -> Iterator[tuple[int, str]]:
@@ -181,7 +214,6 @@ class _Choice:
         if obstacle:
             limits.put_aside(self._database, run, obstacle, scopes, self._now)
             return True
-        limits.count_start(self._database, scopes, self._now)
         self._started.add(run)
         return False
 
@@ -197,20 +229,23 @@ def _claimed(database: Database, jobs: list[tuple[int, str]], now: float) -> Cla
     events: list[Event] = []
     for run in sorted({run for run, _ in jobs}):
         started = database.execute(_START, {"run": run, "now": now}).fetchone()
-        database.execute(_TOUCH, {"run": run})
         if started:
             events.append(RunStarted(run=run, time=now, **dict(started)))
+        else:
+            database.execute(_TOUCH, {"run": run})
     projection.write(database, events)
     return Claimed(jobs, events)
 
 
-def _pools(database: Database, labels: Collection[str]) -> list[str]:
-    """The pools with ready jobs whose labels are all among these."""
+def _pools(database: Database, lessee: Lessee) -> list[str]:
+    """The pools with ready jobs that it may take."""
     found = database.execute(_POOLS, {"private": PRIVATE_POOL}).fetchall()
-    return [row["pool"] for row in found if set(json.loads(row["pool"])) <= set(labels)]
+    return [row["pool"] for row in found if _may_take(lessee, set(json.loads(row["pool"])))]
 
 
-def _asked(connection: Connection, questions: Iterable[str], values: Mapping[str, Any]) -> bool:
-    # Looking takes no lock; leasing would take the one that all writers share.
-    with connection.reading() as database:
-        return any(database.execute(sql, values).fetchone()["found"] for sql in questions)
+def _may_take(lessee: Lessee, needed: set[str]) -> bool:
+    return needed <= set(lessee.labels) and (not lessee.only or lessee.only in needed)
+
+
+def _found(database: Database, question: str, values: Mapping[str, Any]) -> bool:
+    return bool(database.execute(question, values).fetchone()["found"])

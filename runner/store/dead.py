@@ -1,10 +1,13 @@
 """Dead letters, and how a run dies that nobody can read."""
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
+from runner.errors import InvalidInputError
 from runner.events import RunFinished
 from runner.store import limits, projection
-from runner.store.connection import Connection, whole
+from runner.store.connection import Connection, Database, Row, whole
 
 _SELECT = """
 SELECT dead_letter.*, run.project, run.file, run.name, run.queue, run.owner
@@ -12,9 +15,19 @@ FROM dead_letter JOIN run ON run.id = dead_letter.run
 WHERE (CAST(:run AS INTEGER) IS NULL OR dead_letter.run = :run)
 ORDER BY dead_letter.run
 """
-_REQUEUED = "UPDATE dead_letter SET requeued_as = :new WHERE run = :run AND requeued_as IS NULL"
+_OF_RUN = "SELECT requeued_as FROM dead_letter WHERE run = :run"
+_IS_SETTLED = """
+SELECT EXISTS (
+    SELECT 1 FROM run WHERE id = :successor AND (state != 'finished' OR result = 'success')) AS found
+"""
+#: A letter names the run that it went on as at last.
+_TAKE = "UPDATE dead_letter SET requeued_as = :new WHERE run = :run OR requeued_as = :run"
 _PURGE = "DELETE FROM dead_letter WHERE run = :run"
-_OPEN = "SELECT state, project, file, queue, owner FROM run WHERE id = :run AND state != 'finished'"
+_SNAPSHOT = "SELECT snapshot FROM submission WHERE run = :run"
+_OPEN = """
+SELECT state, process, project, file, queue, owner FROM run
+WHERE id = :run AND state != 'finished'
+"""
 _END_JOBS = """
 UPDATE job SET state = 'finished', result = 'failure', reason = :reason, held = '',
                finished_at = :now
@@ -63,17 +76,17 @@ def letters(connection: Connection, run: int | None = None) -> list[Letter]:
 
 
 @whole
-def mark_requeued(connection: Connection, run: int, new: int) -> None:
-    """The letter's run goes on as another one."""
-    with connection.writing() as database:
-        database.execute(_REQUEUED, {"run": run, "new": new})
+def purge(connection: Connection, run: int) -> dict[str, Any] | None:
+    """Throws the letter away; the run stays in the history.
 
-
-@whole
-def purge(connection: Connection, run: int) -> bool:
-    """Throws the letter away; the run stays in the history. False when there is none."""
+    Returns the snapshot that was kept for it; None when there is no letter.
+    """
     with connection.writing() as database:
-        return database.execute(_PURGE, {"run": run}).rowcount == 1
+        if database.execute(_PURGE, {"run": run}).rowcount == 0:
+            return None
+        row = database.execute(_SNAPSHOT, {"run": run}).fetchone()
+    snapshot: dict[str, Any] = json.loads(row["snapshot"])
+    return snapshot
 
 
 @whole
@@ -89,12 +102,29 @@ def bury(connection: Connection, run: int, kind: str, error: str, now: float) ->
             return []
         database.execute(_END_JOBS, values)
         database.execute(_END_RUN, values)
-        database.execute(_INSERT, values)
         finished = RunFinished(run=run, time=now, result="failure", reason=kind)
         projection.write(database, [finished])
-        if row["state"] == "running":
-            scopes = limits.scopes_of(row["project"], row["file"], row["queue"], row["owner"])
-            limits.count_end(database, scopes, now)
+        if not row["process"]:
+            database.execute(_INSERT, values)
+            limits.count_end(database, _scopes(row), now, has_run=row["state"] == "running")
         freed = [each["run"] for each in database.execute(_IN_LINE_WITH, values).fetchall()]
         database.execute(_LEAVE_LINES, values)
     return freed
+
+
+def take(database: Database, run: int, new: int) -> None:
+    """The letter's run goes on as a new one, inside the transaction that this enters in.
+
+    Raises InvalidInputError if there is no letter, or it goes on already and that has not failed.
+    """
+    row = database.execute(_OF_RUN, {"run": run}).fetchone()
+    if row is None:
+        raise InvalidInputError(f"run {run} is no dead letter", hint="`pipe queue dead` lists them")
+    successor = {"successor": row["requeued_as"]}
+    if database.execute(_IS_SETTLED, successor).fetchone()["found"]:
+        raise InvalidInputError(f"run {run} was requeued already, as run {row['requeued_as']}")
+    database.execute(_TAKE, {"run": run, "new": new})
+
+
+def _scopes(row: Row) -> limits.Scopes:
+    return limits.scopes_of(row["project"], row["file"], row["queue"], row["owner"])

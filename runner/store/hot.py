@@ -11,7 +11,7 @@ from runner import plan as planning
 from runner.errors import InvalidInputError
 from runner.events import Event, from_json
 from runner.plan import Plan
-from runner.store import limits, lines, projection
+from runner.store import dead, limits, lines, projection, reusable
 from runner.store.connection import Connection, Database, Row, whole
 from runner.store.rows import LineEdit, RunEdit, StoredJob, StoredRun, Submission, is_submitted
 
@@ -48,6 +48,7 @@ VALUES (:id, :text, :called, :trigger, :contexts, :snapshot, :options, :priority
 _SELECT_RUN = """
 SELECT * FROM run JOIN submission ON submission.run = run.id WHERE run.id = :run
 """
+_SELECT_JOBS = "SELECT * FROM job WHERE run = :run"
 _UPDATE_RUN = """
 UPDATE run SET version = version + 1, state = :state, result = :result, reason = :reason,
                cancel_requested = :cancel_requested, finished_at = :finished_at, due_at = :due_at
@@ -95,14 +96,7 @@ def submitted(connection: Connection, project: str, key: str) -> int | None:
 def load_run(connection: Connection, run: int) -> StoredRun:
     """The run with its jobs in the order of the plan; raises InvalidInputError for no such run."""
     with connection.reading() as database:
-        row = database.execute(_SELECT_RUN, {"run": run}).fetchone()
-        jobs = database.execute(
-            "SELECT * FROM job WHERE run = :run ORDER BY position, key", {"run": run}
-        ).fetchall()
-        groups = lines.groups_of(database, run)
-    if row is None:
-        raise InvalidInputError(f"there is no run {run}", hint="`pipe runs` lists them")
-    return replace(_run(row, {job["key"]: _job(job) for job in jobs}), groups=groups)
+        return read_run(database, run)
 
 
 @whole
@@ -164,6 +158,17 @@ def insert_event(connection: Connection, event: Event) -> None:
 # -- inside a transaction --
 
 
+def read_run(database: Database, run: int) -> StoredRun:
+    """As `load_run`."""
+    row = database.execute(_SELECT_RUN, {"run": run}).fetchone()
+    if row is None:
+        raise InvalidInputError(f"there is no run {run}", hint="`pipe runs` lists them")
+    jobs = {job["key"]: _job(job) for job in database.execute(_SELECT_JOBS, {"run": run})}
+    found = _run(row, jobs)
+    groups = lines.groups_of(database, run)
+    return replace(found, groups=groups) if groups else found
+
+
 def _next_numbers(database: Database, project: str, file: str) -> tuple[int, int]:
     runs = database.execute(_RUNS, {"project": project, "file": file}).fetchone()
     return database.last_id("run") + 1, (runs["runs"] if runs else 0) + 1
@@ -189,15 +194,21 @@ def _is_as_read(database: Database, edit: RunEdit) -> bool:
 def _write_run(database: Database, edit: RunEdit) -> None:
     before, after = edit.before, edit.after
     if before is None:
+        row = _run_row(after)
+        if is_submitted(after):
+            limits.refuse(database, _scopes_of(after), after.due_at, after.created_at)
         for statement in (_COUNT_RUN, _INSERT_RUN, _INSERT_SUBMISSION):
-            database.execute(statement, _run_row(after))
+            database.execute(statement, row)
         database.use_id("run", after.id)
         _write_jobs(database, after.id, after.jobs.values())
+        if edit.letter is not None:
+            dead.take(database, edit.letter, after.id)
     else:
         _update_run(database, before, after)
     if edit.dead is not None:
         values = {**asdict(edit.dead), "run": after.id, "died_at": after.finished_at}
         database.execute(_INSERT_DEAD, values)
+    reusable.write(database, after, edit.successes)
     projection.write(database, edit.events)
 
 
@@ -210,12 +221,14 @@ def _update_run(database: Database, before: StoredRun, after: StoredRun) -> None
     database.executemany(_REMOVE_JOB, gone)
     changed = (job for key, job in after.jobs.items() if before.jobs.get(key) != job)
     _write_jobs(database, after.id, changed)
-    if before.state == "running" and after.finished_at is not None and is_submitted(after):
-        submission = after.submission
-        scopes = limits.scopes_of(
-            submission.project, submission.file, submission.queue, submission.owner
-        )
-        limits.count_end(database, scopes, after.finished_at)
+    if before.state != "finished" and after.state == "finished" and is_submitted(after):
+        has_run = before.state == "running"
+        limits.count_end(database, _scopes_of(after), after.finished_at or 0.0, has_run=has_run)
+
+
+def _scopes_of(run: StoredRun) -> limits.Scopes:
+    its = run.submission
+    return limits.scopes_of(its.project, its.file, its.queue, its.owner)
 
 
 def _write_jobs(database: Database, run: int, jobs: Iterable[StoredJob]) -> None:
@@ -259,14 +272,16 @@ def _state_row(run: StoredRun) -> dict[str, Any]:
 
 
 def _job_row(run: int, job: StoredJob) -> dict[str, Any]:
-    return {**asdict(job), "run": run, "outputs": _dump(job.outputs)}
+    row = {name: getattr(job, name) for name in _JOB_COLUMNS}
+    return {**row, "run": run, "outputs": _dump(job.outputs)}
 
 
 def _run(row: Row, jobs: Mapping[str, StoredJob]) -> StoredRun:
+    plan = _plan(row["plan"])
     return StoredRun(
         submission=_submission(row),
-        plan=_plan(row["plan"]),
-        jobs=jobs,
+        plan=plan,
+        jobs={planned.key: jobs[planned.key] for planned in plan.jobs},
         cancel_requested=bool(row["cancel_requested"]),
         **_picked(row, _RUN_COLUMNS),
     )
@@ -294,5 +309,4 @@ def _plan(text: str) -> Plan:
     return planning.from_json(json.loads(text))
 
 
-def _dump(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))
+_dump = json.JSONEncoder(separators=(",", ":")).encode

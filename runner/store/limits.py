@@ -4,11 +4,13 @@ A run counts from its first lease to its end. One that may not start is put asid
 `blocked` and `held` by a scope, until that has room again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 
+from runner.errors import RefusedError
 from runner.store.connection import Connection, Database, Row, whole
 
 Kind = Literal["global", "project", "pipeline", "queue", "owner"]
@@ -62,7 +64,17 @@ process = '' AND (:kind = 'global' OR (:kind = 'project' AND project = :name)
     OR (:kind = 'queue' AND queue = :name) OR (:kind = 'owner' AND owner = :name))
 """
 _RUNNING_NOW = f"SELECT count(*) AS found FROM run WHERE state = 'running' AND {_IN_SCOPE}"
-_STARTED_SINCE = f"SELECT count(*) AS found FROM run WHERE started_at >= :midnight AND {_IN_SCOPE}"
+#: Of a run of which nothing ran, no job was ever leased.
+_STARTED_SINCE = f"""
+SELECT count(*) AS found FROM run
+WHERE started_at >= :midnight AND {_IN_SCOPE}
+  AND EXISTS (SELECT 1 FROM attempt WHERE attempt.run = run.id)
+"""
+_WAITING_NOW = f"""
+SELECT count(*) AS found FROM run
+WHERE state = 'queued' AND (due_at IS NULL OR due_at < :midnight) AND {_IN_SCOPE}
+"""
+_DAY_SECONDS = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +139,22 @@ def all_scopes(connection: Connection) -> list[Scope]:
 @whole
 def change(connection: Connection, scope: Scope, now: float) -> None:
     """Sets limits anew, counting what runs; one without any is forgotten. Frees who may start."""
+    adjust(connection, (scope.kind, scope.name), lambda _: scope, now)
+
+
+@whole
+def adjust(
+    connection: Connection, which: tuple[Kind, str], act: Callable[[Scope], Scope], now: float
+) -> Scope:
+    """As `change`, to what `act` makes of the limits as they are; returns these."""
     with connection.writing() as database:
+        kind, name = which
+        scope = act(next(iter(_read(database, (which,))), Scope(kind, name)))
         counted = _counted(database, scope, now)
         has_limits = scope.paused or scope.maximum is not None or scope.per_day is not None
         database.execute(_SET if has_limits else _REMOVE, _row(counted))
         _free(database, counted, day_of(now))
+    return counted
 
 
 @whole
@@ -154,22 +177,45 @@ def reconcile(connection: Connection, now: float) -> list[tuple[Scope, int]]:
 
 
 def obstacle(database: Database, scopes: Scopes, now: float) -> str:
-    """The limit that keeps a run from starting now; "" when there is none."""
+    """The limit that keeps a run from starting now; if there is none, "": it counts from now on."""
+    limited = _read(database, scopes)
+    if not limited:
+        return ""
     day = day_of(now)
-    full = [scope for scope in _read(database, scopes) if scope.room(day) == 0]
-    return str(full[0]) if full else ""
+    full = [scope for scope in limited if scope.room(day) == 0]
+    if full:
+        return str(full[0])
+    database.execute(_with(_COUNT_START, scopes), {**_names(scopes), "day": day})
+    return ""
 
 
-def count_start(database: Database, scopes: Scopes, now: float) -> None:
-    """A run starts."""
-    database.execute(_with(_COUNT_START, scopes), {**_names(scopes), "day": day_of(now)})
-
-
-def count_end(database: Database, scopes: Scopes, now: float) -> None:
-    """A run that had started has ended: who waits for that may start."""
-    database.execute(_with(_COUNT_END, scopes), _names(scopes))
+def refuse(database: Database, scopes: Scopes, due_at: float | None, now: float) -> None:
+    """Raises RefusedError if a run that comes now is more than may start in this day, where such are
+    refused; those that wait count as well."""
+    tomorrow = _midnight(now) + _DAY_SECONDS
+    if due_at is not None and due_at >= tomorrow:
+        return
     for scope in _read(database, scopes):
-        _free(database, scope, day_of(now))
+        if not scope.refuses or scope.per_day is None:
+            continue
+        values = {"kind": scope.kind, "name": scope.name, "midnight": tomorrow}
+        waiting = database.execute(_WAITING_NOW, values).fetchone()["found"]
+        started = scope.started_on(day_of(now))
+        if started + waiting >= scope.per_day:
+            raise RefusedError(
+                f"{scope} has had its {scope.per_day} runs of today: {started} started,"
+                f" {waiting} wait",
+                hint=f"submit it after midnight (UTC), or raise the limit: `pipe queue limit {scope}`",
+            )
+
+
+def count_end(database: Database, scopes: Scopes, now: float, *, has_run: bool) -> None:
+    """A run has ended: who waits for that may start; if it had not, in the place kept for it."""
+    limited = _read(database, scopes)
+    if limited and has_run:
+        database.execute(_with(_COUNT_END, scopes), _names(scopes))
+    for scope in limited:
+        _free(database, replace(scope, running=scope.running - has_run), day_of(now))
 
 
 def put_aside(database: Database, run: int, held: str, scopes: Scopes, now: float) -> None:
@@ -212,16 +258,29 @@ def _read(database: Database, scopes: Scopes) -> list[Scope]:
 
 def _counted(database: Database, scope: Scope, now: float) -> Scope:
     day = day_of(now)
-    midnight = datetime.strptime(f"{day}+0000", "%Y-%m-%d%z").timestamp()
-    values = {"kind": scope.kind, "name": scope.name, "midnight": midnight}
+    values = {"kind": scope.kind, "name": scope.name, "midnight": _midnight(now)}
     running = database.execute(_RUNNING_NOW, values).fetchone()["found"]
     started = database.execute(_STARTED_SINCE, values).fetchone()["found"]
     return replace(scope, running=running, day=day, started=started)
 
 
-def _with(sql: str, scopes: Scopes) -> str:
-    named = ", ".join(f"(:kind{at}, :name{at})" for at in range(len(scopes)))
+def _midnight(now: float) -> float:
+    """When the day (UTC) began."""
+    return (
+        datetime.fromtimestamp(now, UTC)
+        .replace(hour=0, minute=0, second=0, microsecond=0)
+        .timestamp()
+    )
+
+
+@lru_cache(maxsize=8)
+def _with_scopes(sql: str, count: int) -> str:
+    named = ", ".join(f"(:kind{at}, :name{at})" for at in range(count))
     return sql.format(scopes=f"VALUES {named}")
+
+
+def _with(sql: str, scopes: Scopes) -> str:
+    return _with_scopes(sql, len(scopes))
 
 
 def _names(scopes: Scopes) -> dict[str, str]:

@@ -1,11 +1,12 @@
 """The lines of concurrency groups in the database: who stands where, and who waits for whom."""
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from runner.plan import asker_of
 from runner.store.connection import Connection, Database, Row, whole
-from runner.store.rows import Group, Line, LineEdit, Place
+from runner.store.rows import Group, Line, LineEdit, Place, holders
 
 _SELECT_LINE = """
 SELECT id, run, job, shown, capacity FROM place WHERE project = :project AND name = :name ORDER BY id
@@ -16,39 +17,45 @@ VALUES (:project, :name, :shown, :run, :job, :capacity)
 """
 _LEAVE = "DELETE FROM place WHERE id = :id"
 _OF_RUN = "SELECT job, name FROM place WHERE run = :run"
-_WAITS = """
-SELECT place.run, place.job, place.shown AS "group", first.run AS holder, first.job AS holder_job,
-       (SELECT count(*) FROM place AS other
-        WHERE other.project = place.project AND other.name = place.name
-          AND other.id > first.id AND other.id < place.id) AS before
-FROM place JOIN place AS first ON first.id = (
-    SELECT min(id) FROM place AS other
-    WHERE other.project = place.project AND other.name = place.name)
-WHERE first.id != place.id AND (CAST(:run AS INTEGER) IS NULL OR place.run = :run)
-ORDER BY place.id
+_LINES_OF_RUN = """
+SELECT project, name, id, run, job, shown, capacity FROM place
+WHERE (project, name) IN (SELECT project, name FROM place WHERE run = :run)
+ORDER BY project, name, id
 """
+_ALL_LINES = """
+SELECT project, name, id, run, job, shown, capacity FROM place ORDER BY project, name, id
+"""
+#: Of those who hold a group, so many are told by name.
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Who waits for which group, and `before` it how many; a `job` that is "" is the run itself."""
+    """Who waits for which group, who holds it, and `before` it how many wait.
+
+    A `job` that is "" is the run itself.
+    """
 
     run: int
     job: str
     group: str
-    holder: int
-    holder_job: str
+    holders: Line
     before: int
 
     def __str__(self) -> str:
-        job = f" (job `{self.holder_job}`)" if self.holder_job else ""
         before = f", {self.before} before it" if self.before else ""
-        return f"waits for group `{self.group}`: held by run {self.holder}{job}{before}"
+        return f"waits for group `{self.group}`: held by {self._held_by()}{before}"
+
+    def _held_by(self) -> str:
+        named = list(map(str, self.holders[:_MOST_NAMED]))
+        more = len(self.holders) - len(named)
+        *first, last = [*named, f"{more} more"] if more else named
+        return f"{', '.join(first)} and {last}" if first else last
 
 
 @whole
 def read(connection: Connection, group: Group) -> Line:
-    """Who stands in line for a group, the first of whom holds it."""
+    """Who stands in line for a group, the first of whom hold it."""
     with connection.reading() as database:
         return _line(database, group)
 
@@ -63,8 +70,16 @@ def groups(connection: Connection, run: int) -> dict[str, str]:
 @whole
 def waits(connection: Connection, run: int | None = None) -> list[Wait]:
     """Who of a run waits for a group, or else who of all runs, in the order in which they came."""
+    sql, values = (_ALL_LINES, {}) if run is None else (_LINES_OF_RUN, {"run": run})
     with connection.reading() as database:
-        return [_wait(row) for row in database.execute(_WAITS, {"run": run})]
+        rows = database.execute(sql, values).fetchall()
+    found = [
+        (place.id, wait)
+        for _, line in itertools.groupby(rows, key=lambda row: (row["project"], row["name"]))
+        for place, wait in _waits_in(tuple(map(_place, line)))
+        if run in (None, place.run)
+    ]
+    return [wait for _, wait in sorted(found, key=lambda each: each[0])]
 
 
 # -- inside a transaction --
@@ -98,12 +113,17 @@ def write(database: Database, edits: Iterable[LineEdit]) -> None:
 def _line(database: Database, group: Group) -> Line:
     project, name = group
     found = database.execute(_SELECT_LINE, {"project": project, "name": name})
-    return tuple(Place(**dict(row)) for row in found)
+    return tuple(map(_place, found))
 
 
-def _wait(row: Row) -> Wait:
-    askers = {name: asker_of(row[name]) for name in ("job", "holder_job")}
-    return Wait(**{**dict(row), **askers})
+def _place(row: Row) -> Place:
+    return Place(row["run"], row["job"], row["shown"], row["id"], row["capacity"])
+
+
+def _waits_in(line: Line) -> Iterator[tuple[Place, Wait]]:
+    holding = holders(line)
+    for before, place in enumerate(line[len(holding) :]):
+        yield place, Wait(place.run, asker_of(place.job), place.shown, holding, before)
 
 
 def _row(place: Place) -> dict[str, int | str]:

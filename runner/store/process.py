@@ -1,15 +1,17 @@
 """Which process a run belongs to, in words that mean no other after its number was reused."""
 
+import hashlib
 import os
 from functools import lru_cache
 from pathlib import Path
 
 _PROC = Path("/proc")
+_MACHINE_ID = Path("/etc/machine-id")
 _ENDED = ("Z", "X")
 
 
 def process_identity() -> str:
-    """This process as "pid:start time:boot/container/machine", as far as these are known."""
+    """This process as "pid:start time:boot"; the last also tells machines apart, and containers."""
     pid = os.getpid()
     return f"{pid}:{_start_time(pid)}:{_boot()}"
 
@@ -23,16 +25,13 @@ def is_visible(identity: str) -> bool:
     """Whether it can be known from here that it ended: not from another container, or machine."""
     boot, container, its_machine = _parts(_boot_of(identity))
     our_boot, our_container, our_machine = _parts(_boot())
-    if boot == our_boot != "":
-        return container == our_container
-    # This machine, before it was started again; without a name it is not known to be another one.
-    return its_machine in (None, our_machine) and our_machine != ""
+    return its_machine == our_machine and (boot != our_boot or container == our_container)
 
 
 def machine() -> str:
     """What all processes of this machine that are up at the same time call it."""
     boot, _, name = _parts(_boot())
-    return boot or name or ""
+    return boot or name
 
 
 def _is_running(identity: str) -> bool:
@@ -44,11 +43,10 @@ def _is_running(identity: str) -> bool:
     )
 
 
-def _parts(boot: str) -> tuple[str, str, str | None]:
-    """The boot, the process namespace, and the name of the machine if there is one."""
-    known, _, rest = boot.partition("/")
-    container, has_name, name = rest.partition("/")
-    return known, container, name if has_name else None
+def _parts(boot: str) -> tuple[str, str, str]:
+    where, _, machine = boot.partition("@")
+    boot, _, container = where.partition("/")
+    return boot, container, machine
 
 
 def _boot_of(identity: str) -> str:
@@ -79,22 +77,16 @@ def _listed_start_time(pid: int) -> str:
 
 @lru_cache(maxsize=1)
 def _boot() -> str:
-    """The boot of this machine, the process namespace in it, and its name, as far as it has them."""
+    """The boot of this machine and the process namespace in it, where the system has these; and which
+    machine it is, so that nobody takes another one for this one after a restart."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}/{(_PROC / 'self/ns/pid').stat().st_ino}/{_name()}"
+        return f"{boot}/{(_PROC / 'self/ns/pid').stat().st_ino}@{_machine()}"
     except FileNotFoundError:
-        return f"//{_node()}"
+        return f"@{_machine()}"
 
 
-def _name() -> str:
-    """What tells this machine from all others, also after a restart; empty when nothing does."""
-    try:
-        known = Path("/etc/machine-id").read_text().strip()
-    except OSError:
-        return ""
-    return f"{known}@{_node()}" if known else ""
-
-
-def _node() -> str:
-    return os.uname().nodename.replace(":", ".").replace("/", ".")
+def _machine() -> str:
+    # Copied machines often have one id, and strange ones one name.
+    known = _MACHINE_ID.read_text() if _MACHINE_ID.is_file() else ""
+    return hashlib.sha256(f"{known}\n{os.uname().nodename}".encode()).hexdigest()[:16]

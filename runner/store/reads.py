@@ -11,7 +11,14 @@ from sqlmodel import Session, col, select
 from runner.errors import InvalidInputError
 from runner.store import Store
 from runner.store.connection import whole
-from runner.store.tables import AnnotationRow, AttemptRow, JobRow, RunRow, StepRow
+from runner.store.tables import (
+    AnnotationRow,
+    AttemptRow,
+    JobRow,
+    RunRow,
+    StepRow,
+    SubmissionRow,
+)
 
 _IN_PLAN = (col(JobRow.position), col(JobRow.key))
 _IS_ITS_JOB = and_(col(JobRow.run) == AttemptRow.run, col(JobRow.key) == AttemptRow.job)
@@ -70,6 +77,14 @@ def run(store: Store, number: int) -> RunDetail:
             tuple(session.exec(steps)),
             tuple(session.exec(annotations)),
         )
+
+
+@whole
+def priority(store: Store, number: int) -> int:
+    """That of a run that exists: 0 to 100."""
+    wanted = select(SubmissionRow.priority).where(SubmissionRow.run == number)
+    with _session(store) as session:
+        return session.exec(wanted).one()
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """A run and its jobs as frozen values, as the queue reads and writes them."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -72,6 +73,8 @@ class StoredJob:
     attempt: int = 1
     #: How many of the attempts ended because their worker was gone.
     losses: int = 0
+    #: How many were given back, as their worker's machine lacked something.
+    returns: int = 0
     cancel_requested: bool = False
     due_at: float | None = None
     queued_at: float | None = None
@@ -118,7 +121,7 @@ class Place:
 
     `job` is "" for the run, and `called_in` of the call for what is called. `id` grows in the order
     of arrival; it is 0 for one that is not written yet. `shown` is the group's name as written.
-    It holds the group while fewer than `capacity` places come before it.
+    While it holds the group, no more than `capacity` places do.
     """
 
     run: int
@@ -136,6 +139,13 @@ class Place:
 Line = tuple[Place, ...]
 
 
+def holders(line: Line) -> Line:
+    """The first ones, as many as all of them allow: nobody overtakes one who wants to be alone."""
+    allowed = itertools.accumulate((place.capacity for place in line), min)
+    full = (at for at, most in enumerate(allowed) if at >= most)
+    return line[: next(full, len(line))]
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """Why a submitted run failed for good; `job` is the key of the first that did, or "".
@@ -149,6 +159,15 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class Success:
+    """A job, by its key, that succeeded, and may be reused until `expires_at`."""
+
+    fingerprint: str
+    job: str
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunEdit:
     """A run as it was read (None: it is new), as it shall be, and the events that tell how."""
 
@@ -156,6 +175,9 @@ class RunEdit:
     after: StoredRun
     events: Sequence[Event]
     dead: DeadLetter | None = None
+    successes: Sequence[Success] = ()
+    #: The run whose dead letter goes on as this new one.
+    letter: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ CREATE TABLE job (
     finished_order INTEGER NOT NULL,
     worker VARCHAR NOT NULL,
     token VARCHAR NOT NULL,
-    lease_until FLOAT, rank FLOAT DEFAULT '0' NOT NULL, owner VARCHAR DEFAULT '' NOT NULL, held VARCHAR DEFAULT '' NOT NULL, losses INTEGER DEFAULT '0' NOT NULL,
+    lease_until FLOAT, rank FLOAT DEFAULT '0' NOT NULL, owner VARCHAR DEFAULT '' NOT NULL, held VARCHAR DEFAULT '' NOT NULL, losses INTEGER DEFAULT '0' NOT NULL, returns INTEGER DEFAULT '0' NOT NULL,
     PRIMARY KEY (run, "key"),
     FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
 );
@@ -159,6 +159,8 @@ CREATE INDEX run_expiring ON run (expires_at) WHERE state = 'queued';
 
 CREATE INDEX run_limited ON run (deadline) WHERE state = 'running';
 
+CREATE INDEX run_ended ON run (process, finished_at, result, started_at) WHERE finished_at IS NOT NULL;
+
 CREATE UNIQUE INDEX run_by_key ON run (project, submission_key) WHERE submission_key IS NOT NULL;
 
 CREATE INDEX job_ready ON job (pool, owner, rank, run, position) WHERE state = 'queued';
@@ -221,6 +223,7 @@ CREATE TABLE reusable (
     fingerprint VARCHAR NOT NULL,
     run INTEGER NOT NULL,
     job VARCHAR NOT NULL,
+    expires_at FLOAT,
     PRIMARY KEY (project, fingerprint),
     FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
 );

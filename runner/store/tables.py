@@ -43,6 +43,15 @@ class RunRow(SQLModel, table=True):
         _where("run_due", "due_at", only="due_at IS NOT NULL"),
         _where("run_expiring", "expires_at", only="state = 'queued'"),
         _where("run_limited", "deadline", only="state = 'running'"),
+        # All that statistics of the queue read, so that they need no rows.
+        _where(
+            "run_ended",
+            "process",
+            "finished_at",
+            "result",
+            "started_at",
+            only="finished_at IS NOT NULL",
+        ),
         _where(
             "run_by_key",
             "project",
@@ -133,6 +142,7 @@ class JobRow(SQLModel, table=True):
     owner: str = Field(sa_column_kwargs=_default(""))
     held: str = Field(sa_column_kwargs=_default(""))
     losses: int = Field(sa_column_kwargs=_default("0"))
+    returns: int = Field(sa_column_kwargs=_default("0"))
 
 
 class AttemptRow(SQLModel, table=True):
@@ -184,7 +194,7 @@ class StepRow(SQLModel, table=True):
 class PlaceRow(SQLModel, table=True):
     """A place in the line of a concurrency group; those with the lowest `id`s in it hold the group.
 
-    A place holds it while fewer than `capacity` come before it.
+    While a place holds it, no more than `capacity` do.
 
     `name` is the group's with its case folded, `shown` as written. `job` is "" for the run itself,
     and for the pipeline that a call calls the key of the call, followed by " / ".
@@ -276,7 +286,10 @@ class ScheduleRow(SQLModel, table=True):
 
 
 class ReusableRow(SQLModel, table=True):
-    """A job that succeeded, by the fingerprint of all that its result depends on."""
+    """A job that succeeded, by the fingerprint of all that its result depends on.
+
+    It counts until `expires_at`, when the first of its artifacts is gone.
+    """
 
     __tablename__ = "reusable"
     __table_args__ = (Index("reusable_of_run", "run"),)
@@ -285,6 +298,7 @@ class ReusableRow(SQLModel, table=True):
     fingerprint: str = Field(primary_key=True)
     run: int = Field(foreign_key="run.id", ondelete="CASCADE")
     job: str
+    expires_at: float | None
 
 
 class AnnotationRow(SQLModel, table=True):

@@ -3,25 +3,34 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Self, TextIO
+from typing import Self, TextIO
 
-from runner.errors import EnvironmentMissingError
 from runner.events import Emit, Event
 from runner.terminal.files import Files, FilesView
 from runner.terminal.github import is_inside
 from runner.terminal.inside_github import GitHubView
 from runner.terminal.live import LiveView
-from runner.terminal.outlet import Outlet, can_redraw, wants_colour
+from runner.terminal.mode import Mode, chosen
+from runner.terminal.outlet import Outlet, wants_colour
 from runner.terminal.plain import PlainView
 from runner.terminal.quiet import QuietView
 from runner.terminal.records import JsonView
 from runner.terminal.report import Rerun
 from runner.terminal.transcript import Read
+from runner.terminal.watching import WatchLines
 from runner.terminal.words import Paint
 
-__all__ = ["Files", "Mode", "Read", "Rerun", "View", "open_files", "open_view", "together"]
-
-Mode = Literal["auto", "live", "plain", "json", "quiet"]
+__all__ = [
+    "Files",
+    "Mode",
+    "Read",
+    "Rerun",
+    "View",
+    "WatchLines",
+    "open_files",
+    "open_view",
+    "together",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +67,7 @@ def open_view(
     inside = is_inside(environ)
     outlet, paint = Outlet(stream, tame=inside), Paint(wants_colour(stream, environ))
     view: LiveView | PlainView | JsonView | QuietView | GitHubView
-    match _chosen(mode, stream, environ):
+    match chosen(mode, stream, environ):
         case "live":
             view = LiveView(outlet, read, rerun, paint)
         case "json":
@@ -99,16 +108,3 @@ def together(first: View, second: View) -> View:
             second.close()
 
     return View(emit, close)
-
-
-def _chosen(mode: Mode, stream: TextIO, environ: Mapping[str, str]) -> Mode:
-    redraws = can_redraw(stream, environ)
-    if mode == "auto":
-        in_ci = environ.get("CI", "").lower() not in ("", "0", "false")
-        return "live" if redraws and not in_ci else "plain"
-    if mode == "live" and not redraws:
-        raise EnvironmentMissingError(
-            "the live view needs a terminal that can move its cursor",
-            hint="leave the choice to `auto`, or take `plain`",
-        )
-    return mode

@@ -72,9 +72,9 @@ def note(event: Note, paint: Paint) -> str:
 
 
 def queued(event: JobQueued, paint: Paint) -> str:
-    """That another attempt follows, and when; empty for the first one, which just waits its turn."""
+    """That another attempt follows, and when; of the first one, which just waits its turn, the remark."""
     if event.attempt == 1 and not event.delay:
-        return ""
+        return f"{paint('warn', '!')} {visible(event.remark)}" if event.remark else ""
     delay = duration(event.delay).replace(".0 ", " ")
     when = f" starts in {delay}" if event.delay else " is next"
     return f"{paint('warn', WAITING_MARK)} attempt {event.attempt}{when}"

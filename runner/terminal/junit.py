@@ -65,7 +65,7 @@ def _explains(suite: ET.Element, job: Job) -> bool:
     result = job.finished.result if job.finished else "cancelled"
     wanted = {"failure": ("failure", "skipped"), "cancelled": ("error",), "skipped": ("skipped",)}
     if result == "success":
-        return True
+        return not (job.finished and job.finished.reused_from)
     return any(suite.find(f"./testcase/{tag}") is not None for tag in wanted[result])
 
 
@@ -73,6 +73,8 @@ def _case_of_job(job: Job, softly: bool) -> ET.Element:
     case = ET.Element("testcase", name="job", classname=_clean(job.name), time="0.000")
     result: Result = job.finished.result if job.finished else "cancelled"
     _mark(case, result, job.finished.reason if job.finished else "it did not end", softly)
+    if job.finished and job.finished.reused_from:
+        ET.SubElement(case, "system-out").text = _clean(job.finished.reason)
     return case
 
 

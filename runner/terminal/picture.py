@@ -48,6 +48,8 @@ class Job:
     reason: str = ""
     #: it failed, and `continue-on-error` says that this is fine
     softly: bool = False
+    #: its result is that of an earlier run
+    is_reused: bool = False
     environment: str = ""
     #: where its environment can be seen
     address: str = ""
@@ -104,6 +106,10 @@ class Picture:
             if job.result:
                 found["success" if job.softly else job.result] += 1
         return found
+
+    def reused(self) -> int:
+        """How many jobs have the result of an earlier run."""
+        return sum(job.is_reused for job in self.jobs.values())
 
     def seconds(self, now: float) -> float:
         """How long the run has taken until `now`, or until its end."""
@@ -165,6 +171,7 @@ def _finished(job: Job, event: JobFinished) -> Job:
         pull=None,
         result=event.result if event.final else None,
         softly=event.softly,
+        is_reused=event.reused_from > 0,
         reason=visible(event.reason),
         address=visible(event.environment_url),
     )

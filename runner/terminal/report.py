@@ -137,10 +137,12 @@ def _tally(picture: Picture, end: RunFinished) -> str:
     if not total or (not found and end.result != "success"):
         return ""
     if found == total and end.result == "success":
-        return counted(total, "job")
-    told = [f"{found} of {counted(total, 'job')} {VERBS[end.result]}"]
+        told = [counted(total, "job")]
+    else:
+        told = [f"{found} of {counted(total, 'job')} {VERBS[end.result]}"]
     others: Sequence[Result] = ("failure", "cancelled", "skipped")
     told += [f"{results[o]} {VERBS[o]}" for o in others if results[o] and o != end.result]
+    told += [f"{reused} reused"] if (reused := picture.reused()) else []
     return ", ".join(told)
 
 

@@ -37,6 +37,7 @@ def _job(job: Job, ledger: Ledger) -> dict[str, Any]:
         "result": end.result if end else None,
         "reason": end.reason if end else "",
         "continue_on_error": end.softly if end else False,
+        "reused_from": (end.reused_from or None) if end else None,
         "outputs": dict(end.outputs) if end else {},
         "environment": end.environment if end else "",
         "environment_url": end.environment_url if end else "",

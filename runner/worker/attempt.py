@@ -1,37 +1,21 @@
 """One attempt of a leased job: what it sees, the task that is made of it, and how it ended."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 
 from runner import queue
-from runner.actions.fetch import ActionStore
-from runner.engines.box import Engine, Workspace
 from runner.errors import InvalidInputError
 from runner.events import Emit
 from runner.execute.job import run_job
 from runner.execute.retry import backoff, is_due
 from runner.execute.sight import Sight
-from runner.execute.task import JobEnd, JobTask, Policy, Request
+from runner.execute.task import JobEnd, JobTask, Request
 from runner.model import Job, Pipeline, Retry
 from runner.plan import explained
-from runner.plugin import PluginStep
 from runner.queue import JobOutcome, Lease
 from runner.source import load
 from runner.storage import LogWriter, Storage
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What a worker works with; secrets stay in memory."""
-
-    engines: Mapping[str, Engine]
-    workspace: Workspace
-    policy: Policy
-    secrets: Mapping[str, str] = field(default_factory=dict)
-    steps: Mapping[str, PluginStep] = field(default_factory=dict)
-    actions: ActionStore = field(default_factory=lambda: ActionStore(Path()))
+from runner.worker.means import Means
 
 
 def attempt(
@@ -45,7 +29,7 @@ def attempt(
     task = _task(lease, sight, means, storage)
     with LogWriter(storage.log(lease.run, lease.key, lease.attempt)) as writer:
         end = run_job(task, means.engines, emit, writer, request)
-    return _outcome(end, task.job, sight.pipeline, lease.attempt - lease.losses)
+    return _outcome(end, task.job, sight.pipeline, lease.tries)
 
 
 def _task(lease: Lease, sight: Sight, means: Means, storage: Storage) -> JobTask:

@@ -3,42 +3,34 @@
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from runner import queue
 from runner.errors import EnvironmentMissingError
-from runner.events import Emit, Event, JobFinished, JobQueued, Note, RunFinished, RunStarted
+from runner.events import (
+    Emit,
+    Event,
+    JobFinished,
+    JobQueued,
+    Level,
+    Note,
+    RunFinished,
+    RunStarted,
+)
 from runner.queue import JobOutcome, Lease
 from runner.storage import Storage
 from runner.store import Store
-from runner.worker.attempt import Means, attempt
+from runner.worker.attempt import attempt
+from runner.worker.hands import HEARTBEAT, Hands, Wish
+from runner.worker.means import Means
 
-#: Seconds between looks at what other processes wrote: leases to renew, wishes to stop.
-HEARTBEAT = 0.5
 #: As long as something waits for a group, which another process may free.
 IN_LINE = 0.1
+#: What to say of a run that ends because its time is over, by the reason that it has.
+_OVER = {
+    queue.EXPIRED: "the run has waited for its start for too long (`timeouts.queue`)",
+    queue.TIMEOUT: "the run's time limit is over (`timeouts.run`)",
+}
 _QUEUE_EVENTS = (RunStarted, RunFinished, JobQueued, JobFinished)
-
-
-@dataclass(slots=True)
-class Wish:
-    """What somebody wants of a running job; read by its thread."""
-
-    stop: bool = False
-    now: bool = False
-
-    def cancelled(self) -> bool:
-        return self.stop
-
-    def immediately(self) -> bool:
-        return self.now
-
-
-@dataclass(slots=True)
-class _Running:
-    lease: Lease
-    wish: Wish
-    thread: threading.Thread
 
 
 class Worker:
@@ -55,7 +47,7 @@ class Worker:
         self._show = emit
         self._name = name
         self._slots = slots
-        self._running: dict[str, _Running] = {}
+        self._hands = Hands(store, name, self._run, self._notice)
         self._told: set[tuple[str, str, int]] = set()
         self._lock = threading.RLock()
         self._changed = threading.Event()
@@ -63,7 +55,6 @@ class Worker:
         self._cancel_asked = False
         self._stop_now = False
         self._crash: BaseException | None = None
-        self._renewed = float("-inf")
         self._rescued = float("-inf")
         self._explained: set[tuple[str, str]] = set()
         self._gave_up = False
@@ -82,7 +73,7 @@ class Worker:
             while finished is None and not self._gave_up:
                 finished = self._turn(run)
         finally:
-            self._end_threads()
+            self._hands.end()
         if self._crash is not None:
             raise self._crash
         assert finished is not None
@@ -94,6 +85,7 @@ class Worker:
             self._cancel_asked = True
             self._tell(queue.cancel(self._store, run, self._store.now()))
         self._start(run)
+        queue.tend_run(self._store, run, self._store.now())
         self._beat(run)
         finished = self._finished(run)
         if finished is None:
@@ -101,7 +93,7 @@ class Worker:
         return finished
 
     def _patience(self, run: int) -> float:
-        if len(self._running) >= self._slots:
+        if len(self._hands) >= self._slots:
             return HEARTBEAT
         due = queue.next_due(self._store, run)
         until_due = max(0.01, due - self._store.now()) if due else HEARTBEAT
@@ -118,11 +110,12 @@ class Worker:
         if waits and time.monotonic() - self._rescued >= HEARTBEAT:
             self._rescued = time.monotonic()
             queue.stay(self._store, run, self._store.now())
-            queue.rescue(self._store, self._store.now(), {wait.holder for wait in waits})
+            holders = {place.run for wait in waits for place in wait.holders}
+            queue.rescue(self._store, self._store.now(), holders)
         return bool(waits)
 
     def _start(self, run: int) -> None:
-        free = self._slots - len(self._running)
+        free = self._slots - len(self._hands)
         if free <= 0:
             return
         for lease in queue.lease(
@@ -131,50 +124,27 @@ class Worker:
             if lease.events:
                 # The run has started; what was decided when it entered is told now.
                 self._tell([*lease.events, *(event for _, event in self._store.events(run))])
-            wish = Wish()
-            thread = threading.Thread(
-                target=self._run, args=(lease, wish), name=f"job {lease.key}", daemon=True
-            )
-            with self._lock:
-                self._running[lease.key] = _Running(lease, wish, thread)
-            thread.start()
+            self._hands.take(lease)
 
     def _beat(self, run: int) -> None:
-        """Renew what is held, and pass on who should stop."""
-        with self._lock:
-            running = list(self._running.values())
-        wanted = set(queue.cancel_requests(self._store, self._name)) if running else set()
-        due = time.monotonic() - self._renewed >= HEARTBEAT
-        for each in running:
-            held = not due or queue.renew(self._store, each.lease, self._store.now())
-            each.wish.stop |= (run, each.lease.key) in wanted or not held
-            each.wish.now |= self._stop_now
-        if due:
-            self._renewed = time.monotonic()
+        self._hands.beat(now=self._stop_now)
         if queue.cancelled(self._store, run) and not self._cancel_wanted:
             self._cancel_wanted = True
-            reason = queue.reason(self._store, run)
-            message = f"cancelled: {reason}" if reason else "cancelled from another process"
-            self._emit(Note(run=run, time=self._store.now(), message=message))
+            self._emit(_stopping(run, self._store.now(), queue.reason(self._store, run)))
+            # Jobs that ended by that are told before the run does.
+            self._tell(event for _, event in self._store.events(run))
 
     def _finished(self, run: int) -> RunFinished | None:
-        with self._lock:
-            if self._running:
-                return None
+        if len(self._hands):
+            return None
         for _, event in reversed(self._store.events(run)):
             if isinstance(event, RunFinished):
                 self._tell(event for _, event in self._store.events(run))
                 return event
         return None
 
-    def _end_threads(self) -> None:
-        """Whatever still runs ends now: nobody is left to tell it anything."""
-        with self._lock:
-            running = list(self._running.values())
-        for each in running:
-            each.wish.stop = each.wish.now = True
-        for each in running:
-            each.thread.join()
+    def _notice(self) -> None:
+        self._changed.set()
 
     # -- in a job's thread
 
@@ -185,10 +155,6 @@ class Worker:
             # Its row says that it runs, for as long as this process lives.
             self._crash = self._crash or error
             self._gave_up = True
-        finally:
-            with self._lock:
-                del self._running[lease.key]
-            self._changed.set()
 
     def _end(self, lease: Lease, wish: Wish) -> JobOutcome:
         try:
@@ -225,5 +191,17 @@ class Worker:
             with self._lock:
                 is_new = identity not in self._told
                 self._told.add(identity)
-            if is_new:
-                self._show(event)
+            if not is_new:
+                continue
+            if isinstance(event, RunFinished) and event.reason == queue.EXPIRED:
+                self._show(_stopping(event.run, event.time, event.reason))
+            self._show(event)
+
+
+def _stopping(run: int, now: float, reason: str) -> Note:
+    """Why a run that nobody here wanted to stop comes to its end."""
+    message = _OVER.get(reason) or (
+        f"cancelled: {reason}" if reason else "cancelled from another process"
+    )
+    level: Level = "error" if reason in _OVER else "notice"
+    return Note(run=run, time=now, message=message, level=level)

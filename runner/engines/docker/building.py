@@ -1,5 +1,6 @@
 """Builds an image by the engine's own builder, and says which instruction failed."""
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
@@ -10,6 +11,22 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 _STEP = re.compile(r"Step (\d+/\d+) : (.*)", re.DOTALL)
+
+
+#: Images that were built for a job carry it; its value is the project.
+BUILT_LABEL = "pipe.project"
+
+
+def remove_built(api: "APIClient") -> int:
+    """Remove built images that nobody gave a name and no container uses; returns how many."""
+    from docker.errors import APIError
+
+    removed = 0
+    for image in api.images(filters={"label": BUILT_LABEL, "dangling": True}):
+        with contextlib.suppress(APIError):
+            api.remove_image(image["Id"])
+            removed += 1
+    return removed
 
 
 def build_image(

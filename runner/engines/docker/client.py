@@ -29,6 +29,17 @@ def connect() -> "APIClient":
     return client
 
 
+def ping(api: "APIClient") -> None:
+    """Raises EnvironmentMissingError when the engine does not answer now."""
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    try:
+        api.ping()
+    except (DockerException, RequestException, OSError) as error:
+        raise _unreachable(error) from error
+
+
 def address() -> str:
     """Where the engine is expected, for messages."""
     return os.environ.get("DOCKER_HOST") or "the default socket (unix:///var/run/docker.sock)"

@@ -3,6 +3,7 @@
 import contextlib
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,8 @@ from runner.engines.box import (
     nowhere,
 )
 from runner.engines.docker.box import DockerBox
-from runner.engines.docker.client import connect, explain
+from runner.engines.docker.building import remove_built
+from runner.engines.docker.client import connect, explain, ping
 from runner.engines.docker.images import Images
 from runner.engines.docker.locality import Locality
 from runner.engines.docker.opening import Opening
@@ -49,10 +51,25 @@ class DockerEngine:
             self._reaper.clean_soon()
             self._opening = Opening(self._api, self._home, self._images, self._reaper, self._reach)
 
+    def confirm(self) -> None:
+        """As `check`, but asks the engine anew, also if it has answered before."""
+        self.check()
+        ping(self._api)
+
     def prefetch(self, images: Sequence[Image]) -> None:
         """Get, on the side, images that jobs are going to need."""
         self.check()
         self._images.prefetch(images)
+
+    def image_id(self, image: Image) -> str:
+        """What the name of the image means now. Raises EngineError when it is not there."""
+        self.check()
+        return self._images.get(replace(image, pull="never"), lambda *_: None).id
+
+    def tidy(self) -> None:
+        """Remove, on the side, what of closed boxes only root can, without waiting for the end."""
+        if hasattr(self, "_reaper"):
+            self._reaper.tidy()
 
     @property
     def locality(self) -> Locality | None:
@@ -77,6 +94,11 @@ class DockerEngine:
             return self._opening.open(spec, image, Watch(progress, write, stop))
         except (APIError, RequestException) as error:
             raise explain(error) from error
+
+    def remove_built_images(self) -> int:
+        """Remove images that were built for jobs and that no container uses; returns how many."""
+        self.check()
+        return remove_built(self._api)
 
     def describe(self) -> dict[str, str]:
         """The engine's versions and ways, for people. Raises EnvironmentMissingError."""

@@ -87,6 +87,10 @@ class Reaper:
                 if box and not (boxes(self._home) / box.partition("/")[0]).exists():
                     self._api.remove_volume(volume["Name"])
 
+    def tidy(self) -> None:
+        """Have what only root can remove go now, on the side, and not at the end."""
+        self._later(self._give_up)
+
     def finish(self) -> None:
         """Wait, within the deadline, until everything is removed."""
         if self._thread is not None:
@@ -133,8 +137,12 @@ class Reaper:
     def _work(self) -> None:
         while task := self._queue.get():
             task()
-        if self._stubborn:
-            _remove_apart(self._home, self._stubborn)
+        self._give_up()
+
+    def _give_up(self) -> None:
+        stubborn, self._stubborn = self._stubborn, []
+        if stubborn:
+            _remove_apart(self._home, stubborn)
 
     def _remove(
         self, folder: BoxFolder, link: Link | None = None, *, with_network: bool = False

@@ -32,6 +32,12 @@ def _extend_runs() -> None:
     _create_index("run_expiring", "run", ["expires_at"], "state = 'queued'")
     _create_index("run_limited", "run", ["deadline"], "state = 'running'")
     _create_index(
+        "run_ended",
+        "run",
+        ["process", "finished_at", "result", "started_at"],
+        "finished_at IS NOT NULL",
+    )
+    _create_index(
         "run_by_key",
         "run",
         ["project", "submission_key"],
@@ -47,7 +53,8 @@ def _extend_jobs() -> None:
     op.add_column("job", sa.Column("rank", sa.Float(), nullable=False, server_default="0"))
     for name in ("owner", "held"):
         op.add_column("job", sa.Column(name, sa.String(), nullable=False, server_default=""))
-    op.add_column("job", sa.Column("losses", sa.Integer(), nullable=False, server_default="0"))
+    for name in ("losses", "returns"):
+        op.add_column("job", sa.Column(name, sa.Integer(), nullable=False, server_default="0"))
     ready = ["pool", "owner", "rank", "run", "position"]
     _create_index("job_ready", "job", ready, "state = 'queued'")
     _create_index("job_held", "job", ["held", "owner", "rank", "run"], "held != ''")
@@ -122,6 +129,7 @@ def _create_reusable_results() -> None:
         sa.Column("fingerprint", sa.String(), primary_key=True),
         sa.Column("run", sa.Integer(), nullable=False),
         sa.Column("job", sa.String(), nullable=False),
+        sa.Column("expires_at", sa.Float()),
         sa.ForeignKeyConstraint(["run"], ["run.id"], ondelete="CASCADE"),
     )
     op.create_index("reusable_of_run", "reusable", ["run"])

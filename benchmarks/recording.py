@@ -1,0 +1,58 @@
+"""The statements that our code executes on a database, and how long they take by themselves."""
+
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One call; of `executemany` the parameters are a list."""
+
+    sql: str
+    parameters: Any
+    many: bool
+
+
+@contextmanager
+def recording() -> Iterator[list[Statement]]:
+    """What every connection that is opened meanwhile executes, in order."""
+    statements: list[Statement] = []
+
+    class Recorded(sqlite3.Connection):
+        def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+            statements.append(Statement(sql, parameters, many=False))
+            return super().execute(sql, parameters)
+
+        def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+            rows = list(parameters)
+            statements.append(Statement(sql, rows, many=True))
+            return super().executemany(sql, rows)
+
+    connect = sqlite3.connect
+    sqlite3.connect = lambda *args, **options: connect(*args, factory=Recorded, **options)  # type: ignore[assignment]
+    try:
+        yield statements
+    finally:
+        sqlite3.connect = connect
+
+
+def replay(path: Path, statements: Iterable[Statement]) -> float:
+    """Seconds that the statements take on that database, every commit synced to the disk."""
+    database = sqlite3.connect(path, isolation_level=None)
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute("PRAGMA wal_autocheckpoint = 4000")
+    wanted = [each for each in statements if not each.sql.startswith("PRAGMA synch")]
+    start = time.perf_counter()
+    for each in wanted:
+        if each.many:
+            database.executemany(each.sql, each.parameters)
+        else:
+            database.execute(each.sql, each.parameters).fetchall()
+    seconds = time.perf_counter() - start
+    database.close()
+    return seconds

@@ -1,0 +1,113 @@
+"""The jobs that a worker runs now, each in a thread of its own: held, told to stop, brought home."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from runner import queue
+from runner.queue import Lease
+from runner.store import Store
+
+#: Seconds between looks at what other processes wrote: leases to renew, wishes to stop.
+HEARTBEAT = 0.5
+
+
+@dataclass(slots=True)
+class Wish:
+    """What somebody wants of a running job; read by its thread."""
+
+    stop: bool = False
+    now: bool = False
+
+    def cancelled(self) -> bool:
+        return self.stop
+
+    def immediately(self) -> bool:
+        return self.now
+
+
+@dataclass(slots=True)
+class _Running:
+    lease: Lease
+    wish: Wish
+    thread: threading.Thread
+
+
+class Hands:
+    """The jobs that run; `work` runs one in its thread, to its end and its record."""
+
+    def __init__(
+        self,
+        store: Store,
+        worker: str,
+        work: Callable[[Lease, Wish], None],
+        changed: Callable[[], None],
+    ) -> None:
+        """`changed` is called from a job's thread when it has ended."""
+        self._store = store
+        self._worker = worker
+        self._work = work
+        self._changed = changed
+        self._running: dict[tuple[int, str, int], _Running] = {}
+        self._lock = threading.Lock()
+        self._renewed = float("-inf")
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._running)
+
+    def runs(self) -> set[int]:
+        """The runs that the jobs belong to."""
+        with self._lock:
+            return {run for run, _, _ in self._running}
+
+    def take(self, lease: Lease) -> None:
+        """Start the job."""
+        wish = Wish()
+        thread = threading.Thread(
+            target=self._run, args=(lease, wish), name=f"job {lease.key}", daemon=True
+        )
+        with self._lock:
+            self._running[_attempt(lease)] = _Running(lease, wish, thread)
+        thread.start()
+
+    def beat(self, *, stop: bool = False, now: bool = False) -> None:
+        """Renew what is held, and pass on who should stop: those that others want to, or all."""
+        running = self._all()
+        if not running:
+            return
+        wanted = set(queue.cancel_requests(self._store, self._worker))
+        due = time.monotonic() - self._renewed >= HEARTBEAT
+        for each in running:
+            held = not due or queue.renew(self._store, each.lease, self._store.now())
+            is_wanted = (each.lease.run, each.lease.key) in wanted
+            each.wish.stop |= stop or is_wanted or not held
+            each.wish.now |= now
+        if due:
+            self._renewed = time.monotonic()
+
+    def end(self) -> None:
+        """Whatever still runs ends now: nobody is left to tell it anything."""
+        running = self._all()
+        for each in running:
+            each.wish.stop = each.wish.now = True
+        for each in running:
+            each.thread.join()
+
+    def _all(self) -> list[_Running]:
+        with self._lock:
+            return list(self._running.values())
+
+    def _run(self, lease: Lease, wish: Wish) -> None:
+        try:
+            self._work(lease, wish)
+        finally:
+            with self._lock:
+                del self._running[_attempt(lease)]
+            self._changed()
+
+
+def _attempt(lease: Lease) -> tuple[int, str, int]:
+    # The next attempt may begin before the thread of the last one is gone.
+    return lease.run, lease.key, lease.attempt

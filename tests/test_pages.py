@@ -1,0 +1,70 @@
+"""Pages that tell how to work with several commands: what they say to type, typed in that order."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+IMAGE = "pipe-test/debian:12"
+#: For what a shell does with the blocks of a page: stop at the first command that fails.
+START = "set -euo pipefail\n"
+
+
+def files(page: str) -> dict[str, str]:
+    """The files that a page shows with their names."""
+    return dict(re.findall(r"^```yaml title=(\S+)\n((?:.*\n)*?)```$", page, re.MULTILINE))
+
+
+def commands(page: str) -> list[str]:
+    return re.findall(r"^```sh\n((?:.*\n)*?)```$", page, re.MULTILINE)
+
+
+def project(tmp_path: Path, page: str) -> tuple[Path, dict[str, str]]:
+    """A checkout with the page's files, and an environment in which labels have an image here."""
+    folder = tmp_path / "project"
+    for name, text in files(page).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    config = tmp_path / "config" / "pipe" / "config.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text(f"images:\n  ubuntu-latest: {IMAGE}\n")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PIPE_")}
+    environment = {
+        **kept,
+        "PATH": f"{BIN}:{kept['PATH']}",
+        "PIPE_HOME": str(tmp_path / "home"),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+    }
+    author = ("-c", "user.name=Reader", "-c", "user.email=reader@example.org")
+    for arguments in (("init", "-q"), ("add", "-A"), (*author, "commit", "-qm", "page")):
+        subprocess.run(["git", *arguments], cwd=folder, env=environment, check=True)
+    return folder, environment
+
+
+def typed(page: str, tmp_path: Path) -> str:
+    """What all commands of the page print."""
+    folder, environment = project(tmp_path, page)
+    ended = subprocess.run(
+        ["bash", "-c", START + "".join(commands(page))],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout + ended.stderr
+
+
+@pytest.mark.docker
+def test_queueing(tmp_path: Path) -> None:
+    said = typed((ROOT / "docs" / "queueing.md").read_text("utf-8"), tmp_path)
+    assert "packaged 1.0.1" in said
+    assert re.search(r"second.*failed|failed.*second", said)
+    assert "queue:deployments" in said
