@@ -21,8 +21,8 @@ NOW = 1_000_000.0
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path) as opened:
+def store(tmp_path: Path, database_url: str) -> Iterator[Store]:
+    with Store.open(tmp_path, database_url) as opened:
         yield opened
 
 
@@ -225,6 +225,7 @@ def test_of_a_batch_over_the_quota_nothing_is_taken(store: Store) -> None:
 # -- what the state of the queue is read from --
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     "question",
     ["_JOBS", "_RUNS", "_ENDED", "_HELD", "_ORDER", "_LEASED"],
