@@ -30,6 +30,12 @@ INSERT INTO receipt (writer, number, at) VALUES ('{writer}', {number}, clock_tim
 ON CONFLICT (writer) DO UPDATE SET number = excluded.number, at = excluded.at
 """
 _LAST_RECEIPT = "SELECT number FROM receipt WHERE writer = :writer"
+#: Not a sequence: that would go on when what used it is undone.
+_LAST_ID = "SELECT last FROM last_id WHERE name = :table"
+_USE_ID = """
+INSERT INTO last_id (name, last) VALUES (:table, :id)
+ON CONFLICT (name) DO UPDATE SET last = excluded.last
+"""
 _FORGET = """
 DELETE FROM receipt WHERE writer IN (
     SELECT writer FROM receipt
@@ -78,14 +84,13 @@ class PostgresDatabase:
 
     def last_id(self, table: str) -> int:
         """The highest `id` that a row of the table ever had; 0 when it never had one."""
-        sql = f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last FROM {table}_id_seq"
-        [row] = self.execute(sql).fetchall()
-        last: int = row["last"]
+        found = self.execute(_LAST_ID, {"table": table}).fetchone()
+        last: int = found["last"] if found else 0
         return last
 
     def use_id(self, table: str, id_: int) -> None:
         """A row of the table was given this `id`, which is now the highest that it ever had."""
-        self.execute(f"SELECT setval('{table}_id_seq', :id)", {"id": id_})
+        self.execute(_USE_ID, {"table": table, "id": id_})
 
 
 class PostgresConnection:
