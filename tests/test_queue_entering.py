@@ -188,14 +188,15 @@ def test_delayed_runs_that_become_due_together_enter_in_order(store: Store) -> N
     assert work_off(store, NOON + 30) == [early, late]
 
 
-def test_a_worker_that_drains_waits_for_delayed_runs(store: Store) -> None:
-    assert not queue.is_open(store, [])
+def test_a_worker_that_drains_waits_for_runs_that_are_due_soon(store: Store) -> None:
+    submit(store, due_at=NOON + 600)
+    assert not queue.is_open(store, [], NOON)
     submit(store, due_at=NOON + 10)
-    assert queue.is_open(store, [])
+    assert queue.is_open(store, [], NOON)
     queue.tend(store, NOON + 10)
-    assert queue.is_open(store, [])
+    assert queue.is_open(store, [], NOON)
     work_off(store, NOON + 10)
-    assert not queue.is_open(store, [])
+    assert not queue.is_open(store, [], NOON)
 
 
 # -- too late --

@@ -14,6 +14,8 @@ from runner.store import Store, claims, hot, leases
 from runner.store.claims import Claimed, Lessee
 from runner.store.rows import StoredRun, Submission, states_of
 
+#: Seconds for which who works until nothing is left waits for a run that is not due yet.
+SOON = 60.0
 #: How long a lease holds without being renewed.
 LEASE_SECONDS = 30.0
 
@@ -77,9 +79,12 @@ def lease(
     return list(_leases(store, claimed, lessee.until, now))
 
 
-def is_open(store: Store, labels: Collection[str], only: str = "") -> bool:
-    """Whether there may be something to do for a worker with these labels without a new run."""
-    return claims.is_open(store.notes, Lessee("", 0.0, labels, only))
+def is_open(store: Store, labels: Collection[str], now: float, only: str = "") -> bool:
+    """Whether there may be something to do for a worker with these labels without a new run.
+
+    Runs that are due within `SOON` seconds count.
+    """
+    return claims.is_open(store.notes, Lessee("", 0.0, labels, only), now + SOON)
 
 
 def give_back(store: Store, lease: Lease, now: float) -> list[Event]:

@@ -20,7 +20,7 @@ SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND run = :run) AS found
 """
 _IS_COMING = """
 SELECT EXISTS (SELECT 1 FROM job WHERE state = 'scheduled')
-OR EXISTS (SELECT 1 FROM run WHERE due_at IS NOT NULL)
+OR EXISTS (SELECT 1 FROM run WHERE due_at IS NOT NULL AND due_at <= :soon)
 OR EXISTS (SELECT 1 FROM job JOIN run ON run.id = job.run
     WHERE job.state = 'running' AND job.worker != '' AND run.process = '') AS found
 """
@@ -147,10 +147,11 @@ def promote(connection: Connection, now: float) -> None:
 
 
 @whole
-def is_open(connection: Connection, lessee: Lessee) -> bool:
-    """Whether there is a job that it may take, or one that others run or that has a time to come."""
+def is_open(connection: Connection, lessee: Lessee, soon: float) -> bool:
+    """Whether there is a job that it may take, one that others run or that is tried again, or a run
+    that is due by `soon` (seconds since the epoch)."""
     with connection.reading() as database:
-        return _found(database, _IS_COMING, {}) or bool(_pools(database, lessee))
+        return _found(database, _IS_COMING, {"soon": soon}) or bool(_pools(database, lessee))
 
 
 def pool_of(labels: Collection[str]) -> str:

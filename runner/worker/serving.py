@@ -204,7 +204,7 @@ class QueueWorker:
 
     def _is_drained(self) -> bool:
         try:
-            return not queue.is_open(self._store, self._labels())
+            return not queue.is_open(self._store, self._labels(), self._store.now())
         except EnvironmentMissingError as error:
             self._lack(error)
             return False
