@@ -1,8 +1,10 @@
 """What listings show, read through the tables: runs, and one run with all that belongs to it."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import and_, func
 from sqlalchemy.exc import DBAPIError
@@ -77,6 +79,15 @@ def run(store: Store, number: int) -> RunDetail:
             tuple(session.exec(steps)),
             tuple(session.exec(annotations)),
         )
+
+
+@whole
+def snapshot(store: Store, number: int) -> dict[str, Any]:
+    """What the copy of the source of a run that exists was described as."""
+    wanted = select(SubmissionRow.snapshot).where(SubmissionRow.run == number)
+    with _session(store) as session:
+        found: dict[str, Any] = json.loads(session.exec(wanted).one())
+    return found
 
 
 @whole

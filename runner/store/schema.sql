@@ -151,6 +151,8 @@ CREATE TABLE place (
 
 CREATE INDEX place_in_line ON place (project, name, id);
 
+CREATE INDEX run_by_start ON run (started_at);
+
 CREATE INDEX run_open ON run (process) WHERE state != 'finished';
 
 CREATE INDEX run_due ON run (due_at) WHERE due_at IS NOT NULL;

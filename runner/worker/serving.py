@@ -226,6 +226,10 @@ class QueueWorker:
         failed = outcome.result == "failure" and not wish.stop
         is_innocent = failed and had_engine and not self._confirm()
         while not self._is_recorded(lease, None if is_innocent else outcome):
+            if self._stop_now:
+                message = "its end could not be recorded: it will be taken for lost"
+                self._log.say("error", message, run=lease.run, job=lease.key)
+                return
             time.sleep(PATIENCE)
 
     def _end(self, lease: Lease, request: Request) -> JobOutcome:
@@ -252,7 +256,7 @@ class QueueWorker:
         """What jobs of an earlier run have stored, whose results this run reuses."""
         jobs = submission.options.get("taken_over", ())
         if jobs and submission.rerun_of is not None:
-            self._storage.artifacts.adopt(submission.rerun_of, run, jobs)
+            self._storage.artifacts.adopt(submission.rerun_of, run, {key: key for key in jobs})
 
     def _is_recorded(self, lease: Lease, outcome: JobOutcome | None) -> bool:
         """Whether the end is recorded, or nobody wants to know it any more.
