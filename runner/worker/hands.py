@@ -35,13 +35,16 @@ class _Running:
 
 
 class Hands:
-    """The jobs that run; `work` runs one in its thread, to its end and its record."""
+    """The jobs that run; `work` runs one in its thread, to its end and its record.
+
+    It returns the job that the thread goes on with, if it has leased one.
+    """
 
     def __init__(
         self,
         store: Store,
         worker: str,
-        work: Callable[[Lease, Wish], None],
+        work: Callable[[Lease, Wish], Lease | None],
         changed: Callable[[], None],
     ) -> None:
         """`changed` is called from a job's thread when it has ended."""
@@ -52,6 +55,7 @@ class Hands:
         self._running: dict[tuple[int, str, int], _Running] = {}
         self._lock = threading.Lock()
         self._renewed = float("-inf")
+        self._ending = False
 
     def __len__(self) -> int:
         with self._lock:
@@ -89,6 +93,8 @@ class Hands:
 
     def end(self) -> None:
         """Whatever still runs ends now: nobody is left to tell it anything."""
+        with self._lock:
+            self._ending = True
         running = self._all()
         for each in running:
             each.wish.stop = each.wish.now = True
@@ -101,11 +107,21 @@ class Hands:
 
     def _run(self, lease: Lease, wish: Wish) -> None:
         try:
-            self._work(lease, wish)
+            while following := self._work(lease, wish):
+                wish = self._replace(lease, following)
+                lease = following
         finally:
             with self._lock:
                 del self._running[_attempt(lease)]
             self._changed()
+
+    def _replace(self, lease: Lease, following: Lease) -> Wish:
+        """The thread has the next job in its hands, without having been idle between."""
+        with self._lock:
+            ended = self._running.pop(_attempt(lease))
+            wish = Wish(stop=self._ending, now=self._ending)
+            self._running[_attempt(following)] = _Running(following, wish, ended.thread)
+        return wish
 
 
 def _attempt(lease: Lease) -> tuple[int, str, int]:

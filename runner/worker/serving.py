@@ -147,9 +147,12 @@ class QueueWorker:
             now=now,
         ):
             self._taken += 1
-            self._tell(lease.events)
-            self._log.say("info", f"attempt {lease.attempt} begins", run=lease.run, job=lease.key)
+            self._announce(lease)
             self._hands.take(lease)
+
+    def _announce(self, lease: Lease) -> None:
+        self._tell(lease.events)
+        self._log.say("info", f"attempt {lease.attempt} begins", run=lease.run, job=lease.key)
 
     def _only(self) -> str:
         """Without an engine for containers, only jobs that want none can run."""
@@ -220,13 +223,14 @@ class QueueWorker:
 
     # -- in a job's thread
 
-    def _run(self, lease: Lease, wish: Wish) -> None:
+    def _run(self, lease: Lease, wish: Wish) -> Lease | None:
         had_engine = not self._without_engine
         outcome = self._end(lease, wish)
         failed = outcome.result == "failure" and not wish.stop
         is_innocent = failed and had_engine and not self._confirm()
-        while not self._is_recorded(lease, None if is_innocent else outcome):
+        while (following := self._recorded(lease, None if is_innocent else outcome)) is None:
             time.sleep(PATIENCE)
+        return next(iter(following), None)
 
     def _end(self, lease: Lease, request: Request) -> JobOutcome:
         try:
@@ -254,29 +258,43 @@ class QueueWorker:
         if jobs and submission.rerun_of is not None:
             self._storage.artifacts.adopt(submission.rerun_of, run, jobs)
 
-    def _is_recorded(self, lease: Lease, outcome: JobOutcome | None) -> bool:
-        """Whether the end is recorded, or nobody wants to know it any more.
+    def _recorded(self, lease: Lease, outcome: JobOutcome | None) -> list[Lease] | None:
+        """The job to go on with, if one was leased, once the end is recorded or nobody wants to know
+        it any more; None as long as it is not.
 
-        None: it failed as the engine was gone, so that is no outcome.
+        An outcome that is None: it failed as the engine was gone, so that is no outcome.
         """
-        now = self._store.now()
         try:
-            if outcome is None:
-                self._tell(queue.give_back(self._store, lease, now))
-            else:
-                events = queue.finish(self._store, lease, outcome, now)
-                self._tell(events)
-                self._let_go(lease, events)
+            if outcome is not None:
+                return self._finished(lease, outcome)
+            self._tell(queue.give_back(self._store, lease, self._store.now()))
         except queue.LeaseLostError as error:
             self._log.say("warning", error.message, run=lease.run, job=lease.key)
         except EnvironmentMissingError as error:
             self._lack(error)
-            return False
+            return None
         except Exception as error:
             message = f"{type(error).__name__}: {error}"
             queue.abandon(self._store, lease.run, message, self._store.now())
             self._log.say("error", f"the run cannot be read: {message}", run=lease.run)
-        return True
+        return []
+
+    def _finished(self, lease: Lease, outcome: JobOutcome) -> list[Lease]:
+        """Records it, and in the same transaction leases the next job, if that is to go on."""
+        now = self._store.now()
+        following: Lease | None = None
+        if self._stopping or self._terms.once or self._without_engine:
+            events = queue.finish(self._store, lease, outcome, now)
+        else:
+            events, following = queue.finish_and_lease(
+                self._store, lease, outcome, self.name, labels=self._labels(), now=now
+            )
+        self._tell(events)
+        self._let_go(lease, events)
+        if following is None:
+            return []
+        self._announce(following)
+        return [following]
 
     def _let_go(self, lease: Lease, events: Iterable[Event]) -> None:
         """The source of a run that has ended, unless it may be wanted again."""
