@@ -1,3 +1,3 @@
 """Pipe runs declarative pipelines in containers."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

@@ -137,6 +137,7 @@ def test_an_empty_queue_says_what_to_do() -> None:
     assert as_json("queue")["queues"] == []
 
 
+@pytest.mark.usefixtures("database_url")
 def test_the_state_of_the_queue(room: Path) -> None:
     pipe("queue", "limit", "deployments", 1)
     submit("slow", "--queue", "deployments")
@@ -267,6 +268,7 @@ def test_pausing_and_resuming() -> None:
 # -- dead letters --
 
 
+@pytest.mark.usefixtures("database_url")
 def test_from_death_to_success(room: Path, work: Callable[[], None]) -> None:
     submit("ci", "--input", "who=ann")
     work()
@@ -312,7 +314,7 @@ def test_a_requeue_that_fails_can_be_tried_again(room: Path, work: Callable[[], 
     assert (room / "built").read_text() == "\n\n"
 
 
-@pytest.mark.usefixtures("room")
+@pytest.mark.usefixtures("room", "database_url")
 def test_letters_are_chosen_by_what_they_have_in_common(work: Callable[[], None]) -> None:
     for owner, name in (("ann", "a"), ("bob", "a"), ("bob", "b")):
         submit("ci", "--owner", owner, "--queue", name)

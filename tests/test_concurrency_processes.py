@@ -322,6 +322,7 @@ def check_after_kills(store: Store) -> None:
     assert any(isinstance(event, JobFinished) for event in ended)
 
 
+@ON_SQLITE
 def test_no_kill_leaves_a_group_taken(store: Store) -> None:
     kill_at_random(store, 3.0)
 

@@ -4,9 +4,13 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
+from runner.store import Store
+from tests.servers import Server
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -24,7 +28,7 @@ def commands(page: str) -> list[str]:
     return re.findall(r"^```sh\n((?:.*\n)*?)```$", page, re.MULTILINE)
 
 
-def project(tmp_path: Path, page: str) -> tuple[Path, dict[str, str]]:
+def project(tmp_path: Path, page: str, more: Mapping[str, str]) -> tuple[Path, dict[str, str]]:
     """A checkout with the page's files, and an environment in which labels have an image here."""
     folder = tmp_path / "project"
     for name, text in files(page).items():
@@ -39,6 +43,7 @@ def project(tmp_path: Path, page: str) -> tuple[Path, dict[str, str]]:
         "PATH": f"{BIN}:{kept['PATH']}",
         "PIPE_HOME": str(tmp_path / "home"),
         "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        **more,
     }
     author = ("-c", "user.name=Reader", "-c", "user.email=reader@example.org")
     for arguments in (("init", "-q"), ("add", "-A"), (*author, "commit", "-qm", "page")):
@@ -46,9 +51,9 @@ def project(tmp_path: Path, page: str) -> tuple[Path, dict[str, str]]:
     return folder, environment
 
 
-def typed(page: str, tmp_path: Path) -> str:
+def typed(page: str, tmp_path: Path, **variables: str) -> str:
     """What all commands of the page print."""
-    folder, environment = project(tmp_path, page)
+    folder, environment = project(tmp_path, page, variables)
     ended = subprocess.run(
         ["bash", "-c", START + "".join(commands(page))],
         cwd=folder,
@@ -68,3 +73,21 @@ def test_queueing(tmp_path: Path) -> None:
     assert "packaged 1.0.1" in said
     assert re.search(r"second.*failed|failed.*second", said)
     assert "queue:deployments" in said
+
+
+@pytest.mark.docker
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may make machines in miniature")
+def test_scaling(tmp_path: Path, server: Server) -> None:
+    page = (ROOT / "docs" / "scaling.md").read_text("utf-8")
+    database = server.new_database().rpartition("/")[2]
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    url = f"postgresql://pipe@/{database}?host={server.folder}&port={server.port}"
+    said = typed(page, tmp_path, PIPE_DATABASE_URL=url, PIPE_STORAGE=str(shared))
+    assert [line for line in said.splitlines() if line.startswith("part ")] == [
+        f"part {number}" for number in range(1, 5)
+    ]
+    store = Store.open(tmp_path / "home", url)
+    with store, store.notes.reading() as reading:
+        found = reading.execute("SELECT worker FROM attempt ORDER BY worker", {}).fetchall()
+    assert {row["worker"].partition(":")[0] for row in found} == {"one", "two"}

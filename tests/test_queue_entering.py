@@ -21,8 +21,8 @@ NAMELESS = json.dumps({**json.loads(ONE), "concurrency": "${{ inputs.none }}"})
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path) as opened:
+def store(tmp_path: Path, database_url: str) -> Iterator[Store]:
+    with Store.open(tmp_path, database_url) as opened:
         yield opened
 
 
@@ -109,13 +109,13 @@ def test_an_empty_key_is_a_key(store: Store) -> None:
 
 #: Says it is ready, and when told, queues a run for each key.
 RACES = """\
-import json, sys
+import json, os, sys
 from pathlib import Path
 from runner import queue
 from runner.store import Store
 from tests.queued import NOON, submit
 
-with Store.open(Path(sys.argv[1])) as store:
+with Store.open(Path(sys.argv[1]), os.environ.get("PIPE_DATABASE_URL", "")) as store:
     print("ready", flush=True)
     sys.stdin.readline()
     print(json.dumps([submit(store, submission_key=f"k{n}") for n in range(20)]), flush=True)

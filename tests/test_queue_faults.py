@@ -61,6 +61,19 @@ jobs:
           test "${{{{ needs.make.outputs.made }}}}" = "for $GITHUB_RUN_ID"
           echo "$GITHUB_RUN_ID $GITHUB_JOB" >> {done}
 """
+WIDE = """\
+on: push
+jobs:
+  leg:
+    runs-on: self-hosted
+    strategy:
+      matrix:
+        n: [1, 2, 3, 4, 5, 6]
+    steps:
+      - run: echo "$GITHUB_RUN_ID leg (${{{{ matrix.n }}}})" >> {done}
+"""
+#: Of different shapes, as what a kill can hit differs.
+PIPELINES = {"one.yaml": ONE, "two.yaml": TWO, "wide.yaml": WIDE}
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -82,7 +95,7 @@ def keep_submitting(name: str, log: str, enough: str) -> None:
         for number in itertools.count(whole.count(b"\n") + 1 if whole else 0):
             if Path(enough).exists():
                 return
-            pipeline = ("one.yaml", "two.yaml")[number % 2]
+            pipeline = list(PIPELINES)[number % len(PIPELINES)]
             [run] = submit([Options(file=pipeline)], Terms(key=f"{name}-{number}", owner=name))
             file.write(b"%d\n" % run)
             file.flush()
@@ -119,10 +132,12 @@ class Fleet:
     home: Path
     env: Mapping[str, str]
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    #: When each process was killed, by its number.
+    #: When each process was started, by its name, and killed, by its number.
+    begun: dict[str, float] = field(default_factory=dict)
     killed: dict[int, float] = field(default_factory=dict)
 
     def start(self, name: str) -> None:
+        self.begun[name] = time.time()
         command = [str(Path(sys.executable).with_name("pipe")), "worker", "--jobs", "2"]
         if name.startswith("submitter"):
             call = "from tests.test_queue_faults import keep_submitting as it; it(*sys.argv[1:])"
@@ -160,6 +175,11 @@ class Fleet:
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.promised"
 
+    def has_promised(self, name: str) -> bool:
+        """Since it was started."""
+        log = self.log(name)
+        return log.exists() and log.stat().st_mtime > self.begun[name]
+
     def output(self, name: str) -> Path:
         return self.folder / f"{name}.output"
 
@@ -174,15 +194,16 @@ class Fleet:
     def done(self) -> Counter[tuple[int, str]]:
         """How often each job was begun, as jobs themselves wrote it down."""
         lines = (self.folder / "done").read_text().splitlines()
-        return Counter((int(run), job) for run, job in (line.split() for line in lines))
+        return Counter((int(run), job) for run, job in (line.split(" ", 1) for line in lines))
 
 
 @contextmanager
 def fleet(folder: Path, home: Path, backend: Backend) -> Iterator[Fleet]:
-    texts = {"one.yaml": ONE, "two.yaml": TWO}
     done = folder / "done"
     done.touch()
-    make_project(folder / "project", {name: text.format(done=done) for name, text in texts.items()})
+    make_project(
+        folder / "project", {name: text.format(done=done) for name, text in PIPELINES.items()}
+    )
     started = Fleet(folder, home, backend.env)
     try:
         yield started
@@ -233,7 +254,7 @@ def test_many_kills_lose_and_double_nothing(
 
 
 def kill_at_random(kills: int, jobs: int, folder: Path, home: Path, backend: Backend) -> Figures:
-    """Kills one process after the other until both numbers are reached, and looks at what is left."""
+    """Kills one process after the other while so many jobs are done, and looks at what is left."""
     begun = time.monotonic()
     with backend.open(home) as store, fleet(folder, home, backend) as started:
         limits.change(store.promises, limits.Scope("global", "", maximum=50), store.now())
@@ -241,26 +262,25 @@ def kill_at_random(kills: int, jobs: int, folder: Path, home: Path, backend: Bac
         names += [f"submitter-{n}" for n in range(SUBMITTERS)]
         for name in names:
             started.start(name)
-        done = 0
-        while done < kills or jobs_of(store) < jobs:
-            threading.Event().wait(random.expovariate(2.0))
-            victim = random.choice(names)
+        for number in range(kills):
+            wait_for_jobs(store, started, jobs * number // kills)
+            threading.Event().wait(random.uniform(0.0, 0.3))
             check_running(started)
+            victim = choose_victim(store, started)
             started.kill(victim)
             if random.random() < 0.1:
                 backend.disturb()
             started.start(victim)
-            done += 1
         started.enough.touch()
         started.stop("submitter")
         wait_until(lambda: not open_runs(store), lambda: stuck(store, started), 60 + jobs / 5)
         # Before it is known, a signal just ends it.
-        wait_until(lambda: are_known(store, started), "every worker is known")
+        wait_until(lambda: len(known_workers(store, started)) == WORKERS, "all are known", 60.0)
         started.stop("worker")
         seconds = time.monotonic() - begun
         lost, rescues = check(store, started)
         check_leftovers(store, started)
-        return Figures(done, len(started.promised()), jobs_of(store), lost, seconds, rescues)
+        return Figures(kills, len(started.promised()), jobs_of(store), lost, seconds, rescues)
 
 
 def check_running(started: Fleet) -> None:
@@ -268,10 +288,27 @@ def check_running(started: Fleet) -> None:
         assert process.poll() is None, started.said(name)
 
 
-def are_known(store: Store, started: Fleet) -> bool:
+def wait_for_jobs(store: Store, started: Fleet, many: int) -> None:
+    """Until so many are done: kills must not be all that happens."""
+    wait_until(lambda: jobs_of(store, "finished") >= many, lambda: stuck(store, started), 60.0)
+
+
+def choose_victim(store: Store, started: Fleet) -> str:
+    """Mostly one that is at work, and leaves a worker behind; else all would only ever be starting."""
+    if random.random() < 0.15:
+        return random.choice(list(started.processes))
+
+    def able() -> list[str]:
+        submitting = [name for name in started.processes if started.has_promised(name)]
+        working = known_workers(store, started)
+        return submitting + (working if len(working) > 1 else [])
+
+    return random.choice(wait_until(able, "one of them works", 60.0))
+
+
+def known_workers(store: Store, started: Fleet) -> list[str]:
     known = {worker.name.split(":")[1] for worker in workers.all_workers(store.notes)}
-    mine = {str(p.pid) for name, p in started.processes.items() if name.startswith("worker")}
-    return mine <= known
+    return [name for name, process in started.processes.items() if str(process.pid) in known]
 
 
 def stuck(store: Store, started: Fleet) -> object:
@@ -285,9 +322,11 @@ def open_runs(store: Store) -> list[int]:
     return [row["id"] for row in found]
 
 
-def jobs_of(store: Store) -> int:
+def jobs_of(store: Store, state: str = "") -> int:
+    """How many jobs there are, or are in that state."""
+    sql = "SELECT count(*) AS found FROM job WHERE :state IN (state, '')"
     with store.notes.reading() as database:
-        return int(database.execute("SELECT count(*) AS found FROM job").fetchone()["found"])
+        return int(database.execute(sql, {"state": state}).fetchone()["found"])
 
 
 def check(store: Store, started: Fleet) -> tuple[int, list[float]]:
@@ -329,8 +368,8 @@ def check_run(store: Store, run: int, done: Counter[tuple[int, str]]) -> list[tu
         assert job.result == "success" or poisoned(stored.jobs), (run, stored, events)
         begun = attempts.get(key, [])
         assert len(begun) <= 1 + job.losses, (run, key, begun)
-        assert done[run, job.job] <= len(begun)
-        assert done[run, job.job] >= (job.result == "success")
+        assert done[run, key] <= len(begun)
+        assert done[run, key] >= (job.result == "success")
         for (worker, _), (_, started_at) in itertools.pairwise(begun):
             found.append((int(worker.split(":")[1]), started_at))
     return found

@@ -49,8 +49,8 @@ OTHERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path) as opened:
+def store(tmp_path: Path, database_url: str) -> Iterator[Store]:
+    with Store.open(tmp_path, database_url) as opened:
         yield opened
 
 

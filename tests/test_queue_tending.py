@@ -31,8 +31,8 @@ SINGLE = json.dumps({**json.loads(ONE), "concurrency": "g"})
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path) as opened:
+def store(tmp_path: Path, database_url: str) -> Iterator[Store]:
+    with Store.open(tmp_path, database_url) as opened:
         yield opened
 
 

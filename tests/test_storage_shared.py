@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,10 @@ from runner.project import home_folder, storage_folder
 from runner.storage import CacheScope, CorruptBlobError, LogWriter, Origin, Storage
 from runner.storage.belonging import belong_to, written_once
 from runner.storage.untrusted import Tally
+from runner.store import Store
+from runner.store.identity import identity
 from tests.conftest import RunPipe
+from tests.servers import Server
 
 HELLO = """\
 on: push
@@ -98,6 +102,35 @@ def test_two_databases_never_share_one(
     other = run_pipe("run", "--host", pipeline, env={"PIPE_HOME": str(tmp_path / "other")})
     assert other.exit_code == 4
     assert f"{shared} belongs to the runs of another database" in other.stderr
+
+
+def test_machines_that_share_a_server_share_a_storage(
+    run_pipe: RunPipe, pipeline: str, shared: Path, server: Server, tmp_path: Path
+) -> None:
+    url = server.new_database()
+    ours = {"PIPE_DATABASE_URL": url}
+    theirs = {
+        "PIPE_DATABASE_URL": url.replace("127.0.0.1", "localhost"),
+        "PIPE_HOME": str(tmp_path / "other"),
+    }
+    assert run_pipe("run", "--host", pipeline, env=ours).exit_code == 0
+    assert run_pipe("run", "--host", pipeline, env=theirs).exit_code == 0
+    assert "hello" in run_pipe("logs", "1", env=theirs).stdout
+    strange = run_pipe("run", "--host", pipeline, env={"PIPE_DATABASE_URL": server.new_database()})
+    assert strange.exit_code == 4
+    assert f"{shared} belongs to the runs of another database" in strange.stderr
+
+
+def test_a_database_has_one_name_for_all_who_ask(tmp_path: Path, database_url: str) -> None:
+    with (
+        Store.open(tmp_path, database_url) as first,
+        Store.open(tmp_path, database_url) as second,
+    ):
+        stores = [first, second] * 4
+        with ThreadPoolExecutor(len(stores)) as pool:
+            names = set(pool.map(lambda store: identity(store.notes), stores))
+    assert len(names) == 1
+    assert "" not in names
 
 
 def test_of_several_databases_one_comes_first(tmp_path: Path) -> None:

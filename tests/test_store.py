@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import fields
+from inspect import isfunction, signature
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +29,26 @@ from runner.errors import EnvironmentMissingError, InvalidInputError, PipeError,
 from runner.plan import Plan, PlannedJob
 from runner.store import (
     Store,
+    census,
     claims,
     dead,
     due,
     hot,
+    identity,
     leases,
     limits,
     lines,
     process,
     projection,
+    pruning,
     reads,
+    reusable,
+    schedules,
     schema,
     tables,
     workers,
 )
+from runner.store.connection import Connection
 from runner.store.migrations import dump
 from runner.store.rows import RunEdit, StoredJob, StoredRun, Submission, blocked
 from runner.store.sqlite import schema as sqlite_schema
@@ -184,9 +191,13 @@ def columns(table: type) -> set[str]:
     return set(table.__table__.columns.keys())  # type: ignore[attr-defined]
 
 
+MODULES = (
+    *(hot, leases, claims, limits, lines, workers, dead, due),
+    *(census, identity, pruning, schedules, reusable),
+)
 HOT = {
     f"{module.__name__}.{name}": sql
-    for module in (hot, leases, claims, limits, lines, workers, dead, due)
+    for module in MODULES
     for name, sql in vars(module).items()
     if isinstance(sql, str) and re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH) ", sql)
 }
@@ -198,6 +209,22 @@ def test_plain_sql_fits_the_tables(store: Store, name: str) -> None:
     values = dict.fromkeys(re.findall(r":(\w+)", sql))
     with store.notes.reading() as database:
         assert database.execute(f"EXPLAIN {sql}", values).fetchall()
+
+
+def test_what_a_server_breaks_off_is_done_again() -> None:
+    public = {
+        f"{module.__name__}.{name}": each
+        for module in MODULES
+        for name, each in vars(module).items()
+        if isfunction(each) and each.__module__ == module.__name__ and not name.startswith("_")
+    }
+    asks = {
+        name: each
+        for name, each in public.items()
+        if next(iter(signature(each).parameters.values())).annotation is Connection
+    }
+    assert len(asks) > 30
+    assert [name for name, each in asks.items() if not hasattr(each, "__wrapped__")] == []
 
 
 def test_the_index_delivers_the_order_of_leasing(store: Store) -> None:

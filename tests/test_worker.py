@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import pytest
 
 from runner import queue
+from runner.cli.opening import opened_store
 from runner.engines.box import (
     NO_STOP,
     BoxFacts,
@@ -256,8 +257,8 @@ def _job(written: Any) -> Mapping[str, Any]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    with Store.open(tmp_path) as store:
+def bench(tmp_path: Path, database_url: str) -> Iterator[Bench]:
+    with Store.open(tmp_path, database_url) as store:
         yield Bench(tmp_path, store)
 
 
@@ -492,7 +493,7 @@ def test_another_process_can_cancel(bench: Bench) -> None:
     worker, run = bench.worker(), bench.submit(LONG)
 
     def cancel() -> None:
-        with Store.open(bench.home) as other:
+        with opened_store(bench.home) as other:
             queue.cancel(other, run, time.time())
 
     when_started(bench, cancel)
@@ -554,7 +555,7 @@ def test_a_lease_that_was_lost_ends_its_job_and_records_nothing(bench: Bench) ->
     worker, run = bench.worker(), bench.submit({"a": "open started\nhang"})
 
     def lose() -> None:
-        with Store.open(bench.home) as other:
+        with opened_store(bench.home) as other:
             lease_is_lost(other, run)
 
     when_started(bench, lose)

@@ -1,5 +1,8 @@
 """`pipe cancel RUN`: from any terminal."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from runner.cli.history import open_store
@@ -14,23 +17,23 @@ def command(run: int) -> None:
     One that was submitted and has not started ends at once.
     """
     from runner import queue
-    from runner.store import hot
+    from runner.store import reads
 
     with open_store() as store:
-        before = hot.load_run(store.notes, run)
-        if before.state == "finished":
+        if reads.run(store, run).run.state == "finished":
             click.echo(f"run {run} has ended already")
             return
         queue.cancel(store, run, store.now())
-        has_ended = hot.load_run(store.notes, run).state == "finished"
+        has_ended = queue.is_over(store, run)
+        snapshot = reads.snapshot(store, run)
     if has_ended:
-        _let_go(before.submission.snapshot)
+        _let_go(snapshot)
     click.echo(f"run {run} is cancelled" if has_ended else f"run {run} is asked to stop")
 
 
-def _let_go(snapshot: object) -> None:
+def _let_go(snapshot: Mapping[str, Any]) -> None:
     from runner.cli.storage import open_storage
     from runner.project import unpin_snapshot
 
-    if isinstance(snapshot, dict) and snapshot.get("pin"):
+    if snapshot.get("pin"):
         unpin_snapshot(snapshot, open_storage().folder)

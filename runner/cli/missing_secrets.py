@@ -26,6 +26,12 @@ def asked_for(loaded: Loaded, prepared: Preparation, ask: Ask) -> Preparation:
     return replace(prepared, secrets={**prepared.secrets, **answers})
 
 
+def for_workers(loaded: Loaded, prepared: Preparation) -> str:
+    """A line about the secrets that a worker has to have for the run; empty if it needs none."""
+    names = _missing(loaded, prepared)
+    return f"note: give `pipe worker` these secrets: {_listed(names)}" if names else ""
+
+
 def warnings(loaded: Loaded, prepared: Preparation, *, required: bool) -> tuple[Problem, ...]:
     """One warning that names all of them, if there are any; raises InvalidInputError if `required`."""
     missing = _missing(loaded, prepared)

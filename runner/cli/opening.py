@@ -13,6 +13,4 @@ def opened_store(home: Path) -> "Store":
     from runner.project import storage_folder
     from runner.store import Store
 
-    store = Store.open(home, os.environ.get("PIPE_DATABASE_URL", ""))
-    store.storage = storage_folder()
-    return store
+    return Store.open(home, os.environ.get("PIPE_DATABASE_URL", ""), storage_folder())

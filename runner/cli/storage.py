@@ -1,6 +1,5 @@
 """The storage that commands work with: PIPE_STORAGE, as far as it is this database's."""
 
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,9 @@ def open_storage() -> "Storage":
 
 
 def _database(home: Path) -> str:
-    """A name for the database in PIPE_HOME, which no other has."""
-    from runner.storage.belonging import written_once
+    """A name for the database, which no other has, on whatever machine it is asked for."""
+    from runner.cli.opening import opened_store
+    from runner.store.identity import identity
 
-    return written_once(home / "database-id", f"sqlite-{secrets.token_hex(16)}")
+    with opened_store(home) as store:
+        return identity(store.promises)

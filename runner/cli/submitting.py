@@ -6,10 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import click
+
 from runner import queue
 from runner.cli.action_sources import action_store
 from runner.cli.called import Repositories
 from runner.cli.loading import Loaded, load_pipeline
+from runner.cli.missing_secrets import for_workers
 from runner.cli.occasion import occasion
 from runner.cli.opening import opened_store
 from runner.cli.places import images_of
@@ -74,6 +77,8 @@ def _prepared(options: Options, terms: Terms) -> tuple[Loaded, Preparation]:
         raise InvalidInputError(f"{loaded.document.file} does not run: {occurred.verdict.obstacle}")
     prepared = prepare(loaded, options, occurred)
     _refuse_unknown_places(loaded, options, prepared)
+    if needed := for_workers(loaded, prepared):
+        click.echo(needed, err=True)
     return loaded, prepared
 
 

@@ -1,7 +1,6 @@
 """Runs one after the other in this process: what they share, and one of them as it goes on."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,7 +76,7 @@ class Turns:
         images = run.images()
         if images:
             self._docker.check()
-        queue.rescue(self._store, time.time())
+        queue.rescue(self._store, self._store.now())
         if len(images) > 1:
             self._docker.prefetch(images)
         return run.work(self._store, self._engines, snapshot, turn.asking)

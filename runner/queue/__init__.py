@@ -23,7 +23,7 @@ from runner.queue.progress import Progress, progress
 from runner.queue.questions import cancel_requests, cancelled, is_over, next_due, reason, waits
 from runner.queue.sources import Source, comparison
 from runner.queue.stopping import cancel, rescue
-from runner.queue.tending import next_time, reconcile, tend, tend_run
+from runner.queue.tending import drop, next_time, reconcile, tend, tend_run
 from runner.queue.together import UnreadableRunError, abandon
 from runner.queue.waiting import Situation, Waiting, limit_use, whole
 from runner.store.lines import Wait
@@ -50,6 +50,7 @@ __all__ = [
     "cancel_requests",
     "cancelled",
     "comparison",
+    "drop",
     "enqueue",
     "enqueue_all",
     "enqueue_dead",

@@ -1,5 +1,6 @@
 """What has to be done from time to time, by whoever works: what is due, over, or left by the dead."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from runner.events import Event
@@ -50,6 +51,14 @@ def next_time(store: Store) -> float | None:
 def reconcile(store: Store, now: float) -> list[tuple[limits.Scope, int]]:
     """Counts what runs anew, and frees who may start; returns what was wrong, and by how much."""
     return limits.reconcile(store.promises, now)
+
+
+def drop(store: Store, worker: str, held: Collection[tuple[int, str]], now: float) -> Tended:
+    """What the worker has leased, but does not hold: something went wrong before it began, or as it
+    ended. Nobody else would notice, as the worker lives."""
+    leased = workers.leased_by(store.notes, worker)
+    forgotten = [each for each in leased if (each.run, each.key) not in held]
+    return Tended(tuple(_requeue(store, forgotten, now)))
 
 
 def is_gone(worker: WorkerRecord, now: float) -> bool:

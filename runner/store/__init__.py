@@ -24,25 +24,31 @@ class Store:
     """The database of one PIPE_HOME, or one server. Threads may share it; a process opens its own."""
 
     def __init__(
-        self, home: Path, location: Location, promises: Connection, notes: Connection
+        self,
+        home: Path,
+        storage: Path,
+        location: Location,
+        promises: Connection,
+        notes: Connection,
     ) -> None:
         self.home = home
-        self.location = location
         #: Where the bytes of runs are: PIPE_STORAGE.
-        self.storage = home
+        self.storage = storage
+        self.location = location
         #: For what must survive a loss of power once it is acknowledged: a run, a result.
         self.promises = promises
         #: For what may be repeated or missed then: leases, heartbeats, events, questions.
         self.notes = notes
 
     @classmethod
-    def open(cls, home: Path, url: str = "") -> Self:
+    def open(cls, home: Path, url: str = "", storage: Path | None = None) -> Self:
         """The store at `url`, or in the folder `home`; creates what is absent, migrates what is older.
 
-        Raises EnvironmentMissingError when that is impossible, or a newer version wrote it.
+        `storage` has the bytes of its runs; they are in `home` unless it is given. Raises
+        EnvironmentMissingError when it cannot be opened, or a newer version wrote it.
         """
         where = location(home, url)
-        return cls(home, where, *where.open())
+        return cls(home, storage or home, where, *where.open())
 
     def close(self) -> None:
         """Closing twice is harmless."""

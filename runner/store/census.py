@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.store.connection import Connection, Row
+from runner.store.connection import Connection, Row, whole
 from runner.store.rows import PRIVATE_POOL
 
 _JOBS = """
@@ -99,6 +99,7 @@ class Leased:
     file: str
 
 
+@whole
 def depths(connection: Connection) -> list[Depth]:
     """Each named queue in which something is, by name."""
     found: dict[str, dict[str, Any]] = {}
@@ -119,6 +120,7 @@ def _count_jobs(depth: dict[str, Any], row: Row) -> None:
         depth["oldest"] = min(row["since"], depth.get("oldest", row["since"]))
 
 
+@whole
 def flow(connection: Connection, since: float) -> Flow:
     """How it went since then (seconds since the epoch)."""
     with connection.reading() as database:
@@ -132,12 +134,14 @@ def _nth(times: Sequence[float], share: float) -> float | None:
     return times[min(len(times) - 1, int(len(times) * share))] if times else None
 
 
+@whole
 def dead_by_kind(connection: Connection) -> dict[str, int]:
     """How many dead letters nobody has requeued."""
     with connection.reading() as database:
         return {row["kind"]: row["runs"] for row in database.execute(_DEAD).fetchall()}
 
 
+@whole
 def held_runs(connection: Connection) -> dict[str, list[int]]:
     """The runs that wait for each limit, as it is called, in their order."""
     found: dict[str, list[int]] = {}
@@ -147,6 +151,7 @@ def held_runs(connection: Connection) -> dict[str, list[int]]:
     return found
 
 
+@whole
 def ready_jobs(connection: Connection) -> list[tuple[int, str, str]]:
     """The runs, keys and pools of all that wait for a worker of the queue, by rank."""
     with connection.reading() as database:
@@ -154,6 +159,7 @@ def ready_jobs(connection: Connection) -> list[tuple[int, str, str]]:
     return [(row["run"], row["key"], row["pool"]) for row in found]
 
 
+@whole
 def leased(connection: Connection) -> list[Leased]:
     """What workers of the queue run."""
     with connection.reading() as database:
@@ -161,6 +167,7 @@ def leased(connection: Connection) -> list[Leased]:
     return sorted(found, key=lambda job: (job.run, job.key))
 
 
+@whole
 def steps_ended(connection: Connection, run: int) -> dict[tuple[str, int], int]:
     """How many steps have ended in which attempt of which job."""
     with connection.reading() as database:

@@ -153,6 +153,7 @@ def promote(connection: Connection, now: float) -> None:
             database.execute(_PROMOTE, {"now": now})
 
 
+@whole
 def is_open(connection: Connection, lessee: Lessee) -> bool:
     """Whether there is a job that it may take, or one that others run or that has a time to come."""
     with connection.reading() as database:

@@ -142,6 +142,7 @@ def change(connection: Connection, scope: Scope, now: float) -> None:
     adjust(connection, (scope.kind, scope.name), lambda _: scope, now)
 
 
+@whole
 def adjust(
     connection: Connection, which: tuple[Kind, str], act: Callable[[Scope], Scope], now: float
 ) -> Scope:

@@ -28,6 +28,7 @@ class Age:
     keep: int
 
 
+@whole
 def old_runs(connection: Connection, age: Age) -> list[int]:
     """The runs that may go. A dead letter that nobody has seen to keeps its run."""
     values = {"before": age.before, "keep": age.keep}
@@ -42,6 +43,7 @@ def remove(connection: Connection, runs: Sequence[int]) -> None:
         database.executemany(_REMOVE, [{"run": run} for run in runs])
 
 
+@whole
 def needed_snapshots(connection: Connection) -> list[str]:
     """The copies of the source, as JSON, that runs need which go on or may go on."""
     with connection.reading() as database:

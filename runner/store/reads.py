@@ -1,8 +1,10 @@
 """What listings show, read through the tables: runs, and one run with all that belongs to it."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import and_, func
 from sqlalchemy.exc import DBAPIError
@@ -10,6 +12,7 @@ from sqlmodel import Session, col, select
 
 from runner.errors import InvalidInputError
 from runner.store import Store
+from runner.store.connection import whole
 from runner.store.tables import (
     AnnotationRow,
     AttemptRow,
@@ -40,6 +43,7 @@ class RunDetail:
     annotations: tuple[AnnotationRow, ...]
 
 
+@whole
 def runs(
     store: Store, *, file: str = "", state: str = "", before: int | None = None, limit: int = 50
 ) -> list[RunRow]:
@@ -55,6 +59,7 @@ def runs(
         return list(session.exec(wanted))
 
 
+@whole
 def run(store: Store, number: int) -> RunDetail:
     """One run with all that belongs to it; raises InvalidInputError for no such run."""
     with _session(store) as session:
@@ -74,6 +79,15 @@ def run(store: Store, number: int) -> RunDetail:
             tuple(session.exec(steps)),
             tuple(session.exec(annotations)),
         )
+
+
+@whole
+def snapshot(store: Store, number: int) -> dict[str, Any]:
+    """What the copy of the source of a run that exists was described as."""
+    wanted = select(SubmissionRow.snapshot).where(SubmissionRow.run == number)
+    with _session(store) as session:
+        found: dict[str, Any] = json.loads(session.exec(wanted).one())
+    return found
 
 
 def priority(store: Store, number: int) -> int:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
-from runner.store.connection import Connection, Database
+from runner.store.connection import Connection, Database, whole
 from runner.store.rows import StoredRun, Success
 
 _FIND = """
@@ -30,6 +30,7 @@ class Reusable:
     outputs: Mapping[str, str]
 
 
+@whole
 def find(connection: Connection, project: str, fingerprint: str, now: float) -> Reusable | None:
     """The success with that fingerprint, if it still counts."""
     values = {"project": project, "fingerprint": fingerprint, "now": now}

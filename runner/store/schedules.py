@@ -27,6 +27,7 @@ class Schedule:
     timezone: str = ""
 
 
+@whole
 def handled_until(connection: Connection, schedule: Schedule) -> float | None:
     """In seconds since the epoch; None for one that nobody has seen yet."""
     with connection.reading() as database:

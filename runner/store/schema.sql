@@ -151,6 +151,8 @@ CREATE TABLE place (
 
 CREATE INDEX place_in_line ON place (project, name, id);
 
+CREATE INDEX run_by_start ON run (started_at);
+
 CREATE INDEX run_open ON run (process) WHERE state != 'finished';
 
 CREATE INDEX run_due ON run (due_at) WHERE due_at IS NOT NULL;
@@ -229,6 +231,11 @@ CREATE TABLE reusable (
 );
 
 CREATE INDEX reusable_of_run ON reusable (run);
+
+CREATE TABLE identity (
+    name VARCHAR NOT NULL,
+    PRIMARY KEY (name)
+);
 
 INSERT INTO scope (kind, name, maximum, refuses, paused, running, day, started) VALUES ('queue', 'deployments', 5, false, false, 0, '', 0);
 

@@ -39,6 +39,7 @@ class RunRow(SQLModel, table=True):
     __tablename__ = "run"
     __table_args__ = (
         UniqueConstraint("project", "file", "run_number", name="run_by_number"),
+        Index("run_by_start", "started_at"),
         _where("run_open", "process", only="state != 'finished'"),
         _where("run_due", "due_at", only="due_at IS NOT NULL"),
         _where("run_expiring", "expires_at", only="state = 'queued'"),
@@ -299,6 +300,14 @@ class ReusableRow(SQLModel, table=True):
     run: int = Field(foreign_key="run.id", ondelete="CASCADE")
     job: str
     expires_at: float | None
+
+
+class IdentityRow(SQLModel, table=True):
+    """What the database is called by its machines: one row, made when somebody first asks."""
+
+    __tablename__ = "identity"
+
+    name: str = Field(primary_key=True)
 
 
 class AnnotationRow(SQLModel, table=True):

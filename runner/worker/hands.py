@@ -37,7 +37,7 @@ class _Running:
 class Hands:
     """The jobs that run; `work` runs one in its thread, to its end and its record.
 
-    It returns the job that the thread goes on with, if it has leased one.
+    It returns the job that the thread goes on with, if it has leased one and called `follow`.
     """
 
     def __init__(
@@ -66,14 +66,18 @@ class Hands:
         with self._lock:
             return {run for run, _, _ in self._running}
 
+    def jobs(self) -> set[tuple[int, str]]:
+        """Their runs and keys."""
+        with self._lock:
+            return {(run, key) for run, key, _ in self._running}
+
     def take(self, lease: Lease) -> None:
         """Start the job."""
-        wish = Wish()
         thread = threading.Thread(
-            target=self._run, args=(lease, wish), name=f"job {lease.key}", daemon=True
+            target=self._run, args=(lease,), name=f"job {lease.key}", daemon=True
         )
         with self._lock:
-            self._running[_attempt(lease)] = _Running(lease, wish, thread)
+            self._running[_attempt(lease)] = _Running(lease, Wish(), thread)
         thread.start()
 
     def beat(self, *, stop: bool = False, now: bool = False) -> None:
@@ -105,23 +109,29 @@ class Hands:
         with self._lock:
             return list(self._running.values())
 
-    def _run(self, lease: Lease, wish: Wish) -> None:
-        try:
-            while following := self._work(lease, wish):
-                wish = self._replace(lease, following)
-                lease = following
-        finally:
-            with self._lock:
-                del self._running[_attempt(lease)]
-            self._changed()
-
-    def _replace(self, lease: Lease, following: Lease) -> Wish:
-        """The thread has the next job in its hands, without having been idle between."""
+    def follow(self, lease: Lease, following: Lease) -> None:
+        """In a job's thread, before `work` returns `following`: it is held from now on."""
         with self._lock:
             ended = self._running.pop(_attempt(lease))
             wish = Wish(stop=self._ending, now=self._ending)
             self._running[_attempt(following)] = _Running(following, wish, ended.thread)
-        return wish
+
+    def _run(self, lease: Lease) -> None:
+        following: Lease | None = lease
+        try:
+            while following:
+                lease = following
+                with self._lock:
+                    wish = self._running[_attempt(lease)].wish
+                following = self._work(lease, wish)
+        finally:
+            with self._lock:
+                self._running = {
+                    attempt: each
+                    for attempt, each in self._running.items()
+                    if each.thread is not threading.current_thread()
+                }
+            self._changed()
 
 
 def _attempt(lease: Lease) -> tuple[int, str, int]:

@@ -2,6 +2,7 @@
 
 import os
 import selectors
+import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -67,6 +68,8 @@ class QueueWorker:
         self._site = site
         self._shared = Shared(site)
         self._hands = Hands(store, self.name, self._run, self._notice)
+        #: So that nobody finds a job leased and not yet in hand.
+        self._handing_over = threading.Lock()
         self._listener = store.listener()
         self._tended = self._reconciled = self._confirmed = float("-inf")
         self._lacking = ""
@@ -125,6 +128,11 @@ class QueueWorker:
             workers.register(self._store.notes, self._record())
         for run, key in queue.tend(self._store, self._store.now()).lost:
             self._log.say("warning", "its worker is gone; it goes on elsewhere", run=run, job=key)
+        with self._handing_over:
+            held = self._hands.jobs()
+            dropped = queue.drop(self._store, self.name, held, self._store.now()).lost
+        for run, key in dropped:
+            self._log.say("warning", "it was leased, but did not begin", run=run, job=key)
         if now - self._reconciled >= RECONCILE:
             self._reconciled = now
             for scope, by in queue.reconcile(self._store, self._store.now()):
@@ -229,6 +237,10 @@ class QueueWorker:
         failed = outcome.result == "failure" and not wish.stop
         is_innocent = failed and had_engine and not self._confirm()
         while (following := self._recorded(lease, None if is_innocent else outcome)) is None:
+            if self._stop_now:
+                message = "its end could not be recorded: it will be taken for lost"
+                self._log.say("error", message, run=lease.run, job=lease.key)
+                return None
             time.sleep(PATIENCE)
         return next(iter(following), None)
 
@@ -256,7 +268,7 @@ class QueueWorker:
         """What jobs of an earlier run have stored, whose results this run reuses."""
         jobs = submission.options.get("taken_over", ())
         if jobs and submission.rerun_of is not None:
-            self._storage.artifacts.adopt(submission.rerun_of, run, jobs)
+            self._storage.artifacts.adopt(submission.rerun_of, run, {key: key for key in jobs})
 
     def _recorded(self, lease: Lease, outcome: JobOutcome | None) -> list[Lease] | None:
         """The job to go on with, if one was leased, once the end is recorded or nobody wants to know
@@ -286,9 +298,12 @@ class QueueWorker:
         if self._stopping or self._terms.once or self._without_engine:
             events = queue.finish(self._store, lease, outcome, now)
         else:
-            events, following = queue.finish_and_lease(
-                self._store, lease, outcome, self.name, labels=self._labels(), now=now
-            )
+            with self._handing_over:
+                events, following = queue.finish_and_lease(
+                    self._store, lease, outcome, self.name, labels=self._labels(), now=now
+                )
+                if following:
+                    self._hands.follow(lease, following)
         self._tell(events)
         self._let_go(lease, events)
         if following is None:

@@ -4,7 +4,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import psycopg
@@ -30,6 +30,12 @@ INSERT INTO receipt (writer, number, at) VALUES ('{writer}', {number}, clock_tim
 ON CONFLICT (writer) DO UPDATE SET number = excluded.number, at = excluded.at
 """
 _LAST_RECEIPT = "SELECT number FROM receipt WHERE writer = :writer"
+#: Not a sequence: that would go on when what used it is undone.
+_LAST_ID = "SELECT last FROM last_id WHERE name = :table"
+_USE_ID = """
+INSERT INTO last_id (name, last) VALUES (:table, :id)
+ON CONFLICT (name) DO UPDATE SET last = excluded.last
+"""
 _FORGET = """
 DELETE FROM receipt WHERE writer IN (
     SELECT writer FROM receipt
@@ -37,36 +43,54 @@ DELETE FROM receipt WHERE writer IN (
 """
 
 
+class Answer:
+    """What a statement found, or how many rows it changed; waits for that when it is asked for."""
+
+    def __init__(
+        self, cursor: psycopg.Cursor[dict[str, Any]], pipeline: psycopg.Pipeline | None
+    ) -> None:
+        self._cursor = cursor
+        self._pipeline = pipeline
+        self.fetchone = cursor.fetchone
+        self.fetchall = cursor.fetchall
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows were changed."""
+        if self._pipeline:
+            self._pipeline.sync()
+        return self._cursor.rowcount
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self._cursor
+
+
 class PostgresDatabase:
-    """A database inside a transaction."""
+    """A database inside a transaction. In a pipeline, statements wait for no answer."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, pipeline: psycopg.Pipeline | None) -> None:
         self._link = link
+        self._pipeline = pipeline
 
-    def execute(
-        self, sql: str, values: Mapping[str, Any] = _NOTHING, /
-    ) -> psycopg.Cursor[dict[str, Any]]:
+    def execute(self, sql: str, values: Mapping[str, Any] = _NOTHING, /) -> Answer:
         """Does one statement, whose values are named as `:name`."""
-        return self._link.execute(translated(sql), values)
+        return Answer(self._link.execute(translated(sql), values), self._pipeline)
 
-    def executemany(
-        self, sql: str, values: Iterable[Mapping[str, Any]], /
-    ) -> psycopg.Cursor[dict[str, Any]]:
+    def executemany(self, sql: str, values: Iterable[Mapping[str, Any]], /) -> Answer:
         """Does one statement with each of the values."""
         cursor = self._link.cursor()
         cursor.executemany(translated(sql), values)
-        return cursor
+        return Answer(cursor, self._pipeline)
 
     def last_id(self, table: str) -> int:
         """The highest `id` that a row of the table ever had; 0 when it never had one."""
-        sql = f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last FROM {table}_id_seq"
-        [row] = self.execute(sql).fetchall()
-        last: int = row["last"]
+        found = self.execute(_LAST_ID, {"table": table}).fetchone()
+        last: int = found["last"] if found else 0
         return last
 
     def use_id(self, table: str, id_: int) -> None:
         """A row of the table was given this `id`, which is now the highest that it ever had."""
-        self.execute(f"SELECT setval('{table}_id_seq', :id)", {"id": id_})
+        self.execute(_USE_ID, {"table": table, "id": id_})
 
 
 class PostgresConnection:
@@ -97,7 +121,8 @@ class PostgresConnection:
     @contextmanager
     def writing(self) -> Iterator[PostgresDatabase]:
         """A transaction that is the only writer from its first statement on; an error undoes it."""
-        with self._transaction(self._write, self._commit) as database:
+        # What is not asked for an answer is sent with what comes next.
+        with self._transaction(self._write, self._commit, pipelined=True) as database:
             yield database
 
     @contextmanager
@@ -115,11 +140,14 @@ class PostgresConnection:
             self._drop()
 
     @contextmanager
-    def _transaction(self, begin: bytes, end: Callable[[Link], None]) -> Iterator[PostgresDatabase]:
+    def _transaction(
+        self, begin: bytes, end: Callable[[Link], None], *, pipelined: bool = False
+    ) -> Iterator[PostgresDatabase]:
         with self._lock, self._clear_errors():
             link = self._begun(begin)
             try:
-                yield PostgresDatabase(link)
+                with link.pipeline() if pipelined else nullcontext() as pipeline:
+                    yield PostgresDatabase(link, pipeline)
                 end(link)
             except BaseException:
                 self._undo()

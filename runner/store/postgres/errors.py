@@ -26,8 +26,7 @@ def explain(address: Address, error: BaseException | None) -> EnvironmentMissing
         return None
     if is_undone(error):
         return UndoneError(
-            f"the database {address} undid what was being written ({_first_line(error)})",
-            hint="try again",
+            f"the database {address} broke off ({_first_line(error)})", hint="try again"
         )
     code = error.sqlstate or ""
     fitting = max((known for known in _EXPLANATIONS if code.startswith(known)), default=None)
@@ -57,9 +56,12 @@ def in_doubt(address: Address, error: EnvironmentMissingError) -> EnvironmentMis
 
 def is_undone(error: psycopg.Error) -> bool:
     """Whether it says that the transaction is undone, for a reason that passes."""
-    # A connection that breaks has no code of its own.
-    is_broken = isinstance(error, psycopg.OperationalError) and error.sqlstate is None
-    return is_broken or (error.sqlstate or "").startswith(_UNDONE)
+    if error.sqlstate:
+        return error.sqlstate.startswith(_UNDONE)
+    # A connection that breaks has no code of its own. What follows an error in a pipeline has none
+    # either, but that error may be ours.
+    is_consequence = isinstance(error, psycopg.errors.PipelineAborted)
+    return isinstance(error, psycopg.OperationalError) and not is_consequence
 
 
 def _first_line(error: psycopg.Error) -> str:

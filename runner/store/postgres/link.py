@@ -3,7 +3,8 @@
 import random
 import re
 import time
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
 
 import psycopg
 from psycopg.rows import dict_row
@@ -14,6 +15,7 @@ from runner.store.postgres.errors import unreachable
 from runner.store.postgres.text import adapt
 
 Link: TypeAlias = psycopg.Connection[dict[str, Any]]
+Made = TypeVar("Made")
 
 #: Seconds to wait for a server that was never seen: its address may be wrong.
 _FIRST_PATIENCE = 2.0
@@ -28,10 +30,17 @@ def connect(address: Address, patience: float, *, was_there: bool) -> Link:
 
     `was_there`: the server is known to let us in, so that it is worth waiting for.
     """
+    return patiently(opened, address, patience, was_there=was_there)
+
+
+def patiently(
+    act: Callable[[Address], Made], address: Address, patience: float, *, was_there: bool
+) -> Made:
+    """Makes a connection as soon as the server lets us in."""
     start = time.monotonic()
     while True:
         try:
-            return opened(address)
+            return act(address)
         except psycopg.OperationalError as error:
             is_there = was_there or _NOT_YET.search(str(error))
             limit = patience if is_there else min(patience, _FIRST_PATIENCE)

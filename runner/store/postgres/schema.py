@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 
 _IS_THERE = "SELECT to_regclass('alembic_version') IS NOT NULL AS found"
 _VERSION = "SELECT version_num FROM alembic_version"
-_RECEIPT = """
+#: What only this database needs; `PostgresDatabase` and `PostgresConnection` say what for.
+_OWN_TABLES = """
+CREATE TABLE IF NOT EXISTS last_id (name varchar PRIMARY KEY, last integer NOT NULL);
 CREATE TABLE IF NOT EXISTS receipt (
     writer varchar PRIMARY KEY, number bigint NOT NULL, at timestamptz NOT NULL
-) WITH (fillfactor = 50)
+)
 """
+#: Rows that change often: there is room for their next versions, and old ones are cleared away soon.
+_OFTEN_CHANGED = ("run", "job", "scope", "turn", "worker", "receipt", "last_id")
+_ROOM = "SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02)"
 #: Text that is compared as in any language: ours is compared byte by byte, as in SQLite.
 _COMPARED_OTHERWISE = """
 SELECT table_name, column_name FROM information_schema.columns
@@ -65,8 +70,10 @@ def _migrate(address: Address) -> None:
         with engine.connect() as connection, connection.begin():
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER})")
             upgrade(connection)
-            connection.exec_driver_sql(_RECEIPT)
+            connection.exec_driver_sql(_OWN_TABLES)
             _compare_bytes(connection)
+            for table in _OFTEN_CHANGED:
+                connection.exec_driver_sql(f"ALTER TABLE {table} {_ROOM}")
     except DBAPIError as error:
         raise explain(address, error.orig) or _unusable(address, error) from error
 

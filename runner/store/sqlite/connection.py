@@ -11,6 +11,7 @@ from pathlib import Path
 
 from runner.errors import EnvironmentMissingError
 from runner.store.connection import PATIENCE
+from runner.store.sqlite.checkpoints import NO_CHECKPOINTS, Checkpoints
 
 _MOVE_AWAY = "move the file away to start with an empty one; logs are kept apart from it"
 _EXPLANATIONS = {
@@ -23,8 +24,8 @@ _EXPLANATIONS = {
     sqlite3.SQLITE_CORRUPT: ("is damaged", _MOVE_AWAY),
     sqlite3.SQLITE_NOTADB: ("is not a database", _MOVE_AWAY),
 }
-
-
+#: Seconds; whoever commits next tries it as well.
+_PATIENCE_FOR_CHECKPOINTS = 0.05
 _LAST_ID = "SELECT seq FROM sqlite_sequence WHERE name = :table"
 
 
@@ -51,6 +52,7 @@ class SqliteConnection:
         self._path = path
         self._patience = patience
         self._lock = threading.Lock()
+        self._checkpoints = Checkpoints(path)
         with clear_errors(path):
             self._sqlite = sqlite3.connect(
                 path,
@@ -74,6 +76,8 @@ class SqliteConnection:
         """A transaction that is the only writer from its first statement on; an error undoes it."""
         with self._transaction(_begin_writing) as connection:
             yield connection
+        if self._checkpoints.are_due():
+            self._checkpoint()
 
     #: Nobody writes beside another one here.
     touching = writing
@@ -93,6 +97,15 @@ class SqliteConnection:
             except BaseException:
                 _undo(self._sqlite)
                 raise
+
+    def _checkpoint(self) -> None:
+        """What keeps it from that, the next transaction meets; this one is done."""
+        with self._lock, suppress(sqlite3.Error):
+            patiently(_begin_writing, self._sqlite, time.monotonic() + _PATIENCE_FOR_CHECKPOINTS)
+            try:
+                self._checkpoints.do()
+            finally:
+                _undo(self._sqlite)
 
 
 @contextmanager
@@ -121,8 +134,7 @@ def _configure(durable: bool, connection: sqlite3.Connection) -> None:
         "foreign_keys = ON",
         "temp_store = MEMORY",
         f"synchronous = {'FULL' if durable else 'NORMAL'}",
-        # Only one of the two: checkpoints at the same moment can corrupt SQLite before 3.51.3.
-        f"wal_autocheckpoint = {0 if durable else 4000}",
+        NO_CHECKPOINTS,
     ):
         connection.execute(f"PRAGMA {pragma}")
 

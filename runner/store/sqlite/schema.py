@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runner.errors import EnvironmentMissingError
 from runner.store.schema import SCHEMA, SCHEMA_VERSION, newer, upgrade
+from runner.store.sqlite.checkpoints import NO_CHECKPOINTS
 from runner.store.sqlite.connection import (
     SqliteConnection,
     clear_errors,
@@ -81,6 +82,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _use_wal(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA {NO_CHECKPOINTS}")
 
 
 def _unusable(path: Path, error: Exception) -> EnvironmentMissingError:

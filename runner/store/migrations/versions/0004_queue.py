@@ -16,6 +16,7 @@ def upgrade() -> None:
     _create_dead_letters()
     _create_schedules()
     _create_reusable_results()
+    op.create_table("identity", sa.Column("name", sa.String(), primary_key=True))
 
 
 def _extend_runs() -> None:
@@ -27,6 +28,7 @@ def _extend_runs() -> None:
     for name in ("due_at", "expires_at", "time_limit", "deadline"):
         op.add_column("run", sa.Column(name, sa.Float()))
     op.add_column("run", sa.Column("rerun_of", sa.Integer()))
+    op.create_index("run_by_start", "run", ["started_at"])
     _create_index("run_open", "run", ["process"], "state != 'finished'")
     _create_index("run_due", "run", ["due_at"], "due_at IS NOT NULL")
     _create_index("run_expiring", "run", ["expires_at"], "state = 'queued'")
