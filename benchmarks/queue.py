@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -41,47 +42,72 @@ def measure(sandbox: Sandbox, effort: Effort) -> Iterator[Figure]:
         "ms",
         tuple(Pair(_probe(sandbox.folder)) for _ in range(pairs)),
     )
-    entering = [_entering(next(places), jobs) for _ in range(pairs)]
+    entering = tuple(_entering(next(places), jobs) for _ in range(pairs))
     name = f"queue, enter in batches of {BATCH}"
-    yield Figure(name, "ms", tuple(entering), "the same statements", ENQUEUE_BOUND)
-    working = [_working(next(places), jobs) for _ in range(pairs)]
+    yield Figure(name, "ms", entering, "the same statements", ENQUEUE_BOUND)
+    working, theirs = [], {peer: list[float]() for peer in PEERS}
+    for _ in range(pairs):
+        working.append(_working(next(places), jobs))
+        for peer, drain in PEERS.items():
+            theirs[peer].append(drain(next(places), jobs))
     name = "queue, lease and finish"
     yield Figure(name, "ms", tuple(working), "the same statements", LEASE_BOUND)
-    for peer, drain in (("huey", _huey), ("litequeue", _litequeue)):
-        values = tuple(Pair(each.ours, drain(next(places), jobs)) for each in working)
-        yield Figure(f"queue, lease and finish, {peer}", "ms", values, peer, PEER_BOUND)
+    for peer, values in theirs.items():
+        beside = tuple(map(Pair, (each.ours for each in working), values))
+        yield Figure(name, "ms", beside, peer, PEER_BOUND)
     yield _lease_among_many(next(places), effort)
 
 
 def _entering(place: Path, jobs: int) -> Pair:
     from runner import queue
-    from runner.store import Store
 
-    with recording() as statements, Store.open(place) as store:
-        copy = _copy(store, place)
-        statements.clear()
-        start = time.perf_counter()
-        for _ in range(jobs // BATCH or 1):
+    batches = jobs // BATCH or 1
+
+    def enter(store: Any) -> None:
+        for _ in range(batches):
             queue.enqueue_all(store, [_entry()] * BATCH, store.now())
-        ours = time.perf_counter() - start
-    count = (jobs // BATCH or 1) * BATCH
-    return Pair(ours / count * 1000, replay(copy, statements) / count * 1000)
+
+    return _compared(place, enter, batches * BATCH)
 
 
 def _working(place: Path, jobs: int) -> Pair:
     from runner import queue
     from runner.store import Store
 
+    success = queue.JobOutcome("success")
     with Store.open(place) as store:
         queue.enqueue_all(store, [_entry()] * jobs, store.now())
-    with recording() as statements, Store.open(place) as store:
-        copy = _copy(store, place)
+
+    def work(store: Any) -> None:
+        """As a worker with one slot does: each end takes the next job with it."""
+        lease: queue.Lease | None
+        [lease] = queue.lease(store, "worker", now=store.now())
+        while lease:
+            _, lease = queue.finish_and_lease(store, lease, success, "worker", now=store.now())
+
+    return _compared(place, work, jobs)
+
+
+def _compared(place: Path, act: Callable[[Any], None], jobs: int) -> Pair:
+    """Milliseconds a job, and those of the statements that were recorded while it was done once more."""
+    from runner.store import Store
+
+    Store.open(place).close()
+    for copy in ("recorded", "replayed"):
+        _copy(place / "pipe.db", place / copy)
+    with Store.open(place) as store:
+        ours = _seconds(lambda: act(store))
+    with recording() as statements, Store.open(place / "recorded") as store:
         statements.clear()
-        start = time.perf_counter()
-        while leased := queue.lease(store, "worker", now=store.now()):
-            queue.finish(store, leased[0], queue.JobOutcome("success"), store.now())
-        ours = time.perf_counter() - start
-    return Pair(ours / jobs * 1000, replay(copy, statements) / jobs * 1000)
+        act(store)
+    seconds = replay(place / "replayed" / "pipe.db", statements)
+    return Pair(ours / jobs * 1000, seconds / jobs * 1000)
+
+
+def _seconds(act: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    act()
+    return time.perf_counter() - start
 
 
 def _entry() -> Any:
@@ -99,24 +125,22 @@ def _entry() -> Any:
     return queue.Entry(submission, plan(queue.load_pipeline("ci.yaml", _TEXT), _CONTEXTS))
 
 
-def _copy(store: Any, place: Path) -> Path:
-    """The database as it is now, for the statements alone."""
-    copy = place / "copy.db"
-    with sqlite3.connect(store.home / "pipe.db") as source, sqlite3.connect(copy) as target:
+def _copy(database: Path, folder: Path) -> None:
+    """The database as it is now, in a folder of its own."""
+    folder.mkdir()
+    source, target = sqlite3.connect(database), sqlite3.connect(folder / database.name)
+    with closing(source), closing(target):
         source.backup(target)
-    target.execute("PRAGMA journal_mode = WAL")
-    source.close()
-    target.close()
-    return copy
+        target.execute("PRAGMA journal_mode = WAL")
 
 
 def _huey(place: Path, jobs: int) -> float:
-    """Milliseconds a job of Huey's own SQLite queue, told to sync what it commits."""
+    """Milliseconds a job of Huey's own SQLite queue; that it has ended is kept, as ours is."""
     from huey import SqliteHuey
 
     place.mkdir()
     huey = SqliteHuey(filename=str(place / "huey.db"), fsync=True)
-    task = huey.task()(lambda: None)
+    task = huey.task()(lambda: True)
     for _ in range(jobs):
         task()
 
@@ -166,6 +190,9 @@ def _probe(folder: Path) -> float:
             file.write(bytes(4096))
             os.fdatasync(file.fileno())
     return (time.perf_counter() - start) / rounds * 1000
+
+
+PEERS: Mapping[str, Callable[[Path, int], float]] = {"huey": _huey, "litequeue": _litequeue}
 
 
 def _lease_among_many(place: Path, effort: Effort) -> Figure:

@@ -22,23 +22,34 @@ class Statement:
 def recording() -> Iterator[list[Statement]]:
     """What every connection that is opened meanwhile executes, in order."""
     statements: list[Statement] = []
-
-    class Recorded(sqlite3.Connection):
-        def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-            statements.append(Statement(sql, parameters, many=False))
-            return super().execute(sql, parameters)
-
-        def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
-            rows = list(parameters)
-            statements.append(Statement(sql, rows, many=True))
-            return super().executemany(sql, rows)
-
     connect = sqlite3.connect
-    sqlite3.connect = lambda *args, **options: connect(*args, factory=Recorded, **options)  # type: ignore[assignment]
+
+    def recorded(
+        *args: Any, factory: type[sqlite3.Connection] = sqlite3.Connection, **options: Any
+    ) -> sqlite3.Connection:
+        return connect(*args, factory=_recording(factory, statements), **options)
+
+    sqlite3.connect = recorded  # type: ignore[assignment]
     try:
         yield statements
     finally:
         sqlite3.connect = connect
+
+
+def _recording(
+    factory: type[sqlite3.Connection], statements: list[Statement]
+) -> type[sqlite3.Connection]:
+    class Recording(factory):  # type: ignore[valid-type, misc]
+        def execute(self, sql: str, parameters: Any = (), /) -> Any:
+            statements.append(Statement(sql, parameters, many=False))
+            return super().execute(sql, parameters)
+
+        def executemany(self, sql: str, parameters: Iterable[Any], /) -> Any:
+            rows = list(parameters)
+            statements.append(Statement(sql, rows, many=True))
+            return super().executemany(sql, rows)
+
+    return Recording
 
 
 def replay(path: Path, statements: Iterable[Statement]) -> float:

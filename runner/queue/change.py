@@ -97,7 +97,8 @@ class Change:
         claim = claim_of_run(self.run)
         if self.run.state == "finished" or self._is_early() or self._has_entered():
             return
-        self.run = replace(self.run, due_at=None)
+        if self.run.due_at is not None:
+            self.run = replace(self.run, due_at=None)
         if claim:
             self._join("", claim)
 
@@ -285,8 +286,8 @@ class Change:
         if is_call(self.run, key):
             self._admitted |= {key}
         else:
-            job = replace(self.run.jobs[key], pool=pool(self.run, key))
-            self._queue(job, 0.0, self._others.past.remark(self.run, key))
+            remark = self._others.past.remark(self.run, key)
+            self._queue(self.run.jobs[key], 0.0, remark, pool=pool(self.run, key))
 
     def _has_its_groups(self, key: str) -> bool:
         """Whether the job may start as far as `concurrency` goes; if not yet, it stands in line."""
@@ -331,10 +332,13 @@ class Change:
             if key in runnable and self.run.jobs[key].state == "blocked":
                 self.end(key, outcome)
 
-    def _queue(self, job: StoredJob, delay: float, remark: str = "") -> None:
+    def _queue(
+        self, job: StoredJob, delay: float, remark: str = "", *, pool: str | None = None
+    ) -> None:
         self._put(
             replace(
                 job,
+                pool=job.pool if pool is None else pool,
                 state="scheduled" if delay > 0 else "queued",
                 due_at=self._now + delay,
                 queued_at=self._now,

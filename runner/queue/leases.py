@@ -1,8 +1,8 @@
 """The right to run one attempt of a job: taken, held, and given back with how it ended."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 
 from runner.errors import PipeError
 from runner.events import Event
@@ -10,8 +10,9 @@ from runner.plan import JobState, PlannedJob, callers_of
 from runner.queue.change import Change
 from runner.queue.outcome import JobOutcome
 from runner.queue.together import UnreadableRunError, abandon, change, reading
-from runner.store import Store, claims, hot, leases
+from runner.store import Store, claims, leases, raw
 from runner.store.claims import Claimed, Lessee
+from runner.store.connection import Database
 from runner.store.rows import StoredRun, Submission, states_of
 
 #: Seconds for which who works until nothing is left waits for a run that is not due yet.
@@ -108,27 +109,63 @@ def finish(store: Store, lease: Lease, outcome: JobOutcome, now: float) -> list[
     Once this returns, the result survives a loss of power. Raises LeaseLostError when the lease is
     not held any more.
     """
+    return _finish(store, lease, outcome, now)
+
+
+def finish_and_lease(
+    store: Store,
+    lease: Lease,
+    outcome: JobOutcome,
+    worker: str,
+    *,
+    labels: Collection[str] = (),
+    only: str = "",
+    now: float,
+) -> tuple[list[Event], Lease | None]:
+    """As `finish`, and leases the job of the queue that comes next, if one is there: in one go."""
+    lessee = Lessee(worker, now + LEASE_SECONDS, labels, only)
+    claimed = [claims.NOTHING]
+
+    def take(database: Database) -> None:
+        claimed[0] = claims.take(database, lessee, 1, now)
+
+    events = _finish(store, lease, outcome, now, take)
+    return events, next(_leases(store, claimed[0], lessee.until, now), None)
+
+
+def _finish(
+    store: Store,
+    lease: Lease,
+    outcome: JobOutcome,
+    now: float,
+    then: Callable[[Database], None] | None = None,
+) -> list[Event]:
     return change(
-        store, lease.run, now, lambda it: _end_attempt(it, lease, outcome), known=lease.stored
+        store,
+        lease.run,
+        now,
+        lambda it: _end_attempt(it, lease, outcome),
+        known=lease.stored,
+        then=then,
     )
 
 
 def _leases(store: Store, claimed: Claimed, deadline: float, now: float) -> Iterator[Lease]:
-    load = cache(partial(hot.load_run, store.notes))
+    made = cache(lambda run: raw.made(claimed.runs[run]))
     events = {
         id_: tuple(event for event in claimed.events if event.run == id_) for id_, _ in claimed.jobs
     }
     for id_, key in claimed.jobs:
         try:
             with reading(id_):
-                found = _lease(load(id_), key, deadline)
+                found = _lease(made(id_), key, deadline, events.pop(id_, ()))
         except UnreadableRunError as error:
             abandon(store, id_, error.message, now)
         else:
-            yield replace(found, events=events.pop(id_, ()))
+            yield found
 
 
-def _lease(run: StoredRun, key: str, deadline: float) -> Lease:
+def _lease(run: StoredRun, key: str, deadline: float, events: tuple[Event, ...]) -> Lease:
     job = run.jobs[key]
     planned = {planned.key: planned for planned in run.plan.jobs}
     return Lease(
@@ -144,6 +181,7 @@ def _lease(run: StoredRun, key: str, deadline: float) -> Lease:
         planned=planned[key],
         callers=tuple(planned[caller] for caller in callers_of(key)),
         states=states_of(run),
+        events=events,
         stored=run,
     )
 

@@ -12,6 +12,7 @@ from runner.queue.change import Change
 from runner.queue.outcome import NOTHING_REUSED, UNPARSEABLE, JobOutcome
 from runner.queue.past import Past
 from runner.store import Store, dead, hot, lines
+from runner.store.connection import Database
 from runner.store.rows import RunEdit, StoredRun, is_submitted
 
 
@@ -112,8 +113,11 @@ class Together:
         self._open[newcomer.run] = None
         return True
 
-    def is_written(self) -> bool:
-        """Whether nothing had to be written or it could be; False when others were faster."""
+    def is_written(self, then: Callable[[Database], None] | None = None) -> bool:
+        """Whether nothing had to be written or it could be; False when others were faster.
+
+        `then` is done in the transaction that writes.
+        """
         runs = [
             RunEdit(
                 before=self._befores[id_],
@@ -131,7 +135,7 @@ class Together:
             return True
         # Whoever gets a job that needs them finds the artifacts; in vain they do no harm.
         self.past.adopt()
-        return hot.save(self._store.promises, runs, groups)
+        return hot.save(self._store.promises, runs, groups, then)
 
     def concerns_others(self) -> bool:
         """Whether somebody who waits has something to do now, or an end to hear of."""
@@ -158,11 +162,13 @@ def change(
     act: Callable[[Change], None],
     known: StoredRun | None = None,
     reused: Mapping[str, JobOutcome] = NOTHING_REUSED,
+    then: Callable[[Database], None] | None = None,
 ) -> list[Event]:
     """Does something to a run, and all that follows; returns the events recorded for that run.
 
     `known` is the run as it was some time ago, and may be still. `reused` has the outcomes of jobs
-    that do not run, by key, for a run that enters. A run that cannot be read dies of that; if it is
+    that do not run, by key, for a run that enters. `then` is done in the transaction that writes; it
+    may be done again, in another one. A run that cannot be read dies of that; if it is
     this one, UnreadableRunError is raised then.
     """
     while True:
@@ -172,7 +178,7 @@ def change(
             known = None
             together.do(run, act)
             together.settle(run)
-            if together.is_written():
+            if together.is_written(then):
                 break
         except ChangedMeanwhileError:
             continue

@@ -63,7 +63,8 @@ class BoundListener:
 def ring(home: Path) -> None:
     """Wakes every process of this machine that listens; does not wait, and never fails."""
     with contextlib.suppress(FileNotFoundError):
-        names = [path.name for path in (home / _FOLDER).iterdir()]
+        with os.scandir(home / _FOLDER) as found:
+            names = [each.name for each in found]
         if not names:
             return
         sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)

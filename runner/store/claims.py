@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.events import Event, RunStarted
-from runner.store import limits, projection
+from runner.store import limits, projection, raw
 from runner.store.connection import Connection, Database, whole
+from runner.store.raw import RawRun
 from runner.store.rows import PRIVATE_POOL
 
 #: Runs that are put aside in one transaction for a limit, so that other writers come in between.
@@ -92,13 +93,14 @@ class Lessee:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The runs and keys of jobs that were leased, in order, and the runs that thereby start."""
+    """The runs and keys of jobs that were leased, in order; those runs, and which thereby start."""
 
     jobs: list[tuple[int, str]]
+    runs: Mapping[int, RawRun]
     events: list[Event]
 
 
-_NOTHING = Claimed([], [])
+NOTHING = Claimed([], {}, [])
 
 
 @whole
@@ -109,7 +111,7 @@ def of_run(connection: Connection, lessee: Lessee, run: int, limit: int, now: fl
     with connection.reading() as database:
         is_due = _found(database, _IS_DUE, values)
         if not is_due and not _found(database, _IS_READY_IN_RUN, values):
-            return _NOTHING
+            return NOTHING
     with connection.writing() as database:
         if is_due:
             database.execute(_PROMOTE, values)
@@ -129,11 +131,16 @@ def of_queue(connection: Connection, lessee: Lessee, limit: int, now: float) -> 
     with connection.reading() as database:
         is_due = _found(database, _IS_DUE, {"now": now})
         if not is_due and not _pools(database, lessee):
-            return _NOTHING
+            return NOTHING
     with connection.writing() as database:
         if is_due:
             database.execute(_PROMOTE, {"now": now})
-        return _claimed(database, list(_Choice(database, lessee, now).take(limit)), now)
+        return take(database, lessee, limit, now)
+
+
+def take(database: Database, lessee: Lessee, limit: int, now: float) -> Claimed:
+    """As `of_queue`, inside a transaction; what waits for its time goes on waiting."""
+    return _claimed(database, list(_Choice(database, lessee, now).take(limit)), now)
 
 
 @whole
@@ -228,14 +235,15 @@ def _lease(database: Database, lessee: Lessee, job: Mapping[str, Any], now: floa
 
 def _claimed(database: Database, jobs: list[tuple[int, str]], now: float) -> Claimed:
     events: list[Event] = []
-    for run in sorted({run for run, _ in jobs}):
+    runs = sorted({run for run, _ in jobs})
+    for run in runs:
         started = database.execute(_START, {"run": run, "now": now}).fetchone()
         if started:
             events.append(RunStarted(run=run, time=now, **dict(started)))
         else:
             database.execute(_TOUCH, {"run": run})
     projection.write(database, events)
-    return Claimed(jobs, events)
+    return Claimed(jobs, {run: raw.read(database, run) for run in runs}, events)
 
 
 def _pools(database: Database, lessee: Lessee) -> list[str]:

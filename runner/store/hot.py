@@ -1,33 +1,17 @@
 """The statements that every run passes through, as plain SQL: an ORM costs most of their speed."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, fields, replace
-from functools import lru_cache
+from dataclasses import asdict
 from typing import Any
 
 from runner import plan as planning
-from runner.errors import InvalidInputError
 from runner.events import Event, from_json
-from runner.plan import Plan
-from runner.store import dead, limits, lines, projection, reusable
-from runner.store.connection import Connection, Database, Row, whole
-from runner.store.rows import LineEdit, RunEdit, StoredJob, StoredRun, Submission, is_submitted
-
-#: Set by leasing and renewing alone, so that deciding about a run never writes back an old deadline.
-_LEASE_COLUMNS = ("worker", "token", "lease_until")
-_JOB_COLUMNS = tuple(f.name for f in fields(StoredJob) if f.name not in _LEASE_COLUMNS)
-_RUN_COLUMNS = (
-    *("id", "run_number", "version", "state", "result", "reason"),
-    *("created_at", "started_at", "finished_at", "due_at", "expires_at", "deadline"),
-)
-_SUBMISSION_COLUMNS = (
-    *("file", "text", "project", "name", "process", "owner", "queue", "priority"),
-    *("submission_key", "time_limit", "rerun_of"),
-)
-
-_MAPPINGS = ("called", "trigger", "contexts", "snapshot", "options")
+from runner.store import dead, limits, lines, projection, raw, reusable
+from runner.store.connection import Connection, Database, whole
+from runner.store.raw import JOB_COLUMNS, SUBMISSION_COLUMNS
+from runner.store.rows import LineEdit, RunEdit, StoredJob, StoredRun, is_submitted
 
 _COUNT_RUN = """
 INSERT INTO pipeline (project, file, runs) VALUES (:project, :file, :run_number)
@@ -45,19 +29,15 @@ _INSERT_SUBMISSION = """
 INSERT INTO submission (run, text, called, "trigger", contexts, snapshot, options, priority, "plan")
 VALUES (:id, :text, :called, :trigger, :contexts, :snapshot, :options, :priority, :plan)
 """
-_SELECT_RUN = """
-SELECT * FROM run JOIN submission ON submission.run = run.id WHERE run.id = :run
-"""
-_SELECT_JOBS = "SELECT * FROM job WHERE run = :run"
 _UPDATE_RUN = """
 UPDATE run SET version = version + 1, state = :state, result = :result, reason = :reason,
                cancel_requested = :cancel_requested, finished_at = :finished_at, due_at = :due_at
 WHERE id = :id
 """
 _WRITE_JOB = f"""
-INSERT INTO job (run, worker, token, {", ".join(_JOB_COLUMNS)})
-VALUES (:run, '', '', {", ".join(f":{name}" for name in _JOB_COLUMNS)})
-ON CONFLICT (run, key) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _JOB_COLUMNS)}
+INSERT INTO job (run, worker, token, {", ".join(JOB_COLUMNS)})
+VALUES (:run, '', '', {", ".join(f":{name}" for name in JOB_COLUMNS)})
+ON CONFLICT (run, key) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in JOB_COLUMNS)}
 """
 _UPDATE_PLAN = 'UPDATE submission SET "plan" = :plan WHERE run = :run'
 _REMOVE_JOB = "DELETE FROM job WHERE run = :run AND key = :key"
@@ -96,14 +76,21 @@ def submitted(connection: Connection, project: str, key: str) -> int | None:
 def load_run(connection: Connection, run: int) -> StoredRun:
     """The run with its jobs in the order of the plan; raises InvalidInputError for no such run."""
     with connection.reading() as database:
-        return read_run(database, run)
+        found = raw.read(database, run)
+    return raw.made(found)
 
 
 @whole
-def save(connection: Connection, runs: Sequence[RunEdit], groups: Sequence[LineEdit] = ()) -> bool:
+def save(
+    connection: Connection,
+    runs: Sequence[RunEdit],
+    groups: Sequence[LineEdit] = (),
+    then: Callable[[Database], None] | None = None,
+) -> bool:
     """Writes what differs, all or nothing; False when anything of it has changed since it was read.
 
-    A new run has changed when another one has taken its numbers, or its submission key.
+    A new run has changed when another one has taken its numbers, or its submission key. `then` is
+    done in the same transaction, which may be done again.
     """
     with suppress(_ChangedError), connection.writing() as database:
         if not lines.are_as_read(database, groups):
@@ -113,6 +100,8 @@ def save(connection: Connection, runs: Sequence[RunEdit], groups: Sequence[LineE
                 raise _ChangedError
             _write_run(database, run)
         lines.write(database, groups)
+        if then:
+            then(database)
         return True
     return False
 
@@ -156,17 +145,6 @@ def insert_event(connection: Connection, event: Event) -> None:
 
 
 # -- inside a transaction --
-
-
-def read_run(database: Database, run: int) -> StoredRun:
-    """As `load_run`."""
-    row = database.execute(_SELECT_RUN, {"run": run}).fetchone()
-    if row is None:
-        raise InvalidInputError(f"there is no run {run}", hint="`pipe runs` lists them")
-    jobs = {job["key"]: _job(job) for job in database.execute(_SELECT_JOBS, {"run": run})}
-    found = _run(row, jobs)
-    groups = lines.groups_of(database, run)
-    return replace(found, groups=groups) if groups else found
 
 
 def _next_numbers(database: Database, project: str, file: str) -> tuple[int, int]:
@@ -217,8 +195,8 @@ def _update_run(database: Database, before: StoredRun, after: StoredRun) -> None
     if after.plan != before.plan:
         plan = _dump(planning.to_json(after.plan))
         database.execute(_UPDATE_PLAN, {"plan": plan, "run": after.id})
-    gone = [{"run": after.id, "key": key} for key in before.jobs.keys() - after.jobs.keys()]
-    database.executemany(_REMOVE_JOB, gone)
+    for key in before.jobs.keys() - after.jobs.keys():
+        database.execute(_REMOVE_JOB, {"run": after.id, "key": key})
     changed = (job for key, job in after.jobs.items() if before.jobs.get(key) != job)
     _write_jobs(database, after.id, changed)
     if before.state != "finished" and after.state == "finished" and is_submitted(after):
@@ -242,7 +220,7 @@ def _run_row(run: StoredRun) -> dict[str, Any]:
     submission = run.submission
     return _state_row(run) | {
         "event": submission.trigger.get("event", ""),
-        **{name: getattr(submission, name) for name in _SUBMISSION_COLUMNS if name != "text"},
+        **{name: getattr(submission, name) for name in SUBMISSION_COLUMNS if name != "text"},
         "run_number": run.run_number,
         "version": run.version,
         "created_at": run.created_at,
@@ -272,41 +250,13 @@ def _state_row(run: StoredRun) -> dict[str, Any]:
 
 
 def _job_row(run: int, job: StoredJob) -> dict[str, Any]:
-    row = {name: getattr(job, name) for name in _JOB_COLUMNS}
+    row = {name: getattr(job, name) for name in JOB_COLUMNS}
     return {**row, "run": run, "outputs": _dump(job.outputs)}
 
 
-def _run(row: Row, jobs: Mapping[str, StoredJob]) -> StoredRun:
-    plan = _plan(row["plan"])
-    return StoredRun(
-        submission=_submission(row),
-        plan=plan,
-        jobs={planned.key: jobs[planned.key] for planned in plan.jobs},
-        cancel_requested=bool(row["cancel_requested"]),
-        **_picked(row, _RUN_COLUMNS),
-    )
+def _dump(value: object) -> str:
+    # Most are empty, and telling so is faster than finding out.
+    return _encode(value) if value else "{}"
 
 
-def _submission(row: Row) -> Submission:
-    return Submission(
-        **_picked(row, _SUBMISSION_COLUMNS),
-        **{name: json.loads(row[name]) for name in _MAPPINGS},
-    )
-
-
-def _job(row: Row) -> StoredJob:
-    values = _picked(row, (*_JOB_COLUMNS, *_LEASE_COLUMNS))
-    values |= {name: bool(values[name]) for name in ("failed_softly", "cancel_requested")}
-    return StoredJob(**{**values, "outputs": json.loads(values["outputs"])})
-
-
-def _picked(row: Row, names: Sequence[str]) -> dict[str, Any]:
-    return {name: row[name] for name in names}
-
-
-@lru_cache(maxsize=32)
-def _plan(text: str) -> Plan:
-    return planning.from_json(json.loads(text))
-
-
-_dump = json.JSONEncoder(separators=(",", ":")).encode
+_encode = json.JSONEncoder(separators=(",", ":")).encode

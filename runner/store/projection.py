@@ -71,7 +71,7 @@ def write(database: Database, events: Iterable[Event]) -> None:
     """Writes events and what follows from them, inside the transaction that `database` is in."""
     for event in events:
         values = _values(event)
-        data = json.dumps(values, default=_as_json)
+        data = _dump(values)
         row = {"job": "", "attempt": 0, **values, "data": data, "place": _place(event)}
         database.execute(_INSERT_EVENT, row)
         projection = PROJECTIONS.get(type(event))
@@ -87,6 +87,10 @@ def _values(event: Event) -> dict[str, Any]:
 
 def _as_json(value: object) -> dict[str, Any]:
     return dict(value) if isinstance(value, Mapping) else asdict(cast(Position, value))
+
+
+#: Made once: making one takes as long as using it.
+_dump = json.JSONEncoder(default=_as_json).encode
 
 
 def _place(event: Event) -> str:

@@ -35,13 +35,16 @@ class _Running:
 
 
 class Hands:
-    """The jobs that run; `work` runs one in its thread, to its end and its record."""
+    """The jobs that run; `work` runs one in its thread, to its end and its record.
+
+    It returns the job that the thread goes on with, if it has leased one and called `follow`.
+    """
 
     def __init__(
         self,
         store: Store,
         worker: str,
-        work: Callable[[Lease, Wish], None],
+        work: Callable[[Lease, Wish], Lease | None],
         changed: Callable[[], None],
     ) -> None:
         """`changed` is called from a job's thread when it has ended."""
@@ -52,6 +55,7 @@ class Hands:
         self._running: dict[tuple[int, str, int], _Running] = {}
         self._lock = threading.Lock()
         self._renewed = float("-inf")
+        self._ending = False
 
     def __len__(self) -> int:
         with self._lock:
@@ -69,12 +73,11 @@ class Hands:
 
     def take(self, lease: Lease) -> None:
         """Start the job."""
-        wish = Wish()
         thread = threading.Thread(
-            target=self._run, args=(lease, wish), name=f"job {lease.key}", daemon=True
+            target=self._run, args=(lease,), name=f"job {lease.key}", daemon=True
         )
         with self._lock:
-            self._running[_attempt(lease)] = _Running(lease, wish, thread)
+            self._running[_attempt(lease)] = _Running(lease, Wish(), thread)
         thread.start()
 
     def beat(self, *, stop: bool = False, now: bool = False) -> None:
@@ -94,6 +97,8 @@ class Hands:
 
     def end(self) -> None:
         """Whatever still runs ends now: nobody is left to tell it anything."""
+        with self._lock:
+            self._ending = True
         running = self._all()
         for each in running:
             each.wish.stop = each.wish.now = True
@@ -104,12 +109,28 @@ class Hands:
         with self._lock:
             return list(self._running.values())
 
-    def _run(self, lease: Lease, wish: Wish) -> None:
+    def follow(self, lease: Lease, following: Lease) -> None:
+        """In a job's thread, before `work` returns `following`: it is held from now on."""
+        with self._lock:
+            ended = self._running.pop(_attempt(lease))
+            wish = Wish(stop=self._ending, now=self._ending)
+            self._running[_attempt(following)] = _Running(following, wish, ended.thread)
+
+    def _run(self, lease: Lease) -> None:
+        following: Lease | None = lease
         try:
-            self._work(lease, wish)
+            while following:
+                lease = following
+                with self._lock:
+                    wish = self._running[_attempt(lease)].wish
+                following = self._work(lease, wish)
         finally:
             with self._lock:
-                del self._running[_attempt(lease)]
+                self._running = {
+                    attempt: each
+                    for attempt, each in self._running.items()
+                    if each.thread is not threading.current_thread()
+                }
             self._changed()
 
 

@@ -2,6 +2,7 @@
 
 import os
 import selectors
+import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -67,6 +68,8 @@ class QueueWorker:
         self._site = site
         self._shared = Shared(site)
         self._hands = Hands(store, self.name, self._run, self._notice)
+        #: So that nobody finds a job leased and not yet in hand.
+        self._handing_over = threading.Lock()
         self._listener = store.listener()
         self._tended = self._reconciled = self._confirmed = float("-inf")
         self._lacking = ""
@@ -125,8 +128,10 @@ class QueueWorker:
             workers.register(self._store.notes, self._record())
         for run, key in queue.tend(self._store, self._store.now()).lost:
             self._log.say("warning", "its worker is gone; it goes on elsewhere", run=run, job=key)
-        held = self._hands.jobs()
-        for run, key in queue.drop(self._store, self.name, held, self._store.now()).lost:
+        with self._handing_over:
+            held = self._hands.jobs()
+            dropped = queue.drop(self._store, self.name, held, self._store.now()).lost
+        for run, key in dropped:
             self._log.say("warning", "it was leased, but did not begin", run=run, job=key)
         if now - self._reconciled >= RECONCILE:
             self._reconciled = now
@@ -150,9 +155,12 @@ class QueueWorker:
             now=now,
         ):
             self._taken += 1
-            self._tell(lease.events)
-            self._log.say("info", f"attempt {lease.attempt} begins", run=lease.run, job=lease.key)
+            self._announce(lease)
             self._hands.take(lease)
+
+    def _announce(self, lease: Lease) -> None:
+        self._tell(lease.events)
+        self._log.say("info", f"attempt {lease.attempt} begins", run=lease.run, job=lease.key)
 
     def _only(self) -> str:
         """Without an engine for containers, only jobs that want none can run."""
@@ -223,17 +231,18 @@ class QueueWorker:
 
     # -- in a job's thread
 
-    def _run(self, lease: Lease, wish: Wish) -> None:
+    def _run(self, lease: Lease, wish: Wish) -> Lease | None:
         had_engine = not self._without_engine
         outcome = self._end(lease, wish)
         failed = outcome.result == "failure" and not wish.stop
         is_innocent = failed and had_engine and not self._confirm()
-        while not self._is_recorded(lease, None if is_innocent else outcome):
+        while (following := self._recorded(lease, None if is_innocent else outcome)) is None:
             if self._stop_now:
                 message = "its end could not be recorded: it will be taken for lost"
                 self._log.say("error", message, run=lease.run, job=lease.key)
-                return
+                return None
             time.sleep(PATIENCE)
+        return next(iter(following), None)
 
     def _end(self, lease: Lease, request: Request) -> JobOutcome:
         try:
@@ -261,29 +270,46 @@ class QueueWorker:
         if jobs and submission.rerun_of is not None:
             self._storage.artifacts.adopt(submission.rerun_of, run, {key: key for key in jobs})
 
-    def _is_recorded(self, lease: Lease, outcome: JobOutcome | None) -> bool:
-        """Whether the end is recorded, or nobody wants to know it any more.
+    def _recorded(self, lease: Lease, outcome: JobOutcome | None) -> list[Lease] | None:
+        """The job to go on with, if one was leased, once the end is recorded or nobody wants to know
+        it any more; None as long as it is not.
 
-        None: it failed as the engine was gone, so that is no outcome.
+        An outcome that is None: it failed as the engine was gone, so that is no outcome.
         """
-        now = self._store.now()
         try:
-            if outcome is None:
-                self._tell(queue.give_back(self._store, lease, now))
-            else:
-                events = queue.finish(self._store, lease, outcome, now)
-                self._tell(events)
-                self._let_go(lease, events)
+            if outcome is not None:
+                return self._finished(lease, outcome)
+            self._tell(queue.give_back(self._store, lease, self._store.now()))
         except queue.LeaseLostError as error:
             self._log.say("warning", error.message, run=lease.run, job=lease.key)
         except EnvironmentMissingError as error:
             self._lack(error)
-            return False
+            return None
         except Exception as error:
             message = f"{type(error).__name__}: {error}"
             queue.abandon(self._store, lease.run, message, self._store.now())
             self._log.say("error", f"the run cannot be read: {message}", run=lease.run)
-        return True
+        return []
+
+    def _finished(self, lease: Lease, outcome: JobOutcome) -> list[Lease]:
+        """Records it, and in the same transaction leases the next job, if that is to go on."""
+        now = self._store.now()
+        following: Lease | None = None
+        if self._stopping or self._terms.once or self._without_engine:
+            events = queue.finish(self._store, lease, outcome, now)
+        else:
+            with self._handing_over:
+                events, following = queue.finish_and_lease(
+                    self._store, lease, outcome, self.name, labels=self._labels(), now=now
+                )
+                if following:
+                    self._hands.follow(lease, following)
+        self._tell(events)
+        self._let_go(lease, events)
+        if following is None:
+            return []
+        self._announce(following)
+        return [following]
 
     def _let_go(self, lease: Lease, events: Iterable[Event]) -> None:
         """The source of a run that has ended, unless it may be wanted again."""

@@ -1,0 +1,99 @@
+"""A run as its rows have it, and what they mean."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Any
+
+from runner import plan as planning
+from runner.errors import InvalidInputError
+from runner.plan import Plan
+from runner.store import lines
+from runner.store.connection import Database, Row
+from runner.store.rows import StoredJob, StoredRun, Submission
+
+#: Set by leasing and renewing alone, so that deciding about a run never writes back an old deadline.
+_LEASE_COLUMNS = ("worker", "token", "lease_until")
+JOB_COLUMNS = tuple(f.name for f in fields(StoredJob) if f.name not in _LEASE_COLUMNS)
+RUN_COLUMNS = (
+    *("id", "run_number", "version", "state", "result", "reason"),
+    *("created_at", "started_at", "finished_at", "due_at", "expires_at", "deadline"),
+)
+SUBMISSION_COLUMNS = (
+    *("file", "text", "project", "name", "process", "owner", "queue", "priority"),
+    *("submission_key", "time_limit", "rerun_of"),
+)
+_ALL_JOB_COLUMNS = (*JOB_COLUMNS, *_LEASE_COLUMNS)
+_MAPPINGS = ("called", "trigger", "contexts", "snapshot", "options")
+
+SELECT_RUN = """
+SELECT * FROM run JOIN submission ON submission.run = run.id WHERE run.id = :run
+"""
+SELECT_JOBS = "SELECT * FROM job WHERE run = :run"
+
+
+@dataclass(frozen=True, slots=True)
+class RawRun:
+    """What was read of a run; that it makes sense is not sure yet."""
+
+    run: Row
+    jobs: Sequence[Row]
+    groups: Mapping[str, str]
+
+
+def read(database: Database, run: int) -> RawRun:
+    """Raises InvalidInputError for no such run."""
+    values = {"run": run}
+    row = database.execute(SELECT_RUN, values).fetchone()
+    if row is None:
+        raise InvalidInputError(f"there is no run {run}", hint="`pipe runs` lists them")
+    jobs = database.execute(SELECT_JOBS, values).fetchall()
+    return RawRun(row, jobs, lines.groups_of(database, run))
+
+
+def made(found: RawRun) -> StoredRun:
+    """The run with its jobs in the order of the plan; raises anything if it is damaged."""
+    row = found.run
+    plan = _plan(row["plan"])
+    jobs = {job["key"]: _job(job) for job in found.jobs}
+    return StoredRun(
+        submission=_submission(row),
+        plan=plan,
+        jobs={planned.key: jobs[planned.key] for planned in plan.jobs},
+        cancel_requested=bool(row["cancel_requested"]),
+        groups=found.groups,
+        **_picked(row, RUN_COLUMNS),
+    )
+
+
+def _submission(row: Row) -> Submission:
+    return Submission(
+        **_picked(row, SUBMISSION_COLUMNS),
+        **{name: _load(row[name]) for name in _MAPPINGS},
+    )
+
+
+def _job(row: Row) -> StoredJob:
+    values = _picked(row, _ALL_JOB_COLUMNS)
+    values["failed_softly"] = bool(values["failed_softly"])
+    values["cancel_requested"] = bool(values["cancel_requested"])
+    values["outputs"] = _load(values["outputs"])
+    return StoredJob(**values)
+
+
+def _picked(row: Row, names: Sequence[str]) -> dict[str, Any]:
+    return {name: row[name] for name in names}
+
+
+@lru_cache(maxsize=32)
+def _plan(text: str) -> Plan:
+    return planning.from_json(_load(text))
+
+
+_decode = json.JSONDecoder().raw_decode
+
+
+def _load(text: str) -> Any:
+    # What was written here has no space around it, and is often empty.
+    return {} if text == "{}" else _decode(text)[0]
