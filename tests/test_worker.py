@@ -42,6 +42,7 @@ from runner.events import (
 from runner.execute.task import Policy
 from runner.plan import plan
 from runner.queue import Submission
+from runner.queue.happenings import lose
 from runner.queue.together import change
 from runner.storage import Storage
 from runner.store import Store
@@ -554,11 +555,11 @@ def test_an_engine_that_goes_away_fails_the_step(bench: Bench) -> None:
 def test_a_lease_that_was_lost_ends_its_job_and_records_nothing(bench: Bench) -> None:
     worker, run = bench.worker(), bench.submit({"a": "open started\nhang"})
 
-    def lose() -> None:
+    def lose_it() -> None:
         with opened_store(bench.home) as other:
             lease_is_lost(other, run)
 
-    when_started(bench, lose)
+    when_started(bench, lose_it)
     assert worker.work(run).result == "failure"
     assert [(e.result, e.reason) for e in bench.shown(JobFinished)] == [("failure", "lost")]
     assert any("is not ours any more" in note.message for note in bench.shown(Note))
@@ -566,4 +567,4 @@ def test_a_lease_that_was_lost_ends_its_job_and_records_nothing(bench: Bench) ->
 
 def lease_is_lost(store: Store, run: int) -> None:
     """What `rescue` does when it takes this process for dead."""
-    change(store, run, time.time(), lambda it: it.lose())
+    change(store, run, time.time(), lose)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from runner.concurrency import ChangedMeanwhileError
 from runner.errors import PipeError
 from runner.plan import Plan
+from runner.queue.change import Change
 from runner.queue.groups import claim_of_run
 from runner.queue.outcome import NOTHING_REUSED, UNPARSEABLE, JobOutcome
 from runner.queue.telling import run_finished
@@ -71,7 +72,7 @@ def enqueue_all(store: Store, entries: Sequence[Entry], now: float) -> list[int]
             # One that it came to wait for, or to send away.
             abandon(store, error.run, error.message, now)
     for run, entry in later.items():
-        change(store, run, now, lambda it: it.enter(), reused=entry.reused)
+        change(store, run, now, Change.enter, reused=entry.reused)
     store.wake()
     return runs
 

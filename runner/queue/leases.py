@@ -8,6 +8,7 @@ from runner.errors import PipeError
 from runner.events import Event
 from runner.plan import JobState, PlannedJob, callers_of
 from runner.queue.change import Change
+from runner.queue.happenings import give_back as give_back_attempt
 from runner.queue.outcome import JobOutcome
 from runner.queue.together import UnreadableRunError, abandon, change, reading
 from runner.store import Store, claims, leases, raw
@@ -90,7 +91,7 @@ def is_open(store: Store, labels: Collection[str], now: float, only: str = "") -
 
 def give_back(store: Store, lease: Lease, now: float) -> list[Event]:
     """The machine lacks what the job needs: another attempt follows, which counts as no failure."""
-    return change(store, lease.run, now, lambda it: it.give_back(lease.key, lease.token))
+    return change(store, lease.run, now, lambda it: give_back_attempt(it, lease.key, lease.token))
 
 
 def renew(store: Store, lease: Lease, now: float) -> bool:

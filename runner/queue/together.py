@@ -9,6 +9,7 @@ from runner.errors import InvalidInputError, PipeError
 from runner.events import Event, JobQueued, RunFinished
 from runner.plan import asker_of
 from runner.queue.change import Change
+from runner.queue.happenings import send_away
 from runner.queue.outcome import NOTHING_REUSED, UNPARSEABLE, JobOutcome
 from runner.queue.past import Past
 from runner.store import Store, dead, hot, lines
@@ -91,7 +92,7 @@ class Together:
             act(change)
 
     def send_away(self, run: int, job: str, reason: str) -> None:
-        self.of(run).send_away(job, reason)
+        send_away(self.of(run), job, reason)
         self._open[run] = None
 
     def free(self, run: int, job: str = "") -> None:
