@@ -387,3 +387,27 @@ def test_a_worker_without_a_free_hand_rests_while_jobs_become_due(store: Store) 
     for _ in range(3):
         worker.stop()
     thread.join()
+
+
+def test_what_a_worker_was_at_when_it_crashed_is_done_by_another(store: Store) -> None:
+    run = enqueue(store, {"a": steps("wait gate")})
+
+    def crash() -> None:
+        if workers.leased_by(store.notes, worker.name):
+            raise ZeroDivisionError("by design")
+
+    worker = QueueWorker(
+        store,
+        Storage(store.home),
+        MemorySite(store.home, store.home, {"docker": MemoryEngine()}, lambda: None),
+        Terms(1),
+        lambda event: None,
+        Said(),
+        crash,
+    )
+    with pytest.raises(ZeroDivisionError):
+        worker.work()
+    assert workers.all_workers(store.notes) == []
+    assert reasons(store, run) == ["returned"]
+    [again] = queue.lease(store, "another", now=store.now() + 10)
+    assert again.tries == 1

@@ -72,6 +72,8 @@ def lease(
         claimed = claims.of_queue(store.notes, lessee, limit, now)
     else:
         claimed = claims.of_run(store.notes, lessee, run, limit, now)
+    if claimed.has_moved:
+        store.wake()
     return list(_leases(store, claimed, lessee.until, now))
 
 

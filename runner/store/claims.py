@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.events import Event, RunStarted
@@ -92,10 +92,14 @@ class Lessee:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The runs and keys of jobs that were leased, in order, and the runs that thereby start."""
+    """The runs and keys of jobs that were leased, in order, and the runs that thereby start.
+
+    `has_moved`: others were put aside, so that what comes behind them can be had now.
+    """
 
     jobs: list[tuple[int, str]]
     events: list[Event]
+    has_moved: bool = False
 
 
 _NOTHING = Claimed([], [])
@@ -126,7 +130,9 @@ def of_queue(connection: Connection, lessee: Lessee, limit: int, now: float) -> 
             return _NOTHING
     with connection.writing() as database:
         database.execute(_PROMOTE, {"now": now})
-        return _claimed(database, list(_Choice(database, lessee, now).take(limit)), now)
+        choice = _Choice(database, lessee, now)
+        claimed = _claimed(database, list(choice.take(limit)), now)
+        return replace(claimed, has_moved=choice.aside > 0)
 
 
 def promote(connection: Connection, now: float) -> None:
@@ -157,17 +163,18 @@ class _Choice:
         self._now = now
         self._pools = _pools(database, lessee)
         self._started: set[int] = set()
+        #: How many runs were put aside.
+        self.aside = 0
 
     def take(self, limit: int) -> Iterator[tuple[int, str]]:
         """Leases up to `limit` jobs, one after the other."""
-        aside = 0
         taken = 0
-        while taken < limit and aside < _MOST_ASIDE:
+        while taken < limit and self.aside < _MOST_ASIDE:
             job = self._next()
             if job is None:
                 return
             if self._is_put_aside(job["run"]):
-                aside += 1
+                self.aside += 1
                 continue
             _lease(self._database, self._lessee, job, self._now)
             taken += 1

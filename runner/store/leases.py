@@ -15,7 +15,7 @@ _OWNED_RUNS = """
 SELECT id, process, max(created_at, coalesce((
     SELECT max(max(coalesce(lease_until, 0), coalesce(due_at, 0), coalesce(finished_at, 0)))
     FROM job WHERE job.run = run.id), 0)) AS held_until
-FROM run WHERE state != 'finished' AND process != ''
+FROM run WHERE state != 'finished' AND process > ''
 """
 
 

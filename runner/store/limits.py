@@ -221,7 +221,10 @@ def _counted(database: sqlite3.Connection, scope: Scope, now: float) -> Scope:
     midnight = datetime.strptime(f"{day}+0000", "%Y-%m-%d%z").timestamp()
     values = {"kind": scope.kind, "name": scope.name, "midnight": midnight}
     running = database.execute(_RUNNING_NOW, values).fetchone()["found"]
-    started = database.execute(_STARTED_SINCE, values).fetchone()["found"]
+    started = scope.started_on(day)
+    if scope.per_day is not None:
+        # That looks at all runs there are.
+        started = database.execute(_STARTED_SINCE, values).fetchone()["found"]
     return replace(scope, running=running, day=day, started=started)
 
 

@@ -81,6 +81,7 @@ class QueueWorker:
         self._stopping = False
         self._cancelling = False
         self._stop_now = False
+        self._has_crashed = False
 
     def stop(self) -> None:
         """Lease nothing more; asked again, cancel what runs; and again, end it at once.
@@ -103,10 +104,17 @@ class QueueWorker:
             ends.callback(self._leave)
             ends.callback(self._hands.end)
             self._confirm()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        try:
             while not self._is_done():
                 self._listener.calm()
                 wait = self._turn()
                 self._wait(wait)
+        except BaseException:
+            self._has_crashed = True
+            raise
 
     # -- one turn
 
@@ -234,6 +242,8 @@ class QueueWorker:
         outcome = self._end(lease, wish)
         failed = outcome.result == "failure" and not wish.stop
         is_innocent = failed and had_engine and not self._confirm()
+        # Nobody wanted that it stops.
+        is_innocent |= self._has_crashed and outcome.result == "cancelled"
         while not self._is_recorded(lease, None if is_innocent else outcome):
             time.sleep(PATIENCE)
 
@@ -259,7 +269,7 @@ class QueueWorker:
     def _is_recorded(self, lease: Lease, outcome: JobOutcome | None) -> bool:
         """Whether the end is recorded, or nobody wants to know it any more.
 
-        None: it failed as the engine was gone, so that is no outcome.
+        None: it ended as the engine or this worker was gone, so that is no outcome.
         """
         now = self._store.now()
         try:
@@ -269,7 +279,7 @@ class QueueWorker:
                 events = queue.finish(self._store, lease, outcome, now)
                 self._tell(events)
                 self._let_go(lease, events)
-        except queue.LeaseLostError as error:
+        except (queue.LeaseLostError, queue.UnreadableRunError) as error:
             self._log.say("warning", error.message, run=lease.run, job=lease.key)
         except EnvironmentMissingError as error:
             self._lack(error)
