@@ -260,7 +260,10 @@ def _counted(database: Database, scope: Scope, now: float) -> Scope:
     day = day_of(now)
     values = {"kind": scope.kind, "name": scope.name, "midnight": _midnight(now)}
     running = database.execute(_RUNNING_NOW, values).fetchone()["found"]
-    started = database.execute(_STARTED_SINCE, values).fetchone()["found"]
+    started = scope.started_on(day)
+    if scope.per_day is not None:
+        # That looks at all runs there are.
+        started = database.execute(_STARTED_SINCE, values).fetchone()["found"]
     return replace(scope, running=running, day=day, started=started)
 
 

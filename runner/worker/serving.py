@@ -78,6 +78,7 @@ class QueueWorker:
         self._stopping = False
         self._cancelling = False
         self._stop_now = False
+        self._has_crashed = False
 
     def stop(self) -> None:
         """Lease nothing more; asked again, cancel what runs; and again, end it at once.
@@ -100,10 +101,17 @@ class QueueWorker:
             ends.callback(self._leave)
             ends.callback(self._hands.end)
             self._confirm()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        try:
             while not self._is_done():
                 self._listener.calm()
                 wait = self._turn()
                 self._wait(wait)
+        except BaseException:
+            self._has_crashed = True
+            raise
 
     # -- one turn
 
@@ -236,6 +244,8 @@ class QueueWorker:
         outcome = self._end(lease, wish)
         failed = outcome.result == "failure" and not wish.stop
         is_innocent = failed and had_engine and not self._confirm()
+        # Nobody wanted that it stops.
+        is_innocent |= self._has_crashed and outcome.result == "cancelled"
         while (following := self._recorded(lease, None if is_innocent else outcome)) is None:
             if self._stop_now:
                 message = "its end could not be recorded: it will be taken for lost"
@@ -274,13 +284,13 @@ class QueueWorker:
         """The job to go on with, if one was leased, once the end is recorded or nobody wants to know
         it any more; None as long as it is not.
 
-        An outcome that is None: it failed as the engine was gone, so that is no outcome.
+        An outcome that is None: it ended as the engine or this worker was gone, so that is no outcome.
         """
         try:
             if outcome is not None:
                 return self._finished(lease, outcome)
             self._tell(queue.give_back(self._store, lease, self._store.now()))
-        except queue.LeaseLostError as error:
+        except (queue.LeaseLostError, queue.UnreadableRunError) as error:
             self._log.say("warning", error.message, run=lease.run, job=lease.key)
         except EnvironmentMissingError as error:
             self._lack(error)
