@@ -194,7 +194,7 @@ def columns(table: type) -> set[str]:
 
 
 MODULES = (
-    *(hot, leases, claims, limits, lines, workers, dead, due),
+    *(hot, raw, following, leases, claims, limits, lines, workers, dead, due),
     *(census, identity, pruning, schedules, reusable),
 )
 HOT = {
