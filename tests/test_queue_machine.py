@@ -16,6 +16,7 @@ from runner.engines.box import Workspace
 from runner.events import JobFinished, RunFinished, RunStarted
 from runner.execute.task import Policy
 from runner.plan import plan
+from runner.plugins.loading import Loaded
 from runner.queue import Submission
 from runner.storage import Storage
 from runner.store import Store, limits, reads, workers
@@ -299,7 +300,7 @@ def done(folder: Path) -> list[int]:
 class MemorySite(Site):
     """Where runs have no source."""
 
-    def open(self, submission: Submission) -> RunMeans:
+    def open(self, submission: Submission, installed: tuple[Loaded, ...]) -> RunMeans:
         means = Means(self.engines, Workspace(), Policy(images={"here": "image"}))
         return RunMeans(means, lambda event: None, lambda: None)
 
