@@ -118,8 +118,11 @@ class QueueWorker:
     def _turn(self) -> float:
         """Does what there is to do; returns for how many seconds nothing will come by itself."""
         try:
-            self._tend()
+            # Whoever has rung waits for this; what else is due has waited for longer already.
             self._take()
+            if self._is_to_tend():
+                self._tend()
+                self._take()
             self._hands.beat(stop=self._cancelling, now=self._stop_now)
             self._found()
             return self._patience()
@@ -127,10 +130,11 @@ class QueueWorker:
             self._lack(error)
             return PATIENCE
 
+    def _is_to_tend(self) -> bool:
+        return time.monotonic() - self._tended >= TEND
+
     def _tend(self) -> None:
         now = time.monotonic()
-        if now - self._tended < TEND:
-            return
         state: WorkerState = "stopping" if self._stopping else "working"
         if not workers.seen(self._store.notes, self.name, state, self._store.now()):
             workers.register(self._store.notes, self._record())
