@@ -76,7 +76,9 @@ def test_what_a_dead_worker_left_is_told_and_goes_on_with_clean(store: Store) ->
     run = submit(store, now=now)
     [lease] = take(store, worker="dead", now=now)
     told = doctor()
-    assert told["leases"].text == f"held by processes that are gone: job `build` of run {run} (dead)"
+    assert (
+        told["leases"].text == f"held by processes that are gone: job `build` of run {run} (dead)"
+    )
     assert told["workers"].text == "dead: gone without a word"
     assert levels(told, "leases", "workers") == ["warning", "warning"]
     assert queue.renew(store, lease, now), "it was only looked at"
