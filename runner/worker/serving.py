@@ -1,7 +1,6 @@
 """A worker of the queue: takes what is ready, whoever submitted it, until told to stop."""
 
 import os
-import selectors
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -20,6 +19,7 @@ from runner.store import Store, workers
 from runner.store.workers import WorkerRecord, WorkerState
 from runner.worker.attempt import attempt
 from runner.worker.hands import HEARTBEAT, Hands, Wish
+from runner.worker.listening import listen
 from runner.worker.log import Log
 from runner.worker.means import Shared, Site
 
@@ -107,8 +107,7 @@ class QueueWorker:
         try:
             while not self._is_done():
                 self._listener.calm()
-                wait = self._turn()
-                self._wait(wait)
+                self._wait(self._turn())
         except BaseException:
             self._has_crashed = True
             raise
@@ -209,11 +208,8 @@ class QueueWorker:
         return min(waits)
 
     def _wait(self, seconds: float) -> None:
-        if self._is_done():
-            return
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._listener, selectors.EVENT_READ)
-            selector.select(max(0.0, seconds))
+        if not self._is_done():
+            listen(self._listener, seconds)
 
     def _is_done(self) -> bool:
         if len(self._hands):
