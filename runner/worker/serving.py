@@ -266,9 +266,9 @@ class QueueWorker:
 
     def _take_over(self, submission: Submission, run: int) -> None:
         """What jobs of an earlier run have stored, whose results this run reuses."""
-        jobs = submission.options.get("taken_over", ())
-        if jobs and submission.rerun_of is not None:
-            self._storage.artifacts.adopt(submission.rerun_of, run, {key: key for key in jobs})
+        reused = queue.reused_by(submission)
+        if reused and submission.rerun_of is not None:
+            self._storage.artifacts.adopt(submission.rerun_of, run, {key: key for key in reused})
 
     def _recorded(self, lease: Lease, outcome: JobOutcome | None) -> list[Lease] | None:
         """The job to go on with, if one was leased, once the end is recorded or nobody wants to know
