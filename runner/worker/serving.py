@@ -191,10 +191,20 @@ class QueueWorker:
             waits.append(max(0.005, due - self._store.now()))
             if due <= self._store.now():
                 self._tended = float("-inf")
-        beside = self._beside()
+        beside = self._do_beside()
         if beside is not None:
             waits.append(beside)
         return min(waits)
+
+    def _do_beside(self) -> float | None:
+        try:
+            return self._beside()
+        except EnvironmentMissingError:
+            raise
+        except Exception as error:
+            # What goes wrong there ends no job.
+            self._log.say("error", f"{type(error).__name__}: {error}")
+            return PATIENCE
 
     def _wait(self, seconds: float) -> None:
         if self._is_done():
