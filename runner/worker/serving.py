@@ -109,10 +109,11 @@ class QueueWorker:
 
     def _turn(self) -> float:
         """Does what there is to do; returns for how many seconds nothing will come by itself."""
+        self._hands.tell(stop=self._cancelling, now=self._stop_now)
         try:
             self._tend()
             self._take()
-            self._hands.beat(stop=self._cancelling, now=self._stop_now)
+            self._hands.beat()
             self._found()
             return self._patience()
         except EnvironmentMissingError as error:
@@ -323,9 +324,14 @@ class QueueWorker:
 
     def _let_go(self, lease: Lease, events: Iterable[Event]) -> None:
         """The source of a run that has ended, unless it may be wanted again."""
-        for event in events:
-            if isinstance(event, RunFinished) and event.result != "failure":
-                unpin_snapshot(lease.submission.snapshot, self._storage.folder)
+        if not any(isinstance(each, RunFinished) and each.result != "failure" for each in events):
+            return
+        try:
+            unpin_snapshot(lease.submission.snapshot, self._storage.folder)
+        except (OSError, PipeError) as error:
+            # The end is recorded already; `pipe prune` finds what nobody needs.
+            message = f"its source stays until `pipe prune`: {error}"
+            self._log.say("warning", message, run=lease.run)
 
     def _notice(self) -> None:
         self._listener.ring()
