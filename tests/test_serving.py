@@ -59,9 +59,13 @@ class Lines:
     """What a worker said."""
 
     said: list[str] = field(default_factory=list)
+    #: When the worker has noticed that something is lacking.
+    lacks: threading.Event = field(default_factory=threading.Event)
 
     def say(self, level: Any, message: str, **_: Any) -> None:
         self.said.append(f"{level}: {message}")
+        if "trying again" in message:
+            self.lacks.set()
 
 
 class FullDisk(io.StringIO):
@@ -115,6 +119,7 @@ def test_a_worker_ends_at_once_although_the_database_is_away(store: AwayStore) -
     with working(one):
         assert started.wait(10)
         store.away = True
+        assert log.lacks.wait(10)
         for _ in range(3):
             one.stop()
     assert engine.closed
