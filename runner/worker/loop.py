@@ -126,7 +126,8 @@ class Worker:
             self._hands.take(lease)
 
     def _beat(self, run: int) -> None:
-        self._hands.beat(now=self._stop_now)
+        self._hands.tell(now=self._stop_now)
+        self._hands.beat()
         if queue.cancelled(self._store, run) and not self._cancel_wanted:
             self._cancel_wanted = True
             self._emit(_stopping(run, self._store.now(), queue.reason(self._store, run)))

@@ -116,13 +116,14 @@ class QueueWorker:
 
     def _turn(self) -> float:
         """Does what there is to do; returns for how many seconds nothing will come by itself."""
+        self._hands.tell(stop=self._cancelling, now=self._stop_now)
         try:
             # Whoever has rung waits for this; what else is due has waited for longer already.
             self._take()
             if self._is_to_tend():
                 self._tend()
                 self._take()
-            self._hands.beat(stop=self._cancelling, now=self._stop_now)
+            self._hands.beat()
             self._found()
             return self._patience()
         except EnvironmentMissingError as error:
@@ -202,10 +203,20 @@ class QueueWorker:
             waits.append(max(0.005, due - self._store.now()))
             if due <= self._store.now():
                 self._tended = float("-inf")
-        beside = self._beside()
+        beside = self._do_beside()
         if beside is not None:
             waits.append(beside)
         return min(waits)
+
+    def _do_beside(self) -> float | None:
+        try:
+            return self._beside()
+        except EnvironmentMissingError:
+            raise
+        except Exception as error:
+            # What goes wrong there ends no job.
+            self._log.say("error", f"{type(error).__name__}: {error}")
+            return PATIENCE
 
     def _wait(self, seconds: float) -> None:
         if not self._is_done():
@@ -276,9 +287,9 @@ class QueueWorker:
 
     def _take_over(self, submission: Submission, run: int) -> None:
         """What jobs of an earlier run have stored, whose results this run reuses."""
-        jobs = submission.options.get("taken_over", ())
-        if jobs and submission.rerun_of is not None:
-            self._storage.artifacts.adopt(submission.rerun_of, run, {key: key for key in jobs})
+        reused = queue.reused_by(submission)
+        if reused and submission.rerun_of is not None:
+            self._storage.artifacts.adopt(submission.rerun_of, run, {key: key for key in reused})
 
     def _recorded(self, lease: Lease, outcome: JobOutcome | None) -> list[Lease] | None:
         """The job to go on with, if one was leased, once the end is recorded or nobody wants to know
@@ -323,9 +334,14 @@ class QueueWorker:
 
     def _let_go(self, lease: Lease, events: Iterable[Event]) -> None:
         """The source of a run that has ended, unless it may be wanted again."""
-        for event in events:
-            if isinstance(event, RunFinished) and event.result != "failure":
-                unpin_snapshot(lease.submission.snapshot, self._storage.folder)
+        if not any(isinstance(each, RunFinished) and each.result != "failure" for each in events):
+            return
+        try:
+            unpin_snapshot(lease.submission.snapshot, self._storage.folder)
+        except (OSError, PipeError) as error:
+            # The end is recorded already; `pipe prune` finds what nobody needs.
+            message = f"its source stays until `pipe prune`: {error}"
+            self._log.say("warning", message, run=lease.run)
 
     def _notice(self) -> None:
         self._listener.ring()
