@@ -4,6 +4,7 @@ import time
 from contextlib import suppress
 
 from runner.errors import EnvironmentMissingError
+from runner.store.connection import whole
 from runner.store.postgres.connection import PostgresConnection
 
 #: Seconds for which this machine's clock counts on from what the server said.
@@ -34,6 +35,7 @@ class Clock:
                 self._offset = self._measured()
         self._refresh_at = time.monotonic() + _REFRESH
 
+    @whole
     def _measured(self) -> float:
         with self._connection.reading() as database:
             before = time.monotonic()

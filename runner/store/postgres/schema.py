@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from runner.errors import EnvironmentMissingError
+from runner.store.connection import whole
 from runner.store.postgres.address import Address
 from runner.store.postgres.connection import WRITER, PostgresConnection
 from runner.store.postgres.errors import explain
@@ -46,6 +47,7 @@ def ensure(connection: PostgresConnection, address: Address) -> None:
         _migrate(address)
 
 
+@whole
 def _version(connection: PostgresConnection) -> int:
     """The version of the tables; 0 when there are none."""
     with connection.reading() as database:
