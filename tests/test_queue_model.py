@@ -356,7 +356,8 @@ class Machine(RuleBasedStateMachine):
             queue.finish(self.store, job.lease, SUCCESS, self.now)
             run.end(job.name, "success")
         labels = WORKERS["able"]
-        while queue.is_open(self.store, labels):
+        # No delay is longer than this.
+        while queue.is_open(self.store, labels, self.now + 1e6):
             self.time_passes(40.0)
             for lease in take(self.store, now=self.now, worker="able", labels=labels):
                 queue.finish(self.store, lease, SUCCESS, self.now)

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 @click.option(
     "--labels", default="", metavar="A,B", help="Also jobs whose `runs-on` asks for these."
 )
-@click.option("--drain", is_flag=True, help="End when nothing is left to do.")
+@click.option(
+    "--drain", is_flag=True, help="End when nothing is left to do, not even within a minute."
+)
 @click.option(
     "--schedule",
     is_flag=True,

@@ -8,6 +8,7 @@ from runner.errors import PipeError
 from runner.events import Event
 from runner.plan import JobState, PlannedJob, callers_of
 from runner.queue.change import Change
+from runner.queue.happenings import give_back as give_back_attempt
 from runner.queue.outcome import JobOutcome
 from runner.queue.together import UnreadableRunError, abandon, change, reading
 from runner.store import Store, claims, leases, raw
@@ -15,6 +16,8 @@ from runner.store.claims import Claimed, Lessee
 from runner.store.connection import Database
 from runner.store.rows import StoredRun, Submission, states_of
 
+#: Seconds for which who works until nothing is left waits for a run that is not due yet.
+SOON = 60.0
 #: How long a lease holds without being renewed.
 LEASE_SECONDS = 30.0
 
@@ -75,17 +78,22 @@ def lease(
         claimed = claims.of_queue(store.notes, lessee, limit, now)
     else:
         claimed = claims.of_run(store.notes, lessee, run, limit, now)
+    if claimed.has_moved:
+        store.wake()
     return list(_leases(store, claimed, lessee.until, now))
 
 
-def is_open(store: Store, labels: Collection[str], only: str = "") -> bool:
-    """Whether there may be something to do for a worker with these labels without a new run."""
-    return claims.is_open(store.notes, Lessee("", 0.0, labels, only))
+def is_open(store: Store, labels: Collection[str], now: float, only: str = "") -> bool:
+    """Whether there may be something to do for a worker with these labels without a new run.
+
+    Runs that are due within `SOON` seconds count.
+    """
+    return claims.is_open(store.notes, Lessee("", 0.0, labels, only), now + SOON)
 
 
 def give_back(store: Store, lease: Lease, now: float) -> list[Event]:
     """The machine lacks what the job needs: another attempt follows, which counts as no failure."""
-    return change(store, lease.run, now, lambda it: it.give_back(lease.key, lease.token))
+    return change(store, lease.run, now, lambda it: give_back_attempt(it, lease.key, lease.token))
 
 
 def renew(store: Store, lease: Lease, now: float) -> bool:
@@ -125,6 +133,8 @@ def finish_and_lease(
         claimed[0] = claims.take(database, lessee, 1, now)
 
     events = _finish(store, lease, outcome, now, take)
+    if claimed[0].has_moved:
+        store.wake()
     return events, next(_leases(store, claimed[0], lessee.until, now), None)
 
 

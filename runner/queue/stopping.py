@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from runner.events import Event
+from runner.queue import happenings
 from runner.queue.leases import LEASE_SECONDS
 from runner.queue.together import alter
 from runner.store import Store, leases
@@ -14,7 +15,7 @@ def cancel(store: Store, run: int, now: float) -> list[Event]:
 
     Jobs whose condition holds in a cancelled run go on. A finished run stays as it is.
     """
-    events = alter(store, run, now, lambda it: it.cancel())
+    events = alter(store, run, now, happenings.cancel)
     # Whoever runs a job of it looks at once whether that is to stop.
     store.wake()
     return events
@@ -32,5 +33,5 @@ def rescue(store: Store, now: float, runs: Collection[int] | None = None) -> lis
             continue
         is_silent = now > held_until + LEASE_SECONDS
         if not is_alive(owner) or (is_silent and not is_visible(owner)):
-            events += alter(store, run, now, lambda it: it.lose())
+            events += alter(store, run, now, happenings.lose)
     return events

@@ -2,8 +2,11 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 
 from runner.events import Event
+from runner.queue.change import Change
+from runner.queue.happenings import expire, lose_attempt, overrun
 from runner.queue.leases import LEASE_SECONDS
 from runner.queue.stopping import rescue
 from runner.queue.together import alter, change
@@ -24,11 +27,11 @@ def tend(store: Store, now: float) -> Tended:
     their own runs end."""
     claims.promote(store.notes, now)
     for run in due.runs_due(store.notes, now):
-        alter(store, run, now, lambda it: it.enter())
+        alter(store, run, now, Change.enter)
     for run in due.runs_expired(store.notes, now):
-        alter(store, run, now, lambda it: it.expire())
+        alter(store, run, now, expire)
     for run in due.runs_overrun(store.notes, now):
-        alter(store, run, now, lambda it: it.overrun())
+        alter(store, run, now, overrun)
     rescue(store, now)
     return Tended(tuple(_lost(store, now)))
 
@@ -37,9 +40,9 @@ def tend_run(store: Store, run: int, now: float) -> list[Event]:
     """Ends that run if it waits or goes on for too long; returns the events recorded for it."""
     events: list[Event] = []
     if run in due.runs_expired(store.notes, now):
-        events += change(store, run, now, lambda it: it.expire())
+        events += change(store, run, now, expire)
     if run in due.runs_overrun(store.notes, now):
-        events += change(store, run, now, lambda it: it.overrun())
+        events += change(store, run, now, overrun)
     return events
 
 
@@ -79,8 +82,7 @@ def _lost(store: Store, now: float) -> list[tuple[int, str]]:
 
 def _requeue(store: Store, held: list[Held], now: float) -> list[tuple[int, str]]:
     for each in held:
-        key, token = each.key, each.token
-        alter(store, each.run, now, lambda it, key=key, token=token: it.lose_attempt(key, token))  # type: ignore[misc]
+        alter(store, each.run, now, partial(lose_attempt, key=each.key, token=each.token))
     if held:
         store.wake()
     return [(each.run, each.key) for each in held]

@@ -90,6 +90,7 @@ def snapshot(store: Store, number: int) -> dict[str, Any]:
     return found
 
 
+@whole
 def priority(store: Store, number: int) -> int:
     """That of a run that exists: 0 to 100."""
     wanted = select(SubmissionRow.priority).where(SubmissionRow.run == number)
