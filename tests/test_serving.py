@@ -14,6 +14,7 @@ from runner.engines.box import Workspace
 from runner.errors import EnvironmentMissingError
 from runner.events import Event, JobStarted
 from runner.execute.task import Policy
+from runner.plugins import Loaded
 from runner.queue import Submission
 from runner.storage import Storage
 from runner.store import Store
@@ -41,7 +42,8 @@ class AwayStore(Store):
 class MemorySite(Site):
     """Runs need no source, and one engine does for all."""
 
-    def open(self, submission: Submission) -> RunMeans:
+    def open(self, submission: Submission, installed: tuple[Loaded, ...]) -> RunMeans:
+        del submission, installed
         means = Means(self.engines, Workspace(), Policy(images={"ubuntu-latest": "image"}))
         return RunMeans(means, _unheard, _nothing)
 
