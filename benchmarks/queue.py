@@ -6,17 +6,23 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.effort import Effort
 from benchmarks.figures import Bound, Figure, Pair
-from benchmarks.recording import recording, replay
+from benchmarks.recording import Statement, recording, replaying
 from benchmarks.sandbox import Sandbox
 
 JOBS = 400
+#: How many more wait in the queue while jobs are taken from it.
+DEPTH = 2000
 BATCH = 100
+#: So many jobs are taken before it is another's turn.
+SLICE = 20
 RUNS = 5
 #: At most this many times what the statements alone take, with the same promises.
 LEASE_BOUND = Bound(1 / 0.6)
@@ -26,6 +32,7 @@ PEER_BOUND = Bound(1.0)
 FULL_BOUND = Bound(0.5, of="ours")
 FINISHED, SCHEDULED, BLOCKED = 300_000, 50_000, 10_000
 LEASES = 200
+_ALONE = "the same statements"
 
 _TEXT = json.dumps(
     {"on": "push", "jobs": {"build": {"runs-on": "ubuntu-latest", "steps": [{"run": "make"}]}}}
@@ -34,7 +41,11 @@ _CONTEXTS: Mapping[str, Any] = {"github": {"ref": "refs/heads/main"}, "inputs": 
 
 
 def measure(sandbox: Sandbox, effort: Effort) -> Iterator[Figure]:
-    """Milliseconds a job. Every finish, and every batch that enters, is on the disk when it returns."""
+    """Milliseconds a job. Every finish, and every batch that enters, is on the disk when it returns.
+
+    Behind the jobs that are taken, `DEPTH` others wait, in the queues of the peers as well. These
+    commit a job's taking and its end by themselves, and so wait for the disk twice.
+    """
     jobs, pairs = effort.sized(JOBS), effort.pairs(RUNS)
     places = (sandbox.folder / f"queue-{number}" for number in range(1000))
     yield Figure(
@@ -42,66 +53,112 @@ def measure(sandbox: Sandbox, effort: Effort) -> Iterator[Figure]:
         "ms",
         tuple(Pair(_probe(sandbox.folder)) for _ in range(pairs)),
     )
-    entering = tuple(_entering(next(places), jobs) for _ in range(pairs))
+    enter, work = _enter(jobs // BATCH or 1), _work(jobs // SLICE or 1)
+    entering = [pair for _ in range(pairs) for pair in _compared(next(places), enter, {})]
     name = f"queue, enter in batches of {BATCH}"
-    yield Figure(name, "ms", entering, "the same statements", ENQUEUE_BOUND)
-    working, theirs = [], {peer: list[float]() for peer in PEERS}
+    yield Figure(name, "ms", tuple(each[""] for each in entering), _ALONE, ENQUEUE_BOUND)
+    working: list[Mapping[str, Pair]] = []
     for _ in range(pairs):
-        working.append(_working(next(places), jobs))
-        for peer, drain in PEERS.items():
-            theirs[peer].append(drain(next(places), jobs))
+        place = next(places)
+        _fill_home(place, jobs)
+        peers = {"huey": _huey(place, jobs), "litequeue": _litequeue(place, jobs)}
+        working += _compared(place, work, peers)
     name = "queue, lease and finish"
-    yield Figure(name, "ms", tuple(working), "the same statements", LEASE_BOUND)
-    for peer, values in theirs.items():
-        beside = tuple(map(Pair, (each.ours for each in working), values))
+    yield Figure(name, "ms", tuple(each[""] for each in working), _ALONE, LEASE_BOUND)
+    for peer in ("huey", "litequeue"):
+        beside = tuple(each[peer] for each in working)
         yield Figure(name, "ms", beside, peer, PEER_BOUND)
     yield _lease_among_many(next(places), effort)
 
 
-def _entering(place: Path, jobs: int) -> Pair:
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Something that is done in slices; `begin` gets a store, and returns what does one of them."""
+
+    slices: int
+    jobs_a_slice: int
+    begin: Callable[[Any], Callable[[], None]]
+
+
+def _enter(batches: int) -> _Work:
     from runner import queue
 
-    batches = jobs // BATCH or 1
-
-    def enter(store: Any) -> None:
-        for _ in range(batches):
+    def begin(store: Any) -> Callable[[], None]:
+        def batch() -> None:
             queue.enqueue_all(store, [_entry()] * BATCH, store.now())
 
-    return _compared(place, enter, batches * BATCH)
+        return batch
+
+    return _Work(batches, BATCH, begin)
 
 
-def _working(place: Path, jobs: int) -> Pair:
+def _work(slices: int) -> _Work:
+    """As a worker with one slot does: each end takes the next job with it."""
+    from runner import queue
+
+    success = queue.JobOutcome("success")
+
+    def begin(store: Any) -> Callable[[], None]:
+        [lease] = queue.lease(store, "worker", now=store.now())
+        held = [lease]
+
+        def some() -> None:
+            for _ in range(SLICE):
+                done, now = held.pop(), store.now()
+                _, following = queue.finish_and_lease(store, done, success, "worker", now=now)
+                held.extend([following] if following else [])
+
+        return some
+
+    return _Work(slices, SLICE, begin)
+
+
+def _fill_home(place: Path, jobs: int) -> None:
     from runner import queue
     from runner.store import Store
 
-    success = queue.JobOutcome("success")
     with Store.open(place) as store:
-        queue.enqueue_all(store, [_entry()] * jobs, store.now())
-
-    def work(store: Any) -> None:
-        """As a worker with one slot does: each end takes the next job with it."""
-        lease: queue.Lease | None
-        [lease] = queue.lease(store, "worker", now=store.now())
-        while lease:
-            _, lease = queue.finish_and_lease(store, lease, success, "worker", now=store.now())
-
-    return _compared(place, work, jobs)
+        queue.enqueue_all(store, [_entry()] * (jobs + DEPTH), store.now())
 
 
-def _compared(place: Path, act: Callable[[Any], None], jobs: int) -> Pair:
-    """Milliseconds a job, and those of the statements that were recorded while it was done once more."""
+def _compared(
+    place: Path, work: _Work, peers: Mapping[str, Callable[[], None]]
+) -> Iterator[Mapping[str, Pair]]:
+    """Milliseconds a job, slice by slice: beside what peers take, by their names, and beside ("")
+    the statements alone that were recorded when the same was done before.
+
+    All take turns, since a disk that others use has another speed a second later.
+    """
     from runner.store import Store
 
     Store.open(place).close()
     for copy in ("recorded", "replayed"):
         _copy(place / "pipe.db", place / copy)
-    with Store.open(place) as store:
-        ours = _seconds(lambda: act(store))
-    with recording() as statements, Store.open(place / "recorded") as store:
+    first, *recorded = _recorded(place / "recorded", work)
+    with Store.open(place) as store, replaying(place / "replayed" / "pipe.db") as replay:
+        some = work.begin(store)
+        replay(first)
+        for statements in recorded:
+            ours = _seconds(some)
+            others = {"": _seconds(partial(replay, statements))}
+            others |= {name: _seconds(peer) for name, peer in peers.items()}
+            per_job = 1000 / work.jobs_a_slice
+            yield {name: Pair(ours * per_job, each * per_job) for name, each in others.items()}
+
+
+def _recorded(home: Path, work: _Work) -> list[list[Statement]]:
+    """What is executed before the first slice, and in each of them."""
+    from runner.store import Store
+
+    with recording() as statements, Store.open(home) as store:
         statements.clear()
-        act(store)
-    seconds = replay(place / "replayed" / "pipe.db", statements)
-    return Pair(ours / jobs * 1000, seconds / jobs * 1000)
+        some = work.begin(store)
+        parts = [statements[:]]
+        for _ in range(work.slices):
+            statements.clear()
+            some()
+            parts.append(statements[:])
+    return parts
 
 
 def _seconds(act: Callable[[], None]) -> float:
@@ -134,51 +191,45 @@ def _copy(database: Path, folder: Path) -> None:
         target.execute("PRAGMA journal_mode = WAL")
 
 
-def _huey(place: Path, jobs: int) -> float:
-    """Milliseconds a job of Huey's own SQLite queue; that it has ended is kept, as ours is."""
+def _huey(place: Path, jobs: int) -> Callable[[], None]:
+    """A slice of Huey's own SQLite queue; that a task has ended is kept, as ours is."""
     from huey import SqliteHuey
 
-    place.mkdir()
     huey = SqliteHuey(filename=str(place / "huey.db"), fsync=True)
     task = huey.task()(lambda: True)
-    for _ in range(jobs):
-        task()
+    with _unsynced(huey.storage.conn):
+        for _ in range(jobs + DEPTH):
+            task()
 
-    def one() -> bool:
-        found = huey.dequeue()
-        if found is not None:
-            huey.execute(found)
-        return found is not None
+    def some() -> None:
+        for _ in range(SLICE):
+            huey.execute(huey.dequeue())
 
-    return _drained(one, jobs)
+    return some
 
 
-def _litequeue(place: Path, jobs: int) -> float:
+def _litequeue(place: Path, jobs: int) -> Callable[[], None]:
+    """The same of litequeue, which looks at all jobs that wait to find the oldest."""
     from litequeue import LiteQueue
 
-    place.mkdir()
     queue = LiteQueue(str(place / "lite.db"))
-    queue.conn.execute("PRAGMA synchronous = FULL")
-    for number in range(jobs):
-        queue.put(str(number))
+    with _unsynced(queue.conn):
+        for number in range(jobs + DEPTH):
+            queue.put(str(number))
 
-    def one() -> bool:
-        found = queue.pop()
-        if found is not None:
-            queue.done(found.message_id)
-        return found is not None
+    def some() -> None:
+        for _ in range(SLICE):
+            queue.done(queue.pop().message_id)
 
-    return _drained(one, jobs)
+    return some
 
 
-def _drained(one: Callable[[], bool], jobs: int) -> float:
-    start = time.perf_counter()
-    done = 0
-    while one():
-        done += 1
-    if done != jobs:
-        raise RuntimeError(f"{done} of {jobs} jobs came out")
-    return (time.perf_counter() - start) / jobs * 1000
+@contextmanager
+def _unsynced(connection: sqlite3.Connection) -> Iterator[None]:
+    """Filling a queue is not what is measured; after it, each commit waits for the disk."""
+    connection.execute("PRAGMA synchronous = OFF")
+    yield
+    connection.execute("PRAGMA synchronous = FULL")
 
 
 def _probe(folder: Path) -> float:
@@ -190,9 +241,6 @@ def _probe(folder: Path) -> float:
             file.write(bytes(4096))
             os.fdatasync(file.fileno())
     return (time.perf_counter() - start) / rounds * 1000
-
-
-PEERS: Mapping[str, Callable[[Path, int], float]] = {"huey": _huey, "litequeue": _litequeue}
 
 
 def _lease_among_many(place: Path, effort: Effort) -> Figure:

@@ -1,9 +1,8 @@
 """The statements that our code executes on a database, and how long they take by themselves."""
 
 import sqlite3
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,18 +54,21 @@ def _recording(
     return Recording
 
 
-def replay(path: Path, statements: Iterable[Statement]) -> float:
-    """Seconds that the statements take on that database, every commit synced to the disk."""
+@contextmanager
+def replaying(path: Path) -> Iterator[Callable[[Sequence[Statement]], None]]:
+    """Does statements on that database; every commit is synced to the disk."""
     database = sqlite3.connect(path, isolation_level=None)
     database.execute("PRAGMA synchronous = FULL")
     database.execute("PRAGMA wal_autocheckpoint = 4000")
-    wanted = [each for each in statements if not each.sql.startswith(_OF_CONNECTIONS)]
-    start = time.perf_counter()
-    for each in wanted:
-        if each.many:
-            database.executemany(each.sql, each.parameters)
-        else:
-            database.execute(each.sql, each.parameters).fetchall()
-    seconds = time.perf_counter() - start
-    database.close()
-    return seconds
+
+    def replay(statements: Sequence[Statement]) -> None:
+        for each in statements:
+            if each.sql.startswith(_OF_CONNECTIONS):
+                continue
+            if each.many:
+                database.executemany(each.sql, each.parameters)
+            else:
+                database.execute(each.sql, each.parameters).fetchall()
+
+    with closing(database):
+        yield replay

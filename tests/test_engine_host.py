@@ -499,6 +499,25 @@ def children(parent: int) -> list[tuple[str, list[str]]]:
     return [(line.split()[0], line.split()[1:]) for line in shown.splitlines()]
 
 
+def test_one_guard_is_enough_and_another_follows_one_that_was_killed(
+    engine: HostEngine, source: Workspace
+) -> None:
+    def guards() -> list[str]:
+        return [pid for pid, words in children(os.getpid()) if processes.__file__ in words]
+
+    boxes = [engine.open(spec(source), no_progress) for _ in range(2)]
+    [first] = guards()
+    os.kill(int(first), signal.SIGKILL)
+    until(lambda: not command_line(first))
+    boxes.append(engine.open(spec(source), no_progress))
+    [second] = guards()
+    assert second != first
+    for box in boxes:
+        box.close("success")
+    engine.finish()
+    assert guards() == []
+
+
 def test_a_leftovers_processes_end_even_if_the_guard_is_gone(pipe_home: Path) -> None:
     folder = BoxFolder.create(pipe_home, "host-")
     folder.release()

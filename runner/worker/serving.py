@@ -316,7 +316,7 @@ class QueueWorker:
         """Records it, and in the same transaction leases the next job, if that is to go on."""
         now = self._store.now()
         following: Lease | None = None
-        if self._stopping or self._terms.once or self._without_engine:
+        if self._leases_no_more() or self._without_engine:
             events = queue.finish(self._store, lease, outcome, now)
         else:
             with self._handing_over:
@@ -331,6 +331,9 @@ class QueueWorker:
             return []
         self._announce(following)
         return [following]
+
+    def _leases_no_more(self) -> bool:
+        return self._stopping or self._has_crashed or self._terms.once
 
     def _let_go(self, lease: Lease, events: Iterable[Event]) -> None:
         """The source of a run that has ended, unless it may be wanted again."""
