@@ -28,6 +28,12 @@ TEND = 1.0
 RECONCILE = 60.0
 #: Seconds until something is tried again that the machine lacked: the database, the engine.
 PATIENCE = 2.0
+#: What it means to be asked to stop, the first time and each time after.
+_ASKED = (
+    "asked to stop: ends when what runs has ended; asked again, it cancels that",
+    "asked to stop again: cancels what runs; asked once more, it ends that at once",
+    "asked to stop at once",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +78,14 @@ class QueueWorker:
         self._lacking = ""
         self._without_engine = False
         self._taken = 0
-        self._stopping = False
-        self._cancelling = False
-        self._stop_now = False
+        self._asked = self._heard = 0
 
     def stop(self) -> None:
         """Lease nothing more; asked again, cancel what runs; and again, end it at once.
 
         Safe in a signal handler.
         """
-        self._stop_now = self._cancelling
-        self._cancelling = self._stopping
-        self._stopping = True
+        self._asked = min(self._asked + 1, len(_ASKED))
         self._listener.ring()
 
     def work(self) -> None:
@@ -106,20 +108,27 @@ class QueueWorker:
     def _turn(self) -> float:
         """Does what there is to do; returns for how many seconds nothing will come by itself."""
         try:
+            self._hear()
             self._tend()
             self._take()
-            self._hands.beat(stop=self._cancelling, now=self._stop_now)
+            self._hands.beat(stop=self._asked > 1, now=self._asked > 2)
             self._found()
             return self._patience()
         except EnvironmentMissingError as error:
             self._lack(error)
             return PATIENCE
 
+    def _hear(self) -> None:
+        # Not in the signal handler, which may have interrupted the log.
+        if self._heard < self._asked:
+            self._heard = self._asked
+            self._log.say("info", _ASKED[self._heard - 1])
+
     def _tend(self) -> None:
         now = time.monotonic()
         if now - self._tended < TEND:
             return
-        state: WorkerState = "stopping" if self._stopping else "working"
+        state: WorkerState = "stopping" if self._asked else "working"
         if not workers.seen(self._store.notes, self.name, state, self._store.now()):
             workers.register(self._store.notes, self._record())
         for run, key in queue.tend(self._store, self._store.now()).lost:
@@ -134,7 +143,7 @@ class QueueWorker:
         free = self._terms.slots - len(self._hands)
         if self._terms.once:
             free = min(free, 1 - self._taken)
-        if self._stopping or free <= 0:
+        if self._asked or free <= 0:
             return
         now = self._store.now()
         for lease in queue.lease(
@@ -191,7 +200,7 @@ class QueueWorker:
     def _is_done(self) -> bool:
         if len(self._hands):
             return False
-        if self._stopping or (self._terms.once and self._taken):
+        if self._asked or (self._terms.once and self._taken):
             return True
         return self._terms.drain and not self._lacking and self._is_drained()
 
