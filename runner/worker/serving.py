@@ -29,6 +29,12 @@ TEND = 1.0
 RECONCILE = 60.0
 #: Seconds until something is tried again that the machine lacked: the database, the engine.
 PATIENCE = 2.0
+#: What it means to be asked to stop, the first time and each time after.
+_ASKED = (
+    "asked to stop: ends when what runs has ended; asked again, it cancels that",
+    "asked to stop again: cancels what runs; asked once more, it ends that at once",
+    "asked to stop at once",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +81,7 @@ class QueueWorker:
         self._lacking = ""
         self._without_engine = False
         self._taken = 0
-        self._stopping = False
-        self._cancelling = False
-        self._stop_now = False
+        self._asked = self._heard = 0
         self._has_crashed = False
 
     def stop(self) -> None:
@@ -85,9 +89,7 @@ class QueueWorker:
 
         Safe in a signal handler.
         """
-        self._stop_now = self._cancelling
-        self._cancelling = self._stopping
-        self._stopping = True
+        self._asked = min(self._asked + 1, len(_ASKED))
         self._listener.ring()
 
     def work(self) -> None:
@@ -116,7 +118,8 @@ class QueueWorker:
 
     def _turn(self) -> float:
         """Does what there is to do; returns for how many seconds nothing will come by itself."""
-        self._hands.tell(stop=self._cancelling, now=self._stop_now)
+        self._hear()
+        self._hands.tell(stop=self._asked > 1, now=self._asked > 2)
         try:
             # Whoever has rung waits for this; what else is due has waited for longer already.
             self._take()
@@ -130,12 +133,18 @@ class QueueWorker:
             self._lack(error)
             return PATIENCE
 
+    def _hear(self) -> None:
+        # Not in the signal handler, which may have interrupted the log.
+        if self._heard < self._asked:
+            self._heard = self._asked
+            self._log.say("info", _ASKED[self._heard - 1])
+
     def _is_to_tend(self) -> bool:
         return time.monotonic() - self._tended >= TEND
 
     def _tend(self) -> None:
         now = time.monotonic()
-        state: WorkerState = "stopping" if self._stopping else "working"
+        state: WorkerState = "stopping" if self._asked else "working"
         if not workers.seen(self._store.notes, self.name, state, self._store.now()):
             workers.register(self._store.notes, self._record())
         for run, key in queue.tend(self._store, self._store.now()).lost:
@@ -155,7 +164,7 @@ class QueueWorker:
         free = self._terms.slots - len(self._hands)
         if self._terms.once:
             free = min(free, 1 - self._taken)
-        if self._stopping or free <= 0:
+        if self._asked or free <= 0:
             return
         now = self._store.now()
         for lease in queue.lease(
@@ -225,7 +234,7 @@ class QueueWorker:
     def _is_done(self) -> bool:
         if len(self._hands):
             return False
-        if self._stopping or (self._terms.once and self._taken):
+        if self._asked or (self._terms.once and self._taken):
             return True
         return self._terms.drain and not self._lacking and self._is_drained()
 
@@ -258,7 +267,7 @@ class QueueWorker:
         # Nobody wanted that it stops.
         is_innocent |= self._has_crashed and outcome.result == "cancelled"
         while (following := self._recorded(lease, None if is_innocent else outcome)) is None:
-            if self._stop_now:
+            if self._asked > 2:
                 message = "its end could not be recorded: it will be taken for lost"
                 self._log.say("error", message, run=lease.run, job=lease.key)
                 return None
@@ -333,7 +342,7 @@ class QueueWorker:
         return [following]
 
     def _leases_no_more(self) -> bool:
-        return self._stopping or self._has_crashed or self._terms.once
+        return bool(self._asked) or self._has_crashed or self._terms.once
 
     def _let_go(self, lease: Lease, events: Iterable[Event]) -> None:
         """The source of a run that has ended, unless it may be wanted again."""
