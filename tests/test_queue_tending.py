@@ -379,3 +379,11 @@ def test_a_worker_that_drains_does_not_wait_for_what_it_cannot_do(store: Store) 
     limit(store, "global", paused=True)
     take(store, labels=["self-hosted", "big"])
     assert not queue.is_open(store, ["self-hosted", "big"], NOON)
+
+
+def test_a_worker_that_drains_waits_only_for_attempts_that_it_can_do(store: Store) -> None:
+    submit(store, pipeline(build={"runs-on": ["self-hosted", "big"]}))
+    labels = ["self-hosted", "big"]
+    end(store, take(store, labels=labels), JobOutcome("failure", retry_after=3600.0))
+    assert not queue.is_open(store, ["self-hosted"], NOON)
+    assert queue.is_open(store, labels, NOON)

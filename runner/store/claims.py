@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.events import Event, RunStarted
@@ -20,11 +20,11 @@ _IS_READY_IN_RUN = """
 SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND run = :run) AS found
 """
 _IS_COMING = """
-SELECT EXISTS (SELECT 1 FROM job WHERE state = 'scheduled')
-OR EXISTS (SELECT 1 FROM run WHERE due_at IS NOT NULL AND due_at <= :soon)
+SELECT EXISTS (SELECT 1 FROM run WHERE due_at IS NOT NULL AND due_at <= :soon)
 OR EXISTS (SELECT 1 FROM job JOIN run ON run.id = job.run
     WHERE job.state = 'running' AND job.worker != '' AND run.process = '') AS found
 """
+_SCHEDULED_POOLS = "SELECT DISTINCT pool FROM job WHERE state = 'scheduled' AND pool != :private"
 #: Each value of the index's first column costs one look, however many rows have it.
 _POOLS = """
 WITH RECURSIVE ready (pool) AS (
@@ -93,11 +93,15 @@ class Lessee:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The runs and keys of jobs that were leased, in order; those runs, and which thereby start."""
+    """The runs and keys of jobs that were leased, in order; those runs, and which thereby start.
+
+    `goes_on`: so many runs were put aside that there may be more to lease.
+    """
 
     jobs: list[tuple[int, str]]
     runs: Mapping[int, RawRun]
     events: list[Event]
+    goes_on: bool = False
 
 
 NOTHING = Claimed([], {}, [])
@@ -132,15 +136,20 @@ def of_queue(connection: Connection, lessee: Lessee, limit: int, now: float) -> 
         is_due = _found(database, _IS_DUE, {"now": now})
         if not is_due and not _pools(database, lessee):
             return NOTHING
-    with connection.writing() as database:
-        if is_due:
-            database.execute(_PROMOTE, {"now": now})
-        return take(database, lessee, limit, now)
+    claimed = replace(NOTHING, goes_on=True)
+    while claimed.goes_on and not claimed.jobs:
+        with connection.writing() as database:
+            if is_due:
+                database.execute(_PROMOTE, {"now": now})
+            claimed = take(database, lessee, limit, now)
+    return claimed
 
 
 def take(database: Database, lessee: Lessee, limit: int, now: float) -> Claimed:
     """As `of_queue`, inside a transaction; what waits for its time goes on waiting."""
-    return _claimed(database, list(_Choice(database, lessee, now).take(limit)), now)
+    choice = _Choice(database, lessee, now)
+    claimed = _claimed(database, list(choice.take(limit)), now)
+    return replace(claimed, goes_on=choice.aside == _MOST_ASIDE)
 
 
 @whole
@@ -155,10 +164,14 @@ def promote(connection: Connection, now: float) -> None:
 
 @whole
 def is_open(connection: Connection, lessee: Lessee, soon: float) -> bool:
-    """Whether there is a job that it may take, one that others run or that is tried again, or a run
-    that is due by `soon` (seconds since the epoch)."""
+    """Whether there is a job that it may take, now or for another attempt, one that others run, or a
+    run that is due by `soon` (seconds since the epoch)."""
     with connection.reading() as database:
-        return _found(database, _IS_COMING, {"soon": soon}) or bool(_pools(database, lessee))
+        return (
+            _found(database, _IS_COMING, {"soon": soon})
+            or bool(_pools(database, lessee))
+            or bool(_pools(database, lessee, _SCHEDULED_POOLS))
+        )
 
 
 def pool_of(labels: Collection[str]) -> str:
@@ -175,17 +188,17 @@ class _Choice:
         self._now = now
         self._pools = _pools(database, lessee)
         self._started: set[int] = set()
+        self.aside = 0
 
     def take(self, limit: int) -> Iterator[tuple[int, str]]:
         """Leases up to `limit` jobs, one after the other."""
-        aside = 0
         taken = 0
-        while taken < limit and aside < _MOST_ASIDE:
+        while taken < limit and self.aside < _MOST_ASIDE:
             job = self._next()
             if job is None:
                 return
             if self._is_put_aside(job["run"]):
-                aside += 1
+                self.aside += 1
                 continue
             _lease(self._database, self._lessee, job, self._now)
             taken += 1
@@ -246,9 +259,9 @@ def _claimed(database: Database, jobs: list[tuple[int, str]], now: float) -> Cla
     return Claimed(jobs, {run: raw.read(database, run) for run in runs}, events)
 
 
-def _pools(database: Database, lessee: Lessee) -> list[str]:
-    """The pools with ready jobs that it may take."""
-    found = database.execute(_POOLS, {"private": PRIVATE_POOL}).fetchall()
+def _pools(database: Database, lessee: Lessee, sql: str = _POOLS) -> list[str]:
+    """The pools with ready jobs that it may take, or other jobs, if `sql` selects them."""
+    found = database.execute(sql, {"private": PRIVATE_POOL}).fetchall()
     return [row["pool"] for row in found if _may_take(lessee, set(json.loads(row["pool"])))]
 
 
