@@ -9,7 +9,7 @@ import pytest
 from runner import queue
 from runner.events import JobFinished, RunFinished
 from runner.queue import JobOutcome, LeaseLostError
-from runner.store import Store, dead, lines, workers
+from runner.store import Store, dead, due, lines, workers
 from tests.queued import (
     NOON,
     counts_are_right,
@@ -293,6 +293,22 @@ def test_a_delayed_run_that_cannot_be_read_when_it_is_due(store: Store, damage: 
     assert queue.next_time(store) is None
 
 
+@DAMAGES
+def test_others_go_on_beside_a_run_of_a_process_that_cannot_be_read(
+    store: Store, damage: Damage
+) -> None:
+    first = submit(store, GROUP)
+    behind = submit(store, GROUP, process=queue.process_identity())
+    late = submit(store, process=queue.process_identity(), time_limit=10.0)
+    queue.lease(store, "theirs", run=late, now=NOON)
+    damage(store, behind)
+    damage(store, late)
+    assert work_off(store) == [first]
+    queue.tend(store, NOON + 10)
+    assert [ends(store)[run][0] for run in (first, behind)] == ["success", "failure"]
+    assert late not in due.runs_overrun(store.notes, NOON + 10)
+
+
 def test_a_run_of_a_process_that_cannot_be_read_counts_nowhere(store: Store) -> None:
     limit(store, "global", maximum=1)
     run = submit(store, GROUP, process=gone())
@@ -379,3 +395,11 @@ def test_a_worker_that_drains_does_not_wait_for_what_it_cannot_do(store: Store) 
     limit(store, "global", paused=True)
     take(store, labels=["self-hosted", "big"])
     assert not queue.is_open(store, ["self-hosted", "big"], NOON)
+
+
+def test_a_worker_that_drains_waits_only_for_attempts_that_it_can_do(store: Store) -> None:
+    submit(store, pipeline(build={"runs-on": ["self-hosted", "big"]}))
+    labels = ["self-hosted", "big"]
+    end(store, take(store, labels=labels), JobOutcome("failure", retry_after=3600.0))
+    assert not queue.is_open(store, ["self-hosted"], NOON)
+    assert queue.is_open(store, labels, NOON)

@@ -14,7 +14,7 @@ from runner.queue.outcome import UNPARSEABLE, JobOutcome
 from runner.queue.past import Past
 from runner.store import Store, dead, hot, lines
 from runner.store.connection import Database
-from runner.store.rows import RunEdit, StoredRun, is_submitted
+from runner.store.rows import RunEdit, StoredRun
 
 
 class UnreadableRunError(PipeError):
@@ -70,9 +70,9 @@ class Together:
             self.do(each, Change.settle)
 
     def do(self, run: int, act: Callable[[Change], None]) -> None:
-        """Raises UnreadableRunError when what was submitted does not even allow that."""
-        change, before = self.of(run), self._befores[run]
-        if before is None or not is_submitted(before):
+        """Raises UnreadableRunError when what is kept of the run does not even allow that."""
+        change = self.of(run)
+        if self._befores[run] is None:
             # Whoever asked for it is told what is wrong.
             act(change)
             return

@@ -13,6 +13,8 @@ from runner.store.rows import PRIVATE_POOL
 
 #: Runs that are put aside in one transaction for a limit, so that other writers come in between.
 _MOST_ASIDE = 200
+#: So many such transactions follow each other; then leases have to be renewed, before the next ones.
+_MOST_LOOKS = 10
 
 _PROMOTE = "UPDATE job SET state = 'queued' WHERE state = 'scheduled' AND due_at <= :now"
 _IS_DUE = "SELECT EXISTS (SELECT 1 FROM job WHERE state = 'scheduled' AND due_at <= :now) AS found"
@@ -20,11 +22,11 @@ _IS_READY_IN_RUN = """
 SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND run = :run) AS found
 """
 _IS_COMING = """
-SELECT EXISTS (SELECT 1 FROM job WHERE state = 'scheduled')
-OR EXISTS (SELECT 1 FROM run WHERE due_at IS NOT NULL AND due_at <= :soon)
+SELECT EXISTS (SELECT 1 FROM run WHERE due_at IS NOT NULL AND due_at <= :soon)
 OR EXISTS (SELECT 1 FROM job JOIN run ON run.id = job.run
     WHERE job.state = 'running' AND job.worker != '' AND run.process = '') AS found
 """
+_SCHEDULED_POOLS = "SELECT DISTINCT pool FROM job WHERE state = 'scheduled' AND pool != :private"
 #: Each value of the index's first column costs one look, however many rows have it.
 _POOLS = """
 WITH RECURSIVE ready (pool) AS (
@@ -95,13 +97,15 @@ class Lessee:
 class Claimed:
     """The runs and keys of jobs that were leased, in order; those runs, and which thereby start.
 
-    `has_moved`: others were put aside, so that what comes behind them can be had now.
+    `has_moved`: others were put aside, so that what comes behind them can be had now, perhaps by
+    other workers. `goes_on`: so many were that there may be more to lease.
     """
 
     jobs: list[tuple[int, str]]
     runs: Mapping[int, RawRun]
     events: list[Event]
     has_moved: bool = False
+    goes_on: bool = False
 
 
 NOTHING = Claimed([], {}, [])
@@ -136,17 +140,23 @@ def of_queue(connection: Connection, lessee: Lessee, limit: int, now: float) -> 
         is_due = _found(database, _IS_DUE, {"now": now})
         if not is_due and not _pools(database, lessee):
             return NOTHING
-    with connection.writing() as database:
-        if is_due:
-            database.execute(_PROMOTE, {"now": now})
-        return take(database, lessee, limit, now)
+    has_moved = False
+    for _ in range(_MOST_LOOKS):
+        with connection.writing() as database:
+            if is_due:
+                database.execute(_PROMOTE, {"now": now})
+            claimed = take(database, lessee, limit, now)
+        has_moved |= claimed.has_moved
+        if claimed.jobs or not claimed.goes_on:
+            break
+    return replace(claimed, has_moved=has_moved)
 
 
 def take(database: Database, lessee: Lessee, limit: int, now: float) -> Claimed:
     """As `of_queue`, inside a transaction; what waits for its time goes on waiting."""
     choice = _Choice(database, lessee, now)
     claimed = _claimed(database, list(choice.take(limit)), now)
-    return replace(claimed, has_moved=choice.aside > 0)
+    return replace(claimed, has_moved=choice.aside > 0, goes_on=choice.aside == _MOST_ASIDE)
 
 
 @whole
@@ -161,10 +171,14 @@ def promote(connection: Connection, now: float) -> None:
 
 @whole
 def is_open(connection: Connection, lessee: Lessee, soon: float) -> bool:
-    """Whether there is a job that it may take, one that others run or that is tried again, or a run
-    that is due by `soon` (seconds since the epoch)."""
+    """Whether there is a job that it may take, now or for another attempt, one that others run, or a
+    run that is due by `soon` (seconds since the epoch)."""
     with connection.reading() as database:
-        return _found(database, _IS_COMING, {"soon": soon}) or bool(_pools(database, lessee))
+        return (
+            _found(database, _IS_COMING, {"soon": soon})
+            or bool(_pools(database, lessee))
+            or bool(_pools(database, lessee, _SCHEDULED_POOLS))
+        )
 
 
 def pool_of(labels: Collection[str]) -> str:
@@ -253,9 +267,9 @@ def _claimed(database: Database, jobs: list[tuple[int, str]], now: float) -> Cla
     return Claimed(jobs, {run: raw.read(database, run) for run in runs}, events)
 
 
-def _pools(database: Database, lessee: Lessee) -> list[str]:
-    """The pools with ready jobs that it may take."""
-    found = database.execute(_POOLS, {"private": PRIVATE_POOL}).fetchall()
+def _pools(database: Database, lessee: Lessee, sql: str = _POOLS) -> list[str]:
+    """The pools with ready jobs that it may take, or other jobs, if `sql` selects them."""
+    found = database.execute(sql, {"private": PRIVATE_POOL}).fetchall()
     return [row["pool"] for row in found if _may_take(lessee, set(json.loads(row["pool"])))]
 
 
