@@ -16,7 +16,7 @@ from runner.execute.task import Request
 from runner.project import unpin_snapshot
 from runner.queue import JobOutcome, Lease, Submission
 from runner.storage import Storage
-from runner.store import Store, workers
+from runner.store import Store, dead, workers
 from runner.store.workers import WorkerRecord, WorkerState
 from runner.worker.attempt import attempt
 from runner.worker.hands import HEARTBEAT, Hands, Wish
@@ -314,8 +314,13 @@ class QueueWorker:
     def _let_go(self, lease: Lease, events: Iterable[Event]) -> None:
         """The source of a run that has ended, unless it may be wanted again."""
         for event in events:
-            if isinstance(event, RunFinished) and event.result != "failure":
+            if isinstance(event, RunFinished) and not self._is_dead(event):
                 unpin_snapshot(lease.submission.snapshot, self._storage.folder)
+
+    def _is_dead(self, ended: RunFinished) -> bool:
+        if ended.result != "cancelled":
+            return ended.result == "failure"
+        return bool(dead.letters(self._store.notes, ended.run))
 
     def _notice(self) -> None:
         self._listener.ring()
