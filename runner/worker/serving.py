@@ -22,6 +22,7 @@ from runner.worker.attempt import attempt
 from runner.worker.hands import HEARTBEAT, Hands, Wish
 from runner.worker.log import Log
 from runner.worker.means import Shared, Site
+from runner.worker.remainder import what_stays
 
 #: Seconds between looks at what time and others did: what is due, who died.
 TEND = 1.0
@@ -76,6 +77,7 @@ class QueueWorker:
         self._without_engine = False
         self._taken = 0
         self._stopping = False
+        self._has_told_stop = False
         self._cancelling = False
         self._stop_now = False
 
@@ -102,8 +104,10 @@ class QueueWorker:
             self._confirm()
             while not self._is_done():
                 self._listener.calm()
+                self._tell_stop()
                 wait = self._turn()
                 self._wait(wait)
+            self._tell_what_stays()
 
     # -- one turn
 
@@ -216,6 +220,19 @@ class QueueWorker:
         except EnvironmentMissingError as error:
             self._lack(error)
             return False
+
+    def _tell_stop(self) -> None:
+        if self._stopping and not self._has_told_stop:
+            self._has_told_stop = True
+            left = len(self._hands)
+            what = "a job that runs ends" if left == 1 else f"{left} jobs that run end"
+            self._log.say("info", f"takes nothing more, and waits until {what}")
+
+    def _tell_what_stays(self) -> None:
+        if self._terms.drain and not self._stopping:
+            stays = what_stays(self._store, self._labels())
+            if stays:
+                self._log.say("warning", stays)
 
     # -- what is lacking
 
