@@ -18,6 +18,12 @@ def one_job(steps: Sequence[str | Mapping[str, Any]], image: str = BUSYBOX, legs
     return "\n".join(lines) + "\n"
 
 
+def on_this_machine(script: str) -> str:
+    """One job with one step, without a container."""
+    job = {"runs-on": "self-hosted", "steps": [{"run": script}]}
+    return json.dumps({"on": "workflow_dispatch", "jobs": {"one": job}}) + "\n"
+
+
 def of_steps(steps: Sequence[str], image: str = DEBIAN) -> str:
     """One job with these steps, each an item of a list in YAML's short form."""
     head = ["on: workflow_dispatch", "jobs:", "  one:", "    runs-on: ubuntu-latest"]

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+#: Settings of a connection, and checkpoints, which another one does than the one that writes.
+_OF_CONNECTIONS = ("PRAGMA synch", "PRAGMA wal_")
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
@@ -57,7 +60,7 @@ def replay(path: Path, statements: Iterable[Statement]) -> float:
     database = sqlite3.connect(path, isolation_level=None)
     database.execute("PRAGMA synchronous = FULL")
     database.execute("PRAGMA wal_autocheckpoint = 4000")
-    wanted = [each for each in statements if not each.sql.startswith("PRAGMA synch")]
+    wanted = [each for each in statements if not each.sql.startswith(_OF_CONNECTIONS)]
     start = time.perf_counter()
     for each in wanted:
         if each.many:

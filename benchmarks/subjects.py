@@ -26,6 +26,7 @@ NAMES = (
     "actions",
     "watch",
     "queue",
+    "workers",
 )
 
 

@@ -89,6 +89,8 @@ class Server:
                 stdout=log,
                 stderr=log,
                 cwd="/",
+                # Nothing of the test that it runs beside.
+                env={"PATH": os.environ["PATH"]},
                 user=self._user(),
             )
         deadline = time.monotonic() + 60

@@ -239,6 +239,7 @@ def test_what_makes_no_sense_is_refused(arguments: tuple[str, ...], message: str
     [
         (("--queue", "a b"), "`a b` is no name of a queue"),
         (("--owner", " "), "`--owner` names nobody"),
+        (("--key", ""), "`--key` is empty: all runs would be the same"),
         (("--wait", "--json"), "`--wait` and `--json` exclude each other"),
     ],
 )

@@ -470,11 +470,11 @@ def test_nothing_outlives_a_runner_that_is_killed(pipe_home: Path, source: Works
         mark = runner.stdout.readline().strip()
         try:
             until(lambda: len(marked(BOX, mark)) == 4)
-            [guard] = [pid for pid, words in children(runner.pid) if mark in words]
+            [guard] = [pid for pid, words in children(runner.pid) if processes.__file__ in words]
         finally:
             runner.kill()
     until(lambda: not marked(BOX, mark))
-    until(lambda: mark not in command_line(guard))
+    until(lambda: processes.__file__ not in command_line(guard))
     folder = pipe_home / "boxes" / mark
     assert folder.is_dir()
     engine = HostEngine(pipe_home)

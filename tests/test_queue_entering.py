@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,31 @@ NAMELESS = json.dumps({**json.loads(ONE), "concurrency": "${{ inputs.none }}"})
 def store(tmp_path: Path, database_url: str) -> Iterator[Store]:
     with Store.open(tmp_path, database_url) as opened:
         yield opened
+
+
+# -- what a run takes over --
+
+
+def test_what_is_reused_counts_also_when_its_run_enters_later(store: Store) -> None:
+    """Behind its group, or at its time: whoever lets it go on knows nothing of its entry."""
+    text = json.dumps(
+        {**json.loads(pipeline(a={}, b={"needs": "a"})), "concurrency": {"group": "g"}}
+    )
+    holder = submit(store, text)
+    again = queue.reused(7, {"x": "1"})
+    behind = replace(entry(text), reused={"a": again})
+    later = replace(entry(due_at=NOON + 10), reused={"build": again})
+    waiting, delayed = queue.enqueue_all(store, [behind, later], NOON)
+    queue.cancel(store, holder, NOON)
+    queue.tend(store, NOON + 10)
+    assert states(store, waiting) == {"a": "success", "b": "queued"}
+    assert hot.load_run(store.notes, waiting).jobs["a"].outputs == {"x": "1"}
+    assert ends(store)[delayed] == ("success", "")
+    assert [job.reused_from for job in finished(store, waiting)] == [7]
+
+
+def finished(store: Store, run: int) -> list[JobFinished]:
+    return [event for _, event in store.events(run) if isinstance(event, JobFinished)]
 
 
 # -- several at once --

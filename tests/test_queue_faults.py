@@ -27,6 +27,7 @@ from runner.store import Store, hot, limits, workers
 from runner.store.rows import StoredJob
 from tests.conftest import readable
 from tests.leftovers import folders, wait_until
+from tests.servers import FAST, Server, running
 from tests.test_faults import make_project
 
 REPOSITORY = Path(__file__).parent.parent
@@ -118,10 +119,29 @@ class Backend:
         """What can be restarted beside workers and submitters; a file cannot."""
 
 
-@pytest.fixture
-def backend() -> Backend:
-    """The one that needs nothing."""
-    return Backend()
+@dataclass(frozen=True)
+class RestartedServer(Backend):
+    """A server that is ended and started again, with whatever its clients are doing."""
+
+    server: Server = field(kw_only=True)
+    url: str = field(kw_only=True)
+
+    def open(self, home: Path) -> Store:
+        return Store.open(home, self.url)
+
+    def disturb(self) -> None:
+        self.server.stop()
+        self.server.start()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    if request.param == "sqlite":
+        yield Backend()
+        return
+    with running(FAST) as server:
+        url = server.new_database()
+        yield RestartedServer({"PIPE_DATABASE_URL": url}, server=server, url=url)
 
 
 @dataclass

@@ -1,7 +1,9 @@
 """Limits: how many runs may be running and start in a day, who waits for that, and whose turn it is."""
 
 import itertools
+import select
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +229,22 @@ def test_many_runs_and_limits_come_to_an_end(store: Store) -> None:
     runs = [submit(store, queue=name, owner=owner) for name, owner, _ in kinds]
     assert sorted(work_off(store)) == runs
     assert counts_are_right(store)
+
+
+def test_who_is_let_go_on_while_others_are_leased_is_announced(store: Store) -> None:
+    """`both` takes no place in the queue `slow`, so `big` may, which only others can run."""
+    limit(store, "queue", "slow", maximum=1)
+    submit(store, queue="slow", owner="bo")
+    running = take(store)
+    both = submit(store, queue="slow")
+    big = submit(store, BIG, queue="slow", owner="cy")
+    assert take(store, labels=["big", "self-hosted"]) == []
+    limit(store, "owner", "al", maximum=0)
+    end(store, running)
+    with closing(store.listener()) as listener:
+        assert (take(store), held(store, both)) == ([], {"owner:al"})
+        assert select.select([listener], [], [], 0)[0] == [listener]
+        assert runs_of(take(store, labels=["big", "self-hosted"])) == [big]
 
 
 def test_more_runs_than_are_put_aside_at_once(store: Store) -> None:

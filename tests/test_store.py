@@ -33,6 +33,7 @@ from runner.store import (
     claims,
     dead,
     due,
+    following,
     hot,
     identity,
     leases,
@@ -41,6 +42,7 @@ from runner.store import (
     process,
     projection,
     pruning,
+    raw,
     reads,
     reusable,
     schedules,
@@ -192,7 +194,7 @@ def columns(table: type) -> set[str]:
 
 
 MODULES = (
-    *(hot, leases, claims, limits, lines, workers, dead, due),
+    *(hot, raw, following, leases, claims, limits, lines, workers, dead, due),
     *(census, identity, pruning, schedules, reusable),
 )
 HOT = {
@@ -248,6 +250,17 @@ def test_the_index_delivers_the_order_of_leasing(store: Store) -> None:
         (due._RUNS_DUE, "run_due"),
         (due._RUNS_EXPIRED, "run_expiring"),
         (due._RUNS_OVERRUN, "run_limited"),
+        (claims._FIRST, "job_ready"),
+        (claims._LEASE, "sqlite_autoindex_job_1"),
+        (claims._IS_READY_IN_RUN, "sqlite_autoindex_job_1"),
+        (claims._IS_COMING, "job_due"),
+        (claims._STATE, "INTEGER PRIMARY KEY"),
+        (claims._START, "INTEGER PRIMARY KEY"),
+        (claims._TOUCH, "INTEGER PRIMARY KEY"),
+        (raw.SELECT_RUN, "INTEGER PRIMARY KEY"),
+        (raw.SELECT_JOBS, "sqlite_autoindex_job_1"),
+        (following._JOBS, "sqlite_autoindex_job_1"),
+        (following._ATTEMPTS, "sqlite_autoindex_attempt_1"),
         (hot._SUBMITTED, "run_by_key"),
         (leases._NEXT_DUE, "sqlite_autoindex_job_1"),
         (leases._TO_CANCEL, "job_leased"),

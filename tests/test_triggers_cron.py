@@ -1,16 +1,21 @@
 """Cron: which times fire, once for any number of schedulers, and what becomes of missed ones."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from runner.cli.scheduling import Schedules
 from runner.cron import times
-from runner.store import Store
+from runner.store import Store, dead, limits
+from runner.store.limits import Scope
 from runner.store.schedules import Schedule
 from runner.triggers.cron import Clock, Misfire, key_of
+from runner.worker.log import Level
 
 HOURLY = Schedule("/project", "ci.yaml", "0 * * * *")
 
@@ -88,6 +93,69 @@ def test_schedulers_agree_on_the_key_and_none_comes_late(store: StoppedStore) ->
     one.tick()
     two.tick()
     assert (first, second) == ([key_of(HOURLY, at(10))], [])
+
+
+class Quiet:
+    """A log that nobody reads."""
+
+    def say(self, level: Level, message: str, *, run: int = 0, job: str = "", **more: Any) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def scheduled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Path, StoppedStore]]:
+    """A project with a pipeline that is due as soon as it was looked at twice, and its store."""
+    monkeypatch.setenv("PIPE_HOME", str(tmp_path / "home"))
+    project = tmp_path / "project"
+    (project / "pipelines").mkdir(parents=True)
+    job = {"runs-on": "ubuntu-latest", "steps": [{"run": "true"}]}
+    text = {"on": {"schedule": [{"cron": HOURLY.cron}]}, "jobs": {"a": job}}
+    (project / "pipelines" / "ci.yaml").write_text(json.dumps(text))
+    with StoppedStore.open(tmp_path / "home") as store:
+        store.time = at(9, 30)
+        yield project, store
+
+
+def test_a_time_whose_run_cannot_be_made_is_a_dead_letter(
+    scheduled: tuple[Path, StoppedStore],
+) -> None:
+    project, store = scheduled
+    schedules = Schedules(store, project, "once", Quiet())
+    schedules.tick()
+    (project / "pipe.yaml").write_text("nonsense: [")
+    store.time = at(10)
+    schedules.tick()
+    schedules.tick()
+    [letter] = dead.letters(store.notes)
+    assert (letter.kind, letter.file) == ("unparseable", "pipelines/ci.yaml")
+
+
+def test_a_time_that_a_quota_refuses_is_a_dead_letter(scheduled: tuple[Path, StoppedStore]) -> None:
+    project, store = scheduled
+    limits.change(store.promises, Scope("global", "", per_day=0, refuses=True), store.now())
+    schedules = Schedules(store, project, "once", Quiet())
+    schedules.tick()
+    store.time = at(10)
+    schedules.tick()
+    [letter] = dead.letters(store.notes)
+    assert "has had its 0 runs of today" in letter.error
+
+
+@pytest.mark.parametrize(
+    ("misfire", "expected"), [("skip", ["2026-03-04T12:00"]), ("once", ["2026-03-04T12:00"])]
+)
+def test_more_times_than_are_started_at_once_passed(
+    store: StoppedStore, misfire: Misfire, expected: list[str]
+) -> None:
+    started: list[str] = []
+    found = Clock(store, misfire, lambda _, key: started.append(key))
+    found.watch([Schedule("/project", "ci.yaml", "* * * * *")])
+    found.tick()
+    store.time = at(12, 0, 30) + 2 * 86400
+    found.tick()
+    assert [key.split()[-1][:16] for key in started] == expected
 
 
 def test_a_start_that_fails_is_made_again(store: StoppedStore) -> None:

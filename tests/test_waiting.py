@@ -237,7 +237,6 @@ def test_of_a_batch_over_the_quota_nothing_is_taken(store: Store) -> None:
 # -- what the state of the queue is read from --
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     "question",
     ["_JOBS", "_RUNS", "_ENDED", "_HELD", "_ORDER", "_LEASED"],

@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -41,12 +42,12 @@ from runner.events import (
 )
 from runner.execute.task import Policy
 from runner.plan import plan
-from runner.queue import Submission
+from runner.queue import JobOutcome, Submission
 from runner.queue.happenings import lose
 from runner.queue.together import change
 from runner.storage import Storage
 from runner.store import Store
-from runner.worker import Means, Worker
+from runner.worker import Means, Worker, loop
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -568,3 +569,27 @@ def test_a_lease_that_was_lost_ends_its_job_and_records_nothing(bench: Bench) ->
 def lease_is_lost(store: Store, run: int) -> None:
     """What `rescue` does when it takes this process for dead."""
     change(store, run, time.time(), lose)
+
+
+# -- waiting
+
+
+@pytest.mark.parametrize("how", ["freed", "cancelled"])
+def test_who_waits_in_line_is_woken(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Looking from time to time would take longer than the test may."""
+    monkeypatch.setattr(loop, "HEARTBEAT", 60)
+    in_line = threading.Event()
+    bench.on_event = lambda event: in_line.set() if isinstance(event, Note) else None
+    first, second = (bench.submit({"a": "print x"}, concurrency="g") for _ in range(2))
+    [held] = queue.lease(bench.store, "another", run=first, now=time.time())
+    with ThreadPoolExecutor(1) as pool:
+        finished = pool.submit(bench.worker().work, second)
+        assert in_line.wait(10)
+        if how == "freed":
+            queue.finish(bench.store, held, JobOutcome("success"), time.time())
+        else:
+            queue.cancel(bench.store, second, time.time())
+        assert finished.result().result == {"freed": "success", "cancelled": "cancelled"}[how]
+    assert list((bench.home / "wake").iterdir()) == []

@@ -8,7 +8,6 @@ from runner.cli.history import open_store, took, verdict
 from runner.cli.logs import follow_run
 from runner.cli.storage import open_storage
 from runner.errors import EXIT_CANCELLED, EXIT_RUN_FAILED, EXIT_SUCCESS
-from runner.store import reads
 
 _CODES = {"success": EXIT_SUCCESS, "cancelled": EXIT_CANCELLED}
 
@@ -20,8 +19,7 @@ def await_all(runs: Sequence[int]) -> int:
 
 def _await(run: int) -> int:
     with open_store() as store:
-        follow_run(store, open_storage(), run)
-        found = reads.run(store, run).run
+        found = follow_run(store, open_storage(), run)
     ended = verdict(found.state, found.result, found.reason)
     click.echo(f"run {run}: {ended}, {took(found.started_at, found.finished_at)}", err=True)
     return _CODES.get(found.result or "", EXIT_RUN_FAILED)

@@ -21,10 +21,10 @@ from runner.terminal.words import visible
 if TYPE_CHECKING:
     from runner.storage import AttemptLog, Storage
     from runner.store import Store
-    from runner.store.reads import RunDetail
+    from runner.store.following import Followed
 
-#: Seconds between looks for more.
-PAUSE = 0.2
+#: Seconds between looks for more: of who comes seldom, and of who has just found something.
+PAUSE, EAGER = 0.2, 0.01
 #: Bytes of a line whose end is waited for.
 LONGEST_LINE = 1 << 16
 
@@ -35,17 +35,17 @@ LONGEST_LINE = 1 << 16
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 def command(run: int, job: str, follow: bool) -> None:
     """Print the output of RUN, secrets masked; each line with its job if there are several."""
-    from runner.store import reads
+    from runner.store.following import follow as look
 
     storage = open_storage()
     with open_store() as store:
-        detail = reads.run(store, run)
-        _check_job(detail, job)
-        if follow and detail.run.state != "finished":
+        seen = look(store.notes, run)
+        _check_job(run, seen, job)
+        if follow and seen.state != "finished":
             follow_run(store, storage, run, job)
             return
     paper = Paper()
-    for found in _logs(storage, detail, job):
+    for found in _logs(storage, run, seen, job):
         paper.print(found, (chunk.data for chunk in found.log.chunks()))
 
 
@@ -106,11 +106,11 @@ def _prefixed(block: bytes, prefix: bytes, *, at_start: bool) -> bytes:
     return prefix + lines if at_start else lines
 
 
-def _check_job(detail: "RunDetail", wanted: str) -> None:
-    names = [each.name for each in detail.jobs]
-    if wanted and not any(_is_wanted(each.job, each.name, wanted) for each in detail.jobs):
+def _check_job(run: int, seen: "Followed", wanted: str) -> None:
+    names = [each.name for each in seen.jobs]
+    if wanted and not any(_is_wanted(each.job, each.name, wanted) for each in seen.jobs):
         raise InvalidInputError(
-            f"run {detail.run.id} has no job `{wanted}`", hint=f"its jobs are: {', '.join(names)}"
+            f"run {run} has no job `{wanted}`", hint=f"its jobs are: {', '.join(names)}"
         )
 
 
@@ -118,43 +118,69 @@ def _is_wanted(job: str, name: str, wanted: str) -> bool:
     return not wanted or wanted in (job, name)
 
 
-def _logs(storage: "Storage", detail: "RunDetail", wanted: str) -> Iterator[NamedLog]:
-    chosen = [each for each in detail.jobs if _is_wanted(each.job, each.name, wanted)]
+def _logs(storage: "Storage", run: int, seen: "Followed", wanted: str) -> Iterator[NamedLog]:
+    chosen = [each for each in seen.jobs if _is_wanted(each.job, each.name, wanted)]
     for job in chosen:
-        for attempt in detail.attempts:
-            if attempt.job == job.key:
-                name = job.name if len(chosen) > 1 else ""
-                yield NamedLog(name, storage.log(detail.run.id, job.key, attempt.number))
+        name = job.name if len(chosen) > 1 else ""
+        for attempt in job.attempts:
+            yield NamedLog(name, storage.log(run, job.key, attempt))
 
 
-def follow_run(store: "Store", storage: "Storage", run: int, wanted: str = "") -> None:
+class Rhythm:
+    """When to look again: soon where something was new lately, and else less and less often.
+
+    Whoever has waited for long does not mind to wait for a moment more.
+    """
+
+    def __init__(self) -> None:
+        self._news = time.monotonic()
+
+    def news(self) -> None:
+        """There was something new."""
+        self._news = time.monotonic()
+
+    def rest(self) -> None:
+        """Returns when it is time."""
+        quiet = time.monotonic() - self._news
+        time.sleep(min(PAUSE, max(EAGER, quiet / 20)))
+
+
+def follow_run(store: "Store", storage: "Storage", run: int, wanted: str = "") -> "Followed":
     """Print what a run prints, until it ends: lines of several jobs never mix."""
     # One thread a log, started when its attempt is.
     from runner import queue
-    from runner.store import reads
+    from runner.store.following import follow
 
-    paper, ended = Paper(), threading.Event()
+    paper, ended, rhythm = Paper(), threading.Event(), Rhythm()
     threads: dict[str, threading.Thread] = {}
     while True:
         # A run whose process is gone ends only when somebody notices.
         queue.rescue(store, store.now())
-        detail = reads.run(store, run)
-        for found in _logs(storage, detail, wanted):
+        seen = follow(store.notes, run)
+        for found in _logs(storage, run, seen, wanted):
             if str(found.log.path) not in threads:
                 thread = threading.Thread(target=_tail, args=(found, paper, ended), daemon=True)
                 threads[str(found.log.path)] = thread
                 thread.start()
-        if detail.run.state == "finished":
+                rhythm.news()
+        if seen.state == "finished":
             break
-        time.sleep(PAUSE)
+        rhythm.rest()
     ended.set()
     for thread in threads.values():
         thread.join()
+    return seen
 
 
 def _tail(found: NamedLog, paper: Paper, ended: threading.Event) -> None:
-    chunks = found.log.follow(ended.is_set, lambda: time.sleep(PAUSE))
-    paper.print(found, whole_lines(chunk.data for chunk in chunks))
+    rhythm = Rhythm()
+
+    def data() -> Iterator[bytes]:
+        for chunk in found.log.follow(ended.is_set, rhythm.rest):
+            rhythm.news()
+            yield chunk.data
+
+    paper.print(found, whole_lines(data()))
 
 
 def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:

@@ -13,4 +13,9 @@ def opened_store(home: Path) -> "Store":
     from runner.project import storage_folder
     from runner.store import Store
 
-    return Store.open(home, os.environ.get("PIPE_DATABASE_URL", ""), storage_folder())
+    return Store.open(home, database_url(), storage_folder())
+
+
+def database_url() -> str:
+    """PIPE_DATABASE_URL; "" for the file in the home."""
+    return os.environ.get("PIPE_DATABASE_URL", "")

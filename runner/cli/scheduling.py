@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runner import queue
-from runner.cli.loading import load_pipeline, shown_name
+from runner.cli.loading import load_pipeline
 from runner.cli.submitting import Terms, submit
 from runner.cli.typed import Options
 from runner.errors import EnvironmentMissingError, PipeError
-from runner.project import Project, find_project, list_pipelines
+from runner.project import list_pipelines
 from runner.queue import Submission
 from runner.store import Store
 from runner.store.schedules import Schedule
@@ -79,17 +79,16 @@ class Schedules:
 
     def _bury(self, schedule: Schedule, key: str, error: PipeError) -> int:
         """A run that cannot be made is a dead letter, so that it is not missed without a word."""
-        project = find_project(self._folder)
         self._log.say("error", f"{schedule.file}: {error.message}")
         return queue.enqueue_dead(
-            self._store, _unreadable(schedule, project, key), error.message, self._store.now()
+            self._store, _unreadable(schedule, key), error.message, self._store.now()
         )
 
 
-def _unreadable(schedule: Schedule, project: Project, key: str) -> Submission:
+def _unreadable(schedule: Schedule, key: str) -> Submission:
     path = Path(schedule.project, schedule.file)
     return Submission(
-        file=shown_name(path, project),
+        file=schedule.file,
         text=path.read_text("utf-8", "replace") if path.is_file() else "",
         project=schedule.project,
         name=path.stem,
@@ -99,5 +98,9 @@ def _unreadable(schedule: Schedule, project: Project, key: str) -> Submission:
 
 
 def _stamp(file: Path) -> _Stamp:
-    status = file.stat()
+    """Changes with the file; one that has just gone has none."""
+    try:
+        status = file.stat()
+    except OSError:
+        return 0, 0
     return status.st_mtime_ns, status.st_size

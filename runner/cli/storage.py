@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner.cli.opening import database_url, opened_store
 from runner.project import home_folder, storage_folder
 
 if TYPE_CHECKING:
@@ -12,19 +13,17 @@ if TYPE_CHECKING:
 def open_storage() -> "Storage":
     """Raises EnvironmentMissingError when it cannot be written, or is another database's."""
     from runner.storage import Storage
+    from runner.storage.belonging import belong_to
 
     home, folder = home_folder(), storage_folder()
-    is_apart = folder != home
-    if is_apart:
-        from runner.storage.belonging import belong_to
-
-        belong_to(folder, _database(home))
-    return Storage(folder, shared=is_apart)
+    belong_to(folder, _database(home, folder))
+    return Storage(folder, shared=folder != home)
 
 
-def _database(home: Path) -> str:
-    """A name for the database, which no other has, on whatever machine it is asked for."""
-    from runner.cli.opening import opened_store
+def _database(home: Path, folder: Path) -> str:
+    """A name for the database, which no other has that might keep its files in the folder."""
+    if folder == home and not database_url():
+        return "pipe.db"
     from runner.store.identity import identity
 
     with opened_store(home) as store:

@@ -54,6 +54,8 @@ def command(
             "`--wait` and `--json` exclude each other",
             hint="what `--wait` prints is the output of steps; `pipe show RUN --json` has the rest",
         )
+    if key is not None and not key.strip():
+        raise InvalidInputError("`--key` is empty: all runs would be the same")
     if owner is not None and not owner.strip():
         raise InvalidInputError("`--owner` names nobody")
     if queue is not None:

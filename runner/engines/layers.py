@@ -7,17 +7,16 @@ from pathlib import Path
 
 
 def copy_layers(layers: Sequence[Path], target: Path) -> None:
-    """Copy `layers`, uppermost first, into the new folder `target`. Raises OSError.
+    """Copy `layers`, which have no file in common, into the new folder `target`. Raises OSError.
 
     `cp` shares the blocks of files where the file system can, and is fast where it cannot.
     """
     target.mkdir()
-    for layer in reversed(layers):
-        copied = subprocess.run(
-            ["cp", "-a", f"{layer}/.", target],
-            env={**os.environ, "LC_ALL": "C"},
-            capture_output=True,
-            check=False,
-        )
-        if copied.returncode:
-            raise OSError(os.fsdecode(copied.stderr).strip())
+    copied = subprocess.run(
+        ["cp", "-a", *(f"{layer}/." for layer in reversed(layers)), target],
+        env={**os.environ, "LC_ALL": "C"},
+        capture_output=True,
+        check=False,
+    )
+    if copied.returncode:
+        raise OSError(os.fsdecode(copied.stderr).strip())

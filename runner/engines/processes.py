@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,10 +47,62 @@ def end_marked(name: str, value: str) -> None:
         time.sleep(0.005)
 
 
-def start_guard(name: str, value: str) -> "subprocess.Popen[bytes]":
-    """A process that ends all that carry the mark when its input ends, by whatever death of ours."""
+class Guard:
+    """A process that ends all that carry a mark being watched when this one dies, by whatever death.
+
+    One is enough for all boxes, since it takes longer to start than many a job; the first mark
+    starts it. Threads may share it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._watched: set[str] = set()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def watch(self, value: str) -> None:
+        """Processes with this mark are not to outlive us."""
+        with self._lock:
+            self._watched.add(value)
+            self._tell(f"+{value}\n")
+
+    def forget(self, value: str) -> None:
+        """There are none any more."""
+        with self._lock:
+            self._watched.discard(value)
+            self._tell(f"-{value}\n")
+
+    def close(self) -> None:
+        """It ends; what is still watched is ended by it."""
+        with self._lock:
+            process, self._process = self._process, None
+            if process:
+                with process:
+                    # It may not even have begun to listen.
+                    if not self._watched:
+                        process.kill()
+
+    def _tell(self, line: str) -> None:
+        try:
+            self._write(line)
+        except BrokenPipeError:
+            # Somebody has killed it.
+            assert self._process
+            with self._process:
+                self._process = None
+            self._write("".join(f"+{value}\n" for value in self._watched))
+
+    def _write(self, lines: str) -> None:
+        if self._process is None:
+            self._process = _start_guard(self._name)
+        assert self._process.stdin
+        self._process.stdin.write(lines.encode())
+
+
+def _start_guard(name: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", __file__, name, value],
+        [sys.executable, "-I", "-S", __file__, name],
+        bufsize=0,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -58,6 +111,16 @@ def start_guard(name: str, value: str) -> "subprocess.Popen[bytes]":
         env={"PATH": os.defpath},
         start_new_session=True,
     )
+
+
+def _guard(name: str) -> None:
+    """What the guard does: hears of marks until its input ends, and ends those that are left."""
+    watched: set[str] = set()
+    for line in sys.stdin:
+        change = watched.add if line[0] == "+" else watched.discard
+        change(line[1:-1])
+    for value in watched:
+        end_marked(name, value)
 
 
 def _from_proc(entry: bytes) -> Iterator[int]:
@@ -80,5 +143,4 @@ def _from_ps(entry: bytes) -> Iterator[int]:
 
 
 if __name__ == "__main__":
-    sys.stdin.buffer.read()
-    end_marked(sys.argv[1], sys.argv[2])
+    _guard(sys.argv[1])

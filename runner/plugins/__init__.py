@@ -4,6 +4,6 @@ A plugin is code that runs on this machine with the user's own rights, outside o
 """
 
 from runner.plugins.loading import Loaded, PluginInfo
-from runner.plugins.plugins import Plugins, load_plugins
+from runner.plugins.plugins import Plugins, load_installed, load_plugins
 
-__all__ = ["Loaded", "PluginInfo", "Plugins", "load_plugins"]
+__all__ = ["Loaded", "PluginInfo", "Plugins", "load_installed", "load_plugins"]

@@ -18,15 +18,24 @@ from runner.plugins.local import Local, find_local
 Report = Callable[[Problem], None]
 
 
-def load_plugins(
-    folder: Path | None, cache: Path | None = None, report: Report | None = None
-) -> "Plugins":
-    """Load the installed plugins and those in `folder`, a project's `plugins/`.
+def load_installed(cache: Path | None = None) -> tuple[Loaded, ...]:
+    """The plugins that are installed; `cache` is a folder for a note of which those are."""
+    return tuple(load(found) for found in find_installed(cache))
 
-    `cache` is a folder for a note of what is installed. `report` hears, while a run goes on, of
-    a plugin that had to be left out. Nothing is raised: see `Plugins.problems`.
+
+def load_plugins(
+    folder: Path | None,
+    cache: Path | None = None,
+    report: Report | None = None,
+    installed: Iterable[Loaded] | None = None,
+) -> "Plugins":
+    """Load the installed plugins, unless they are `installed` already, and those in `folder`, a
+    project's `plugins/`.
+
+    `cache` is as for `load_installed`. `report` hears, while a run goes on, of a plugin that had to
+    be left out. Nothing is raised: see `Plugins.problems`.
     """
-    installed = [load(found) for found in find_installed(cache)]
+    installed = tuple(load_installed(cache) if installed is None else installed)
     files = {file for each in installed if (file := getattr(each.plugin, "__file__", None))}
     local = [load(found) for found in find_local(folder) if not _is_one_of(found, files)]
     return Plugins([*installed, *local], report)

@@ -21,7 +21,13 @@ from runner.project.find import (
 from runner.project.git import GitFacts, read_facts
 from runner.project.home import home_folder, storage_folder, sub_folder
 from runner.project.ignored import all_ignored
-from runner.project.kept import keep_snapshot, open_snapshot, prune_snapshots, unpin_snapshot
+from runner.project.kept import (
+    keep_snapshot,
+    open_snapshot,
+    prune_snapshots,
+    unneeded_pins,
+    unpin_snapshot,
+)
 from runner.project.labels import DEFAULT_IMAGES, label_images
 from runner.project.snapshot import Snapshot, open_variant, take_snapshot
 from runner.project.sources import SourceFiles, source_files
@@ -61,5 +67,6 @@ __all__ = [
     "storage_folder",
     "sub_folder",
     "take_snapshot",
+    "unneeded_pins",
     "unpin_snapshot",
 ]

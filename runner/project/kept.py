@@ -81,15 +81,29 @@ def unpin_snapshot(data: Mapping[str, Any], storage: Path) -> None:
             shelf.unpin(data["pin"])
 
 
+def unneeded_pins(storage: Path, pins: Collection[str], now: float) -> set[str]:
+    """The pins that `prune_snapshots` would take out."""
+    found = set()
+    for folder in (storage / SNAPSHOTS).glob("*"):
+        shelf = Shelf(folder)
+        with shelf.locked():
+            found |= _unneeded(shelf, pins, now)
+    return found
+
+
 def prune_snapshots(storage: Path, pins: Collection[str], now: float) -> None:
     """Remove what no run needs: all but those with one of `pins`, the held and the newest."""
     for folder in (storage / SNAPSHOTS).glob("*"):
         shelf = Shelf(folder)
         with shelf.locked():
-            for pin, since in shelf.pins().items():
-                if pin not in pins and now - since > UNCLAIMED:
-                    shelf.unpin(pin)
+            for pin in _unneeded(shelf, pins, now):
+                shelf.unpin(pin)
             prune(shelf)
+
+
+def _unneeded(shelf: Shelf, pins: Collection[str], now: float) -> set[str]:
+    found = shelf.pins().items()
+    return {pin for pin, since in found if pin not in pins and now - since > UNCLAIMED}
 
 
 def _with_objects(shelf: Shelf, snapshot: Snapshot, *, copy: bool) -> Snapshot:

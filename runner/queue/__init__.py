@@ -17,7 +17,7 @@ from runner.queue.leases import (
     renew,
     stay,
 )
-from runner.queue.outcome import EXPIRED, TIMEOUT, JobOutcome, reused
+from runner.queue.outcome import EXPIRED, TIMEOUT, JobOutcome, reused, reused_by
 from runner.queue.pipelines import load_pipeline
 from runner.queue.progress import Progress, progress
 from runner.queue.questions import cancel_requests, cancelled, is_over, next_due, reason, waits
@@ -72,6 +72,7 @@ __all__ = [
     "renew",
     "rescue",
     "reused",
+    "reused_by",
     "stay",
     "tend",
     "tend_run",

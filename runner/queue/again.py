@@ -46,13 +46,7 @@ def again(run: StoredRun, snapshot: Mapping[str, Any], *, from_start: bool) -> E
     legs = {name: set(values) for name, values in options.get("legs", {}).items()}
     planned = plan(wanted, submission.contexts, legs or None)
     reused = {} if from_start else _taken_over(run, wanted, planned)
-    submission = replace(
-        submission,
-        snapshot=snapshot,
-        submission_key=None,
-        rerun_of=run.id,
-        options={**options, "taken_over": list(reused)},
-    )
+    submission = replace(submission, snapshot=snapshot, submission_key=None, rerun_of=run.id)
     return Entry(submission, planned, reused, patience=_patience(run))
 
 

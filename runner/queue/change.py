@@ -1,6 +1,5 @@
 """A run on its way to its next state, and what follows from each step of it."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from runner.concurrency import Claim
@@ -17,11 +16,7 @@ from runner.plan import (
 from runner.queue.definitions import is_call, pipeline_of
 from runner.queue.draft import Draft, Others
 from runner.queue.groups import claim_at, claim_of_run, places_of
-from runner.queue.outcome import (
-    NOTHING_REUSED,
-    TIMEOUT,
-    JobOutcome,
-)
+from runner.queue.outcome import TIMEOUT, JobOutcome, reused_by
 from runner.queue.pools import pool
 from runner.store.rows import (
     JobStatus,
@@ -36,15 +31,8 @@ from runner.store.rows import (
 class Change(Draft):
     """A run on its way to its next state: whatever was done to it, `settle` does what follows."""
 
-    def __init__(
-        self,
-        run: StoredRun,
-        now: float,
-        others: Others,
-        reused: Mapping[str, JobOutcome] = NOTHING_REUSED,
-    ) -> None:
+    def __init__(self, run: StoredRun, now: float, others: Others) -> None:
         super().__init__(run, now, others)
-        self._reused = reused
         #: The calls that have got their groups, and are entered next.
         self._admitted: frozenset[str] = frozenset()
 
@@ -193,7 +181,10 @@ class Change(Draft):
 
     def _take_over(self) -> None:
         """What is reused has ended; but a placeholder with that key may yet be skipped."""
+        reused = reused_by(self.run.submission)
+        if not reused:
+            return
         runnable = {job.key for job in self.run.plan.jobs if job.expanded}
-        for key, outcome in self._reused.items():
+        for key, outcome in reused.items():
             if key in runnable and self.run.jobs[key].state == "blocked":
                 self.end(key, outcome)

@@ -8,7 +8,7 @@ from runner.errors import PipeError
 from runner.plan import Plan
 from runner.queue.change import Change
 from runner.queue.groups import claim_of_run
-from runner.queue.outcome import NOTHING_REUSED, UNPARSEABLE, JobOutcome
+from runner.queue.outcome import NOTHING_REUSED, UNPARSEABLE, JobOutcome, with_reused
 from runner.queue.telling import run_finished
 from runner.queue.together import Together, UnreadableRunError, abandon, change
 from runner.store import Store, hot
@@ -61,7 +61,7 @@ def enqueue_all(store: Store, entries: Sequence[Entry], now: float) -> list[int]
         _refuse_secrets(entry.submission)
     while True:
         together = Together(store, now)
-        later: dict[int, Entry] = {}
+        later: list[int] = []
         try:
             runs = list(_enter(store, together, entries, now, later))
             if together.is_written():
@@ -71,8 +71,8 @@ def enqueue_all(store: Store, entries: Sequence[Entry], now: float) -> list[int]
         except UnreadableRunError as error:
             # One that it came to wait for, or to send away.
             abandon(store, error.run, error.message, now)
-    for run, entry in later.items():
-        change(store, run, now, Change.enter, reused=entry.reused)
+    for run in later:
+        change(store, run, now, Change.enter)
     store.wake()
     return runs
 
@@ -82,7 +82,7 @@ def _enter(
     together: Together,
     entries: Sequence[Entry],
     now: float,
-    later: dict[int, Entry],
+    later: list[int],
 ) -> Iterator[int]:
     """The numbers of the runs; `later` gets those that enter once they are written."""
     numbers = Numbers(store)
@@ -102,9 +102,9 @@ def _enter(
         if _may_reuse(submission):
             claim_of_run(run)  # raises what entering would
             together.add(run, letter=entry.letter)
-            later[run.id] = entry
+            later.append(run.id)
         else:
-            together.enter(run, entry.reused, entry.letter)
+            together.enter(run, entry.letter)
         yield run.id
 
 
@@ -155,7 +155,11 @@ def _new_run(entry: Entry, numbers: tuple[int, int], now: float) -> StoredRun:
     submission = entry.submission
     known = {"run_id": str(id_), "run_number": str(run_number), "run_attempt": "1"}
     github = {**submission.contexts.get("github", {}), **known}
-    submission = replace(submission, contexts={**submission.contexts, "github": github})
+    submission = replace(
+        submission,
+        contexts={**submission.contexts, "github": github},
+        options=with_reused(submission, entry.reused),
+    )
     enters_at = max(now, entry.due_at or now)
     return StoredRun(
         id=id_,

@@ -78,6 +78,8 @@ def lease(
         claimed = claims.of_queue(store.notes, lessee, limit, now)
     else:
         claimed = claims.of_run(store.notes, lessee, run, limit, now)
+    if claimed.has_moved:
+        store.wake()
     return list(_leases(store, claimed, lessee.until, now))
 
 
@@ -131,6 +133,8 @@ def finish_and_lease(
         claimed[0] = claims.take(database, lessee, 1, now)
 
     events = _finish(store, lease, outcome, now, take)
+    if claimed[0].has_moved:
+        store.wake()
     return events, next(_leases(store, claimed[0], lessee.until, now), None)
 
 

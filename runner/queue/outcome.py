@@ -1,9 +1,11 @@
 """How an attempt of a job ended."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from runner.events import Result
+from runner.store.rows import Submission
 
 #: The reason of what ended because the process that did it is gone.
 LOST = "lost"
@@ -40,3 +42,18 @@ def reused(run: int, outputs: Mapping[str, str]) -> JobOutcome:
 
 #: The jobs that a run takes over from an earlier one, by key: none.
 NOTHING_REUSED: Mapping[str, JobOutcome] = {}
+#: The option of a submission that keeps them: they count once the run enters, which may be much later.
+_REUSED = "reused"
+
+
+def with_reused(submission: Submission, reused: Mapping[str, JobOutcome]) -> dict[str, Any]:
+    """The options of a run that takes over these jobs, and no others."""
+    options = {name: value for name, value in submission.options.items() if name != _REUSED}
+    kept = {key: asdict(replace(each, outputs=dict(each.outputs))) for key, each in reused.items()}
+    return {**options, _REUSED: kept} if kept else options
+
+
+def reused_by(submission: Submission) -> Mapping[str, JobOutcome]:
+    """The jobs that a run takes over, by key."""
+    kept = submission.options.get(_REUSED, {})
+    return {key: JobOutcome(**values) for key, values in kept.items()}

@@ -1,6 +1,6 @@
 """Several runs that change at once, and are written in one transaction."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 
@@ -10,7 +10,7 @@ from runner.events import Event, JobQueued, RunFinished
 from runner.plan import asker_of
 from runner.queue.change import Change
 from runner.queue.happenings import send_away
-from runner.queue.outcome import NOTHING_REUSED, UNPARSEABLE, JobOutcome
+from runner.queue.outcome import UNPARSEABLE, JobOutcome
 from runner.queue.past import Past
 from runner.store import Store, dead, hot, lines
 from runner.store.connection import Database
@@ -40,38 +40,26 @@ class Together:
         #: The dead letters that new runs go on with.
         self._letters: dict[int, int | None] = {}
 
-    def enter(
-        self, run: StoredRun, reused: Mapping[str, JobOutcome], letter: int | None = None
-    ) -> None:
+    def enter(self, run: StoredRun, letter: int | None = None) -> None:
         """A new run, and what follows; `letter` is the run whose dead letter goes on as it."""
-        self.add(run, reused, letter).enter()
+        self.add(run, letter).enter()
         self.settle(run.id)
 
-    def add(
-        self,
-        run: StoredRun,
-        reused: Mapping[str, JobOutcome] = NOTHING_REUSED,
-        letter: int | None = None,
-    ) -> Change:
+    def add(self, run: StoredRun, letter: int | None = None) -> Change:
         """A new run, about which nothing is decided yet."""
         self._letters[run.id] = letter
         self._befores[run.id] = None
         self.lines.know(run.id, run.submission.project, {})
-        change = self._changes[run.id] = Change(run, self._now, self, reused)
+        change = self._changes[run.id] = Change(run, self._now, self)
         return change
 
-    def of(
-        self,
-        run: int,
-        known: StoredRun | None = None,
-        reused: Mapping[str, JobOutcome] = NOTHING_REUSED,
-    ) -> Change:
+    def of(self, run: int, known: StoredRun | None = None) -> Change:
         """The run on its way; read when it is asked for first, unless it is `known`."""
         if run not in self._changes:
             with reading(run):
                 before = self._befores[run] = known or hot.load_run(self._store.notes, run)
             self.lines.know(run, before.submission.project, before.groups)
-            self._changes[run] = Change(before, self._now, self, reused)
+            self._changes[run] = Change(before, self._now, self)
         return self._changes[run]
 
     def settle(self, run: int) -> None:
@@ -162,20 +150,18 @@ def change(
     now: float,
     act: Callable[[Change], None],
     known: StoredRun | None = None,
-    reused: Mapping[str, JobOutcome] = NOTHING_REUSED,
     then: Callable[[Database], None] | None = None,
 ) -> list[Event]:
     """Does something to a run, and all that follows; returns the events recorded for that run.
 
-    `known` is the run as it was some time ago, and may be still. `reused` has the outcomes of jobs
-    that do not run, by key, for a run that enters. `then` is done in the transaction that writes; it
-    may be done again, in another one. A run that cannot be read dies of that; if it is
-    this one, UnreadableRunError is raised then.
+    `known` is the run as it was some time ago, and may be still. `then` is done in the transaction
+    that writes; it may be done again, in another one. A run that cannot be read dies of that; if it
+    is this one, UnreadableRunError is raised then.
     """
     while True:
         together = Together(store, now)
         try:
-            together.of(run, known, reused)
+            together.of(run, known)
             known = None
             together.do(run, act)
             together.settle(run)

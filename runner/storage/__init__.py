@@ -61,6 +61,12 @@ class Storage:
         path = self.folder / "logs" / str(run) / f"{name}@{attempt}.log"
         return AttemptLog(path, self._shared)
 
+    def runs(self) -> set[int]:
+        """The runs that have logs or artifacts here."""
+        folders = (self.folder / "logs", self.artifacts.folder)
+        names = (each.name for folder in folders if folder.is_dir() for each in folder.iterdir())
+        return {int(name) for name in names if name.isdecimal()}
+
     def forget(self, run: int) -> None:
         """Remove the logs and artifacts of a run; their blobs go with the next sweep."""
         for folder in (self.folder / "logs", self.artifacts.folder):

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.events import Event, RunStarted
@@ -93,11 +93,15 @@ class Lessee:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The runs and keys of jobs that were leased, in order; those runs, and which thereby start."""
+    """The runs and keys of jobs that were leased, in order; those runs, and which thereby start.
+
+    `has_moved`: others were put aside, so that what comes behind them can be had now.
+    """
 
     jobs: list[tuple[int, str]]
     runs: Mapping[int, RawRun]
     events: list[Event]
+    has_moved: bool = False
 
 
 NOTHING = Claimed([], {}, [])
@@ -140,7 +144,9 @@ def of_queue(connection: Connection, lessee: Lessee, limit: int, now: float) -> 
 
 def take(database: Database, lessee: Lessee, limit: int, now: float) -> Claimed:
     """As `of_queue`, inside a transaction; what waits for its time goes on waiting."""
-    return _claimed(database, list(_Choice(database, lessee, now).take(limit)), now)
+    choice = _Choice(database, lessee, now)
+    claimed = _claimed(database, list(choice.take(limit)), now)
+    return replace(claimed, has_moved=choice.aside > 0)
 
 
 @whole
@@ -175,17 +181,18 @@ class _Choice:
         self._now = now
         self._pools = _pools(database, lessee)
         self._started: set[int] = set()
+        #: How many runs were put aside.
+        self.aside = 0
 
     def take(self, limit: int) -> Iterator[tuple[int, str]]:
         """Leases up to `limit` jobs, one after the other."""
-        aside = 0
         taken = 0
-        while taken < limit and aside < _MOST_ASIDE:
+        while taken < limit and self.aside < _MOST_ASIDE:
             job = self._next()
             if job is None:
                 return
             if self._is_put_aside(job["run"]):
-                aside += 1
+                self.aside += 1
                 continue
             _lease(self._database, self._lessee, job, self._now)
             taken += 1

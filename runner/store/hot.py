@@ -173,7 +173,7 @@ def _write_run(database: Database, edit: RunEdit) -> None:
     before, after = edit.before, edit.after
     if before is None:
         row = _run_row(after)
-        if is_submitted(after):
+        if is_submitted(after) and after.state != "finished":
             limits.refuse(database, _scopes_of(after), after.due_at, after.created_at)
         for statement in (_COUNT_RUN, _INSERT_RUN, _INSERT_SUBMISSION):
             database.execute(statement, row)

@@ -16,7 +16,7 @@ SELECT id, process, created_at,
        (SELECT max(lease_until) FROM job WHERE job.run = run.id) AS lease_until,
        (SELECT max(due_at) FROM job WHERE job.run = run.id) AS due_at,
        (SELECT max(finished_at) FROM job WHERE job.run = run.id) AS finished_at
-FROM run WHERE state != 'finished' AND process != ''
+FROM run WHERE state != 'finished' AND process > ''
 """
 
 

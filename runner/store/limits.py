@@ -158,6 +158,20 @@ def adjust(
 
 
 @whole
+def miscounted(connection: Connection, now: float) -> list[tuple[Scope, int]]:
+    """What `reconcile` would find to be wrong, and by how much."""
+    with connection.reading() as database:
+        scopes = [_scope(row) for row in database.execute(_ALL).fetchall()]
+        counted = [_counted(database, scope, now) for scope in scopes]
+    pairs = zip(scopes, counted, strict=True)
+    return [
+        (scope, scope.running - right.running)
+        for scope, right in pairs
+        if scope.running != right.running
+    ]
+
+
+@whole
 def reconcile(connection: Connection, now: float) -> list[tuple[Scope, int]]:
     """Counts everything anew and frees who may start; returns what was wrong, and by how much."""
     wrong = []
@@ -260,7 +274,10 @@ def _counted(database: Database, scope: Scope, now: float) -> Scope:
     day = day_of(now)
     values = {"kind": scope.kind, "name": scope.name, "midnight": _midnight(now)}
     running = database.execute(_RUNNING_NOW, values).fetchone()["found"]
-    started = database.execute(_STARTED_SINCE, values).fetchone()["found"]
+    started = scope.started_on(day)
+    if scope.per_day is not None:
+        # That looks at all runs there are.
+        started = database.execute(_STARTED_SINCE, values).fetchone()["found"]
     return replace(scope, running=running, day=day, started=started)
 
 

@@ -1,5 +1,6 @@
 """Where the tables are: a file in a folder of this machine, or a server."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -7,6 +8,7 @@ from urllib.parse import urlsplit
 from runner.errors import EnvironmentMissingError, InvalidInputError
 from runner.store.bell import Listener
 from runner.store.connection import Connection
+from runner.store.finding import Finding
 from runner.store.sqlite import SqliteFile
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ class Location(Protocol):
 
     def explained(self, error: BaseException | None) -> EnvironmentMissingError | None:
         """What the user can do about an error of the database; None when it is a bug of ours."""
+
+    def examine(self) -> Iterator[Finding]:
+        """Looks whether all is well with it, and writes nothing. Raises EnvironmentMissingError."""
 
     def now(self) -> float:
         """The time that all who share the tables go by, in seconds since the epoch."""

@@ -12,6 +12,7 @@ SELECT id FROM run WHERE state = 'finished' AND finished_at < :before
                   WHERE dead_letter.run = run.id AND dead_letter.requeued_as IS NULL)
 ORDER BY id
 """
+_ALL = "SELECT id FROM run"
 _REMOVE = "DELETE FROM run WHERE id = :run AND state = 'finished'"
 _SNAPSHOTS = """
 SELECT submission.snapshot FROM submission JOIN run ON run.id = submission.run
@@ -34,6 +35,12 @@ def old_runs(connection: Connection, age: Age) -> list[int]:
     values = {"before": age.before, "keep": age.keep}
     with connection.reading() as database:
         return [row["id"] for row in database.execute(_FINISHED, values).fetchall()]
+
+
+def run_numbers(connection: Connection) -> set[int]:
+    """Every run that there is."""
+    with connection.reading() as database:
+        return {row["id"] for row in database.execute(_ALL).fetchall()}
 
 
 @whole

@@ -24,6 +24,12 @@ _LEASED_BY = """
 SELECT run, key, token, lease_until FROM job WHERE state = 'running' AND worker = :name
 ORDER BY run, position
 """
+_ALL_LEASED = """
+SELECT job.run, job.key, job.worker, job.lease_until, run.process
+FROM job JOIN run ON run.id = job.run
+WHERE job.state = 'running' AND job.worker != ''
+ORDER BY job.run, job.position
+"""
 #: Leases whose worker never registered, or has gone with its row: only time can tell.
 _LEASED_BY_NOBODY = """
 SELECT job.run, job.key, job.token, job.lease_until FROM job JOIN run ON run.id = job.run
@@ -56,6 +62,17 @@ class Held:
     key: str
     token: str
     lease_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Who holds a job, and until when; `process` is that of its run, "" if the queue has it."""
+
+    run: int
+    key: str
+    worker: str
+    lease_until: float
+    process: str
 
 
 @whole
@@ -110,6 +127,13 @@ def leased_by_nobody(connection: Connection, now: float) -> list[Held]:
     with connection.reading() as database:
         found = database.execute(_LEASED_BY_NOBODY, {"now": now}).fetchall()
         return [_held(row) for row in found]
+
+
+@whole
+def all_leased(connection: Connection) -> list[Holding]:
+    """Everything that somebody has leased, be it of the queue or of a process of its own."""
+    with connection.reading() as database:
+        return [Holding(**dict(row)) for row in database.execute(_ALL_LEASED).fetchall()]
 
 
 def _worker(row: Row) -> WorkerRecord:

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
@@ -43,7 +44,8 @@ class WorkerLog:
             line = self._json(level, message, run, job, more)
         else:
             line = self._text(level, message, run, job)
-        with self._lock:
+        # Nobody reads it any more, or its disk is full: the work goes on.
+        with self._lock, suppress(OSError):
             print(line, file=self._stream, flush=True)
 
     def emit(self, event: Event) -> None:

@@ -65,13 +65,27 @@ class Clock:
             schedules.handled(self._store.promises, schedule, now)
 
     def _due(self, schedule: Schedule, since: float, now: float) -> list[float]:
-        coming = times(schedule.cron, schedule.timezone, since)
-        passed = list(islice(takewhile(lambda moment: moment <= now, coming), MOST))
         if self._misfire == "all":
-            return passed
+            return list(islice(_passed(schedule, since, now), MOST))
         if self._misfire == "skip":
-            return [moment for moment in passed if now - moment <= GRACE]
-        return passed[-1:]
+            recent = _passed(schedule, max(since, now - GRACE - 1), now)
+            return [moment for moment in recent if now - moment <= GRACE]
+        return _last(schedule, since, now)
+
+
+def _passed(schedule: Schedule, since: float, now: float) -> Iterator[float]:
+    coming = times(schedule.cron, schedule.timezone, since)
+    return takewhile(lambda moment: moment <= now, coming)
+
+
+def _last(schedule: Schedule, since: float, now: float) -> list[float]:
+    """The last time, if there is one: found from its end, however long nobody watched."""
+    span, start = GRACE, now
+    while start > since:
+        start, span = max(since, now - span), span * 8
+        if found := list(_passed(schedule, start, now)):
+            return found[-1:]
+    return []
 
 
 def key_of(schedule: Schedule, moment: float) -> str:

@@ -80,8 +80,14 @@ class Hands:
             self._running[_attempt(lease)] = _Running(lease, Wish(), thread)
         thread.start()
 
-    def beat(self, *, stop: bool = False, now: bool = False) -> None:
-        """Renew what is held, and pass on who should stop: those that others want to, or all."""
+    def tell(self, *, stop: bool = False, now: bool = False) -> None:
+        """Pass on what is wanted of all of them, also while the store is away."""
+        for each in self._all():
+            each.wish.stop |= stop
+            each.wish.now |= now
+
+    def beat(self) -> None:
+        """Renew what is held, and pass on whom others want to stop."""
         running = self._all()
         if not running:
             return
@@ -90,8 +96,7 @@ class Hands:
         for each in running:
             held = not due or queue.renew(self._store, each.lease, self._store.now())
             is_wanted = (each.lease.run, each.lease.key) in wanted
-            each.wish.stop |= stop or is_wanted or not held
-            each.wish.now |= now
+            each.wish.stop |= is_wanted or not held
         if due:
             self._renewed = time.monotonic()
 

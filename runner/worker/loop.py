@@ -21,10 +21,9 @@ from runner.storage import Storage
 from runner.store import Store
 from runner.worker.attempt import attempt
 from runner.worker.hands import HEARTBEAT, Hands, Wish
+from runner.worker.listening import listen
 from runner.worker.means import Means
 
-#: As long as something waits for a group, which another process may free.
-IN_LINE = 0.1
 #: What to say of a run that ends because its time is over, by the reason that it has.
 _OVER = {
     queue.EXPIRED: "the run has waited for its start for too long (`timeouts.queue`)",
@@ -50,7 +49,7 @@ class Worker:
         self._hands = Hands(store, name, self._run, self._notice)
         self._told: set[tuple[str, str, int]] = set()
         self._lock = threading.RLock()
-        self._changed = threading.Event()
+        self._listener = store.listener()
         self._cancel_wanted = False
         self._cancel_asked = False
         self._stop_now = False
@@ -63,7 +62,7 @@ class Worker:
         """Ask the run to end; asked a second time, everything stops now. Safe in a signal handler."""
         self._stop_now = self._cancel_wanted
         self._cancel_wanted = True
-        self._changed.set()
+        self._listener.ring()
 
     def work(self, run: int) -> RunFinished:
         """Run all of it. Raises what went wrong in our own code, after the run has ended, and
@@ -74,13 +73,14 @@ class Worker:
                 finished = self._turn(run)
         finally:
             self._hands.end()
+            self._listener.close()
         if self._crash is not None:
             raise self._crash
         assert finished is not None
         return finished
 
     def _turn(self, run: int) -> RunFinished | None:
-        self._changed.clear()
+        self._listener.calm()
         if self._cancel_wanted and not self._cancel_asked:
             self._cancel_asked = True
             self._tell(queue.cancel(self._store, run, self._store.now()))
@@ -89,18 +89,18 @@ class Worker:
         self._beat(run)
         finished = self._finished(run)
         if finished is None:
-            self._changed.wait(self._patience(run))
+            listen(self._listener, self._patience(run))
         return finished
 
     def _patience(self, run: int) -> float:
         if len(self._hands) >= self._slots:
             return HEARTBEAT
+        self._stand_in_line(run)
         due = queue.next_due(self._store, run)
-        until_due = max(0.01, due - self._store.now()) if due else HEARTBEAT
-        return min(IN_LINE if self._is_in_line(run) else HEARTBEAT, until_due)
+        return min(HEARTBEAT, max(0.01, due - self._store.now())) if due else HEARTBEAT
 
-    def _is_in_line(self, run: int) -> bool:
-        """Whether something waits for a group; tells for which, and sees to it that the holder lives."""
+    def _stand_in_line(self, run: int) -> None:
+        """Tells which groups something waits for, and sees to it that their holders live."""
         waits = queue.waits(self._store, run)
         for wait in waits:
             if (wait.job, wait.group) not in self._explained:
@@ -112,7 +112,6 @@ class Worker:
             queue.stay(self._store, run, self._store.now())
             holders = {place.run for wait in waits for place in wait.holders}
             queue.rescue(self._store, self._store.now(), holders)
-        return bool(waits)
 
     def _start(self, run: int) -> None:
         free = self._slots - len(self._hands)
@@ -127,7 +126,8 @@ class Worker:
             self._hands.take(lease)
 
     def _beat(self, run: int) -> None:
-        self._hands.beat(now=self._stop_now)
+        self._hands.tell(now=self._stop_now)
+        self._hands.beat()
         if queue.cancelled(self._store, run) and not self._cancel_wanted:
             self._cancel_wanted = True
             self._emit(_stopping(run, self._store.now(), queue.reason(self._store, run)))
@@ -144,7 +144,7 @@ class Worker:
         return None
 
     def _notice(self) -> None:
-        self._changed.set()
+        self._listener.ring()
 
     # -- in a job's thread
 

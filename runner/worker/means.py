@@ -13,7 +13,7 @@ from runner.environments import laid_over
 from runner.events import Emit
 from runner.execute.task import Policy
 from runner.plugin import PluginStep
-from runner.plugins import load_plugins
+from runner.plugins import Loaded, load_installed, load_plugins
 from runner.project import (
     ProjectConfig,
     Snapshot,
@@ -63,13 +63,17 @@ class Site:
         lambda _, folder, __: ActionStore(folder)
     )
 
-    def open(self, submission: Submission) -> RunMeans:
+    def installed(self) -> tuple[Loaded, ...]:
+        """The plugins of this machine."""
+        return load_installed(self.home / "cache")
+
+    def open(self, submission: Submission, installed: tuple[Loaded, ...]) -> RunMeans:
         """What a run works with. Raises EnvironmentMissingError when its source is gone."""
         options = submission.options
         snapshot = open_snapshot(submission.snapshot, self.storage)
         folder = snapshot.tree / str(options.get("folder", "."))
         config = read_project_config(folder / "pipe.yaml")
-        plugins = load_plugins(folder / "plugins", self.home / "cache")
+        plugins = load_plugins(folder / "plugins", installed=installed)
         means = Means(
             self.engines,
             workspace_of(snapshot, folder),
@@ -87,6 +91,7 @@ class Shared:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._lock = threading.Lock()
+        self._installed: tuple[Loaded, ...] | None = None
         self._open: dict[int, RunMeans] = {}
         self._users: dict[int, int] = {}
 
@@ -94,8 +99,10 @@ class Shared:
     def of(self, lease: Lease) -> Iterator[RunMeans]:
         """What the job works with, until it has ended. Raises as `Site.open`."""
         with self._lock:
+            if self._installed is None:
+                self._installed = self._site.installed()
             if lease.run not in self._open:
-                self._open[lease.run] = self._site.open(lease.submission)
+                self._open[lease.run] = self._site.open(lease.submission, self._installed)
             self._users[lease.run] = self._users.get(lease.run, 0) + 1
             found = self._open[lease.run]
         try:

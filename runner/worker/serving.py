@@ -1,7 +1,6 @@
 """A worker of the queue: takes what is ready, whoever submitted it, until told to stop."""
 
 import os
-import selectors
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -20,6 +19,7 @@ from runner.store import Store, dead, workers
 from runner.store.workers import WorkerRecord, WorkerState
 from runner.worker.attempt import attempt
 from runner.worker.hands import HEARTBEAT, Hands, Wish
+from runner.worker.listening import listen
 from runner.worker.log import Log
 from runner.worker.means import Shared, Site
 from runner.worker.remainder import what_stays
@@ -80,6 +80,7 @@ class QueueWorker:
         self._has_told_stop = False
         self._cancelling = False
         self._stop_now = False
+        self._has_crashed = False
 
     def stop(self) -> None:
         """Lease nothing more; asked again, cancel what runs; and again, end it at once.
@@ -102,31 +103,42 @@ class QueueWorker:
             ends.callback(self._leave)
             ends.callback(self._hands.end)
             self._confirm()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        try:
             while not self._is_done():
                 self._listener.calm()
                 self._tell_stop()
-                wait = self._turn()
-                self._wait(wait)
+                self._wait(self._turn())
             self._tell_what_stays()
+        except BaseException:
+            self._has_crashed = True
+            raise
 
     # -- one turn
 
     def _turn(self) -> float:
         """Does what there is to do; returns for how many seconds nothing will come by itself."""
+        self._hands.tell(stop=self._cancelling, now=self._stop_now)
         try:
-            self._tend()
+            # Whoever has rung waits for this; what else is due has waited for longer already.
             self._take()
-            self._hands.beat(stop=self._cancelling, now=self._stop_now)
+            if self._is_to_tend():
+                self._tend()
+                self._take()
+            self._hands.beat()
             self._found()
             return self._patience()
         except EnvironmentMissingError as error:
             self._lack(error)
             return PATIENCE
 
+    def _is_to_tend(self) -> bool:
+        return time.monotonic() - self._tended >= TEND
+
     def _tend(self) -> None:
         now = time.monotonic()
-        if now - self._tended < TEND:
-            return
         state: WorkerState = "stopping" if self._stopping else "working"
         if not workers.seen(self._store.notes, self.name, state, self._store.now()):
             workers.register(self._store.notes, self._record())
@@ -195,17 +207,24 @@ class QueueWorker:
             waits.append(max(0.005, due - self._store.now()))
             if due <= self._store.now():
                 self._tended = float("-inf")
-        beside = self._beside()
+        beside = self._do_beside()
         if beside is not None:
             waits.append(beside)
         return min(waits)
 
+    def _do_beside(self) -> float | None:
+        try:
+            return self._beside()
+        except EnvironmentMissingError:
+            raise
+        except Exception as error:
+            # What goes wrong there ends no job.
+            self._log.say("error", f"{type(error).__name__}: {error}")
+            return PATIENCE
+
     def _wait(self, seconds: float) -> None:
-        if self._is_done():
-            return
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._listener, selectors.EVENT_READ)
-            selector.select(max(0.0, seconds))
+        if not self._is_done():
+            listen(self._listener, seconds)
 
     def _is_done(self) -> bool:
         if len(self._hands):
@@ -230,7 +249,10 @@ class QueueWorker:
 
     def _tell_what_stays(self) -> None:
         if self._terms.drain and not self._stopping:
-            stays = what_stays(self._store, self._labels())
+            try:
+                stays = what_stays(self._store, self._labels())
+            except EnvironmentMissingError as error:
+                stays = error.message
             if stays:
                 self._log.say("warning", stays)
 
@@ -253,6 +275,8 @@ class QueueWorker:
         outcome = self._end(lease, wish)
         failed = outcome.result == "failure" and not wish.stop
         is_innocent = failed and had_engine and not self._confirm()
+        # Nobody wanted that it stops.
+        is_innocent |= self._has_crashed and outcome.result == "cancelled"
         while (following := self._recorded(lease, None if is_innocent else outcome)) is None:
             if self._stop_now:
                 message = "its end could not be recorded: it will be taken for lost"
@@ -283,21 +307,21 @@ class QueueWorker:
 
     def _take_over(self, submission: Submission, run: int) -> None:
         """What jobs of an earlier run have stored, whose results this run reuses."""
-        jobs = submission.options.get("taken_over", ())
-        if jobs and submission.rerun_of is not None:
-            self._storage.artifacts.adopt(submission.rerun_of, run, {key: key for key in jobs})
+        reused = queue.reused_by(submission)
+        if reused and submission.rerun_of is not None:
+            self._storage.artifacts.adopt(submission.rerun_of, run, {key: key for key in reused})
 
     def _recorded(self, lease: Lease, outcome: JobOutcome | None) -> list[Lease] | None:
         """The job to go on with, if one was leased, once the end is recorded or nobody wants to know
         it any more; None as long as it is not.
 
-        An outcome that is None: it failed as the engine was gone, so that is no outcome.
+        An outcome that is None: it ended as the engine or this worker was gone, so that is no outcome.
         """
         try:
             if outcome is not None:
                 return self._finished(lease, outcome)
             self._tell(queue.give_back(self._store, lease, self._store.now()))
-        except queue.LeaseLostError as error:
+        except (queue.LeaseLostError, queue.UnreadableRunError) as error:
             self._log.say("warning", error.message, run=lease.run, job=lease.key)
         except EnvironmentMissingError as error:
             self._lack(error)
@@ -330,9 +354,16 @@ class QueueWorker:
 
     def _let_go(self, lease: Lease, events: Iterable[Event]) -> None:
         """The source of a run that has ended, unless it may be wanted again."""
-        for event in events:
-            if isinstance(event, RunFinished) and not self._is_dead(event):
+        ended = next((each for each in events if isinstance(each, RunFinished)), None)
+        if ended is None:
+            return
+        try:
+            if not self._is_dead(ended):
                 unpin_snapshot(lease.submission.snapshot, self._storage.folder)
+        except (OSError, PipeError) as error:
+            # The end is recorded already; `pipe prune` finds what nobody needs.
+            message = f"its source stays until `pipe prune`: {error}"
+            self._log.say("warning", message, run=lease.run)
 
     def _is_dead(self, ended: RunFinished) -> bool:
         if ended.result != "cancelled":

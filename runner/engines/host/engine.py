@@ -26,7 +26,7 @@ from runner.engines.host.box import HostBox
 from runner.engines.host.environment import without_ours
 from runner.engines.host.trees import HostTrees
 from runner.engines.host.workspace import put_workspace
-from runner.engines.processes import BOX, end_marked, start_guard
+from runner.engines.processes import BOX, Guard, end_marked
 from runner.errors import EnvironmentMissingError
 from runner.events import Result
 
@@ -47,6 +47,7 @@ class HostEngine:
         """`home` is the folder that holds what boxes need on this host (PIPE_HOME)."""
         self._home = home.absolute()
         self._env = without_ours(os.environ)
+        self._guard = Guard(BOX)
         self._removals: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._cleaned = False
@@ -66,7 +67,7 @@ class HostEngine:
         write: Write = nowhere,  # noqa: ARG002 - the contract's shape
         stop: Stop = NO_STOP,  # noqa: ARG002 - the contract's shape
     ) -> HostBox:
-        """A folder and a guard for the job. Raises EngineError and leaves nothing behind."""
+        """A folder for the job, and a guard over it. Raises EngineError and leaves nothing behind."""
         self.check()
         if spec.volumes or spec.ports or spec.options:
             raise EngineError("host", "`volumes`, `ports` and `options` need a container")
@@ -96,12 +97,11 @@ class HostEngine:
             for name, given in spec.mounts.items():
                 trees.bring(name, given)
             facts = self._facts(spec, workspace, inside)
-            guard = start_guard(BOX, folder.label)
+            self._guard.watch(folder.label)
             undo.pop_all()
 
         def let_go(result: Result) -> None:
-            with guard:
-                guard.kill()
+            self._guard.forget(folder.label)
             if spec.keep and result == "failure":
                 folder.keep()
             else:
@@ -138,10 +138,11 @@ class HostEngine:
         return cleaned
 
     def finish(self) -> None:
-        """Remove what boxes left on this host, within a deadline."""
+        """Remove what boxes left on this host, within a deadline, and end the guard."""
         deadline = time.monotonic() + DEADLINE
         for thread in self._removals:
             thread.join(max(0.0, deadline - time.monotonic()))
+        self._guard.close()
 
     def _clean_once(self) -> None:
         with self._lock:
@@ -154,8 +155,10 @@ class HostEngine:
 
     def _on_the_side(self, task: Callable[[], object]) -> None:
         thread = threading.Thread(target=task, name="pipe-removal", daemon=True)
-        self._removals.append(thread)
-        thread.start()
+        with self._lock:
+            self._removals = [each for each in self._removals if each.is_alive()]
+            thread.start()
+            self._removals.append(thread)
 
 
 def _remove(folder: BoxFolder) -> None:

@@ -1,16 +1,20 @@
 """The tables on a PostgreSQL server, which workers of several machines share."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
+
 from runner.errors import EnvironmentMissingError
 from runner.store import bell
+from runner.store.finding import Finding
 from runner.store.postgres import schema
 from runner.store.postgres.address import Address
 from runner.store.postgres.clock import Clock
 from runner.store.postgres.connection import PostgresConnection
-from runner.store.postgres.errors import explain
+from runner.store.postgres.errors import explain, unreachable
 from runner.store.postgres.herald import Herald, ServerListener
 
 if TYPE_CHECKING:
@@ -50,6 +54,14 @@ class PostgresServer:
 
     def explained(self, error: BaseException | None) -> EnvironmentMissingError | None:
         return explain(self._address, error)
+
+    def examine(self) -> Iterator[Finding]:
+        from runner.store.postgres import health
+
+        try:
+            yield from health.examine(self._address, self._notes, self.now())
+        except psycopg.Error as error:
+            raise self.explained(error) or unreachable(self._address, error) from error
 
     def now(self) -> float:
         return self._clock.now(time.monotonic())

@@ -2,13 +2,15 @@
 
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import EnvironmentMissingError
 from runner.store import bell
+from runner.store.finding import Finding
 from runner.store.sqlite import schema
-from runner.store.sqlite.connection import SqliteConnection, explain
+from runner.store.sqlite.connection import SqliteConnection, clear_errors, explain
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -52,6 +54,12 @@ class SqliteFile:
 
     def explained(self, error: BaseException | None) -> EnvironmentMissingError | None:
         return explain(self.path, error)
+
+    def examine(self) -> Iterator[Finding]:
+        from runner.store.sqlite import health
+
+        with clear_errors(self.path):
+            yield from health.examine(self.path)
 
     def now(self) -> float:
         return time.time()

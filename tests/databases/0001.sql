@@ -1,0 +1,232 @@
+BEGIN TRANSACTION;
+CREATE TABLE alembic_version (
+    version_num VARCHAR(32) NOT NULL,
+    CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+);
+INSERT INTO "alembic_version" VALUES('0001');
+CREATE TABLE annotation (
+    id INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    job VARCHAR NOT NULL,
+    attempt INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    level VARCHAR NOT NULL,
+    message VARCHAR NOT NULL,
+    title VARCHAR NOT NULL,
+    file VARCHAR NOT NULL,
+    line INTEGER NOT NULL,
+    end_line INTEGER NOT NULL,
+    "column" INTEGER NOT NULL,
+    end_column INTEGER NOT NULL,
+    PRIMARY KEY (id),
+    FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
+);
+INSERT INTO "annotation" VALUES(1,1,'build',1,2,'warning','look here','','ci.yaml',3,0,0,0);
+CREATE TABLE attempt (
+    run INTEGER NOT NULL,
+    job VARCHAR NOT NULL,
+    number INTEGER NOT NULL,
+    worker VARCHAR NOT NULL,
+    image VARCHAR NOT NULL,
+    started_at FLOAT NOT NULL,
+    finished_at FLOAT,
+    result VARCHAR,
+    reason VARCHAR NOT NULL,
+    PRIMARY KEY (run, job, number),
+    FOREIGN KEY(run, job) REFERENCES job (run, "key") ON DELETE CASCADE
+);
+INSERT INTO "attempt" VALUES(1,'build',1,'laptop:20776','',1709129680.46567,1709129680.5386312,'success','');
+INSERT INTO "attempt" VALUES(1,'test',1,'laptop:20776','',1709129680.5419986,1709129680.6156652,'success','');
+INSERT INTO "attempt" VALUES(2,'first',1,'laptop:22310','',1709129702.4323745,1709129702.480131,'success','');
+INSERT INTO "attempt" VALUES(2,'slow',1,'laptop:22310','',1709129702.4878986,NULL,NULL,'');
+CREATE TABLE event (
+    seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    run INTEGER NOT NULL,
+    job VARCHAR NOT NULL,
+    attempt INTEGER NOT NULL,
+    time FLOAT NOT NULL,
+    kind VARCHAR NOT NULL,
+    data VARCHAR NOT NULL,
+    FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
+);
+INSERT INTO "event" VALUES(1,1,'build',1,1709129680.4515126,'JobQueued','{"event": "JobQueued", "run": 1, "time": 1709129680.4515126, "job": "build", "attempt": 1, "name": "build", "delay": 0.0}');
+INSERT INTO "event" VALUES(2,1,'',0,1709129680.46567,'RunStarted','{"event": "RunStarted", "run": 1, "time": 1709129680.46567, "name": "CI", "file": "ci.yaml", "jobs": 2}');
+INSERT INTO "event" VALUES(3,1,'build',1,1709129680.4710193,'JobStarted','{"event": "JobStarted", "run": 1, "time": 1709129680.4710193, "job": "build", "attempt": 1, "name": "build", "worker": "", "image": ""}');
+INSERT INTO "event" VALUES(4,1,'build',1,1709129680.4713833,'StepStarted','{"event": "StepStarted", "run": 1, "time": 1709129680.4713833, "job": "build", "attempt": 1, "step": 0, "id": "", "name": "Set up job", "position": null}');
+INSERT INTO "event" VALUES(5,1,'build',1,1709129680.4850798,'StepFinished','{"event": "StepFinished", "run": 1, "time": 1709129680.4850798, "job": "build", "attempt": 1, "step": 0, "id": "", "name": "Set up job", "outcome": "success", "conclusion": "success", "exit_code": null, "reason": "", "position": {"file": "ci.yaml", "line": 5, "column": 5, "length": 20}}');
+INSERT INTO "event" VALUES(6,1,'build',1,1709129680.4857008,'StepStarted','{"event": "StepStarted", "run": 1, "time": 1709129680.4857008, "job": "build", "attempt": 1, "step": 1, "id": "make", "name": "Run echo \"made=thing\" >> \"$GITHUB_OUTPUT\"", "position": {"file": "ci.yaml", "line": 9, "column": 9, "length": 8}}');
+INSERT INTO "event" VALUES(7,1,'build',1,1709129680.5075254,'StepFinished','{"event": "StepFinished", "run": 1, "time": 1709129680.5075254, "job": "build", "attempt": 1, "step": 1, "id": "make", "name": "Run echo \"made=thing\" >> \"$GITHUB_OUTPUT\"", "outcome": "success", "conclusion": "success", "exit_code": 0, "reason": "", "position": {"file": "ci.yaml", "line": 9, "column": 9, "length": 8}}');
+INSERT INTO "event" VALUES(8,1,'build',1,1709129680.508038,'StepStarted','{"event": "StepStarted", "run": 1, "time": 1709129680.508038, "job": "build", "attempt": 1, "step": 2, "id": "__run", "name": "Warn", "position": {"file": "ci.yaml", "line": 11, "column": 9, "length": 10}}');
+INSERT INTO "event" VALUES(9,1,'build',1,1709129680.5256836,'Annotation','{"event": "Annotation", "run": 1, "time": 1709129680.5256836, "job": "build", "attempt": 1, "step": 2, "level": "warning", "message": "look here", "title": "", "file": "ci.yaml", "line": 3, "end_line": 0, "column": 0, "end_column": 0}');
+INSERT INTO "event" VALUES(10,1,'build',1,1709129680.5265632,'StepFinished','{"event": "StepFinished", "run": 1, "time": 1709129680.5265632, "job": "build", "attempt": 1, "step": 2, "id": "__run", "name": "Warn", "outcome": "success", "conclusion": "success", "exit_code": 0, "reason": "", "position": {"file": "ci.yaml", "line": 11, "column": 9, "length": 10}}');
+INSERT INTO "event" VALUES(11,1,'build',1,1709129680.5386312,'JobFinished','{"event": "JobFinished", "run": 1, "time": 1709129680.5386312, "job": "build", "attempt": 1, "name": "build", "result": "success", "reason": "", "final": true, "softly": false, "outputs": {"made": "thing"}}');
+INSERT INTO "event" VALUES(12,1,'test',1,1709129680.5386312,'JobQueued','{"event": "JobQueued", "run": 1, "time": 1709129680.5386312, "job": "test", "attempt": 1, "name": "test", "delay": 0.0}');
+INSERT INTO "event" VALUES(13,1,'test',1,1709129680.5436223,'JobStarted','{"event": "JobStarted", "run": 1, "time": 1709129680.5436223, "job": "test", "attempt": 1, "name": "test", "worker": "", "image": ""}');
+INSERT INTO "event" VALUES(14,1,'test',1,1709129680.543862,'StepStarted','{"event": "StepStarted", "run": 1, "time": 1709129680.543862, "job": "test", "attempt": 1, "step": 0, "id": "", "name": "Set up job", "position": null}');
+INSERT INTO "event" VALUES(15,1,'test',1,1709129680.5704389,'StepFinished','{"event": "StepFinished", "run": 1, "time": 1709129680.5704389, "job": "test", "attempt": 1, "step": 0, "id": "", "name": "Set up job", "outcome": "success", "conclusion": "success", "exit_code": null, "reason": "", "position": {"file": "ci.yaml", "line": 14, "column": 5, "length": 12}}');
+INSERT INTO "event" VALUES(16,1,'test',1,1709129680.571217,'StepStarted','{"event": "StepStarted", "run": 1, "time": 1709129680.571217, "job": "test", "attempt": 1, "step": 1, "id": "__run", "name": "Run echo \"tested thing\"", "position": {"file": "ci.yaml", "line": 17, "column": 9, "length": 50}}');
+INSERT INTO "event" VALUES(17,1,'test',1,1709129680.5902426,'StepFinished','{"event": "StepFinished", "run": 1, "time": 1709129680.5902426, "job": "test", "attempt": 1, "step": 1, "id": "__run", "name": "Run echo \"tested thing\"", "outcome": "success", "conclusion": "success", "exit_code": 0, "reason": "", "position": {"file": "ci.yaml", "line": 17, "column": 9, "length": 50}}');
+INSERT INTO "event" VALUES(18,1,'test',1,1709129680.5911667,'StepStarted','{"event": "StepStarted", "run": 1, "time": 1709129680.5911667, "job": "test", "attempt": 1, "step": 2, "id": "__run_2", "name": "Run exit 3", "position": {"file": "ci.yaml", "line": 18, "column": 9, "length": 24}}');
+INSERT INTO "event" VALUES(19,1,'test',1,1709129680.6109252,'StepFinished','{"event": "StepFinished", "run": 1, "time": 1709129680.6109252, "job": "test", "attempt": 1, "step": 2, "id": "__run_2", "name": "Run exit 3", "outcome": "failure", "conclusion": "success", "exit_code": 3, "reason": "", "position": {"file": "ci.yaml", "line": 18, "column": 9, "length": 24}}');
+INSERT INTO "event" VALUES(20,1,'test',1,1709129680.6156652,'JobFinished','{"event": "JobFinished", "run": 1, "time": 1709129680.6156652, "job": "test", "attempt": 1, "name": "test", "result": "success", "reason": "", "final": true, "softly": false, "outputs": {}}');
+INSERT INTO "event" VALUES(21,1,'',0,1709129680.6156652,'RunFinished','{"event": "RunFinished", "run": 1, "time": 1709129680.6156652, "result": "success", "reason": ""}');
+INSERT INTO "event" VALUES(22,2,'first',1,1709129702.41308,'JobQueued','{"event": "JobQueued", "run": 2, "time": 1709129702.41308, "job": "first", "attempt": 1, "name": "first", "delay": 0.0}');
+INSERT INTO "event" VALUES(23,2,'',0,1709129702.4323745,'RunStarted','{"event": "RunStarted", "run": 2, "time": 1709129702.4323745, "name": "Slow", "file": "slow.yaml", "jobs": 3}');
+INSERT INTO "event" VALUES(24,2,'first',1,1709129702.4357798,'JobStarted','{"event": "JobStarted", "run": 2, "time": 1709129702.4357798, "job": "first", "attempt": 1, "name": "first", "worker": "", "image": ""}');
+INSERT INTO "event" VALUES(25,2,'first',1,1709129702.4367764,'StepStarted','{"event": "StepStarted", "run": 2, "time": 1709129702.4367764, "job": "first", "attempt": 1, "step": 0, "id": "", "name": "Set up job", "position": null}');
+INSERT INTO "event" VALUES(26,2,'first',1,1709129702.4538822,'StepFinished','{"event": "StepFinished", "run": 2, "time": 1709129702.4538822, "job": "first", "attempt": 1, "step": 0, "id": "", "name": "Set up job", "outcome": "success", "conclusion": "success", "exit_code": null, "reason": "", "position": {"file": "slow.yaml", "line": 5, "column": 5, "length": 20}}');
+INSERT INTO "event" VALUES(27,2,'first',1,1709129702.4545202,'StepStarted','{"event": "StepStarted", "run": 2, "time": 1709129702.4545202, "job": "first", "attempt": 1, "step": 1, "id": "__run", "name": "Run echo first", "position": {"file": "slow.yaml", "line": 7, "column": 9, "length": 15}}');
+INSERT INTO "event" VALUES(28,2,'first',1,1709129702.468683,'StepFinished','{"event": "StepFinished", "run": 2, "time": 1709129702.468683, "job": "first", "attempt": 1, "step": 1, "id": "__run", "name": "Run echo first", "outcome": "success", "conclusion": "success", "exit_code": 0, "reason": "", "position": {"file": "slow.yaml", "line": 7, "column": 9, "length": 15}}');
+INSERT INTO "event" VALUES(29,2,'first',1,1709129702.480131,'JobFinished','{"event": "JobFinished", "run": 2, "time": 1709129702.480131, "job": "first", "attempt": 1, "name": "first", "result": "success", "reason": "", "final": true, "softly": false, "outputs": {}}');
+INSERT INTO "event" VALUES(30,2,'slow',1,1709129702.480131,'JobQueued','{"event": "JobQueued", "run": 2, "time": 1709129702.480131, "job": "slow", "attempt": 1, "name": "slow", "delay": 0.0}');
+INSERT INTO "event" VALUES(31,2,'slow',1,1709129702.488954,'JobStarted','{"event": "JobStarted", "run": 2, "time": 1709129702.488954, "job": "slow", "attempt": 1, "name": "slow", "worker": "", "image": ""}');
+INSERT INTO "event" VALUES(32,2,'slow',1,1709129702.494082,'StepStarted','{"event": "StepStarted", "run": 2, "time": 1709129702.494082, "job": "slow", "attempt": 1, "step": 0, "id": "", "name": "Set up job", "position": null}');
+INSERT INTO "event" VALUES(33,2,'slow',1,1709129702.5103548,'StepFinished','{"event": "StepFinished", "run": 2, "time": 1709129702.5103548, "job": "slow", "attempt": 1, "step": 0, "id": "", "name": "Set up job", "outcome": "success", "conclusion": "success", "exit_code": null, "reason": "", "position": {"file": "slow.yaml", "line": 9, "column": 5, "length": 12}}');
+INSERT INTO "event" VALUES(34,2,'slow',1,1709129702.5107589,'StepStarted','{"event": "StepStarted", "run": 2, "time": 1709129702.5107589, "job": "slow", "attempt": 1, "step": 1, "id": "__run", "name": "Run echo begun; exec sleep 5", "position": {"file": "slow.yaml", "line": 12, "column": 9, "length": 29}}');
+CREATE TABLE job (
+    run INTEGER NOT NULL,
+    "key" VARCHAR NOT NULL,
+    job VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    position INTEGER NOT NULL,
+    queue VARCHAR NOT NULL,
+    rank INTEGER NOT NULL,
+    state VARCHAR NOT NULL,
+    result VARCHAR,
+    reason VARCHAR NOT NULL,
+    failed_softly BOOLEAN NOT NULL,
+    outputs VARCHAR NOT NULL,
+    attempt INTEGER NOT NULL,
+    cancel_requested BOOLEAN NOT NULL,
+    due_at FLOAT,
+    queued_at FLOAT,
+    finished_at FLOAT,
+    finished_order INTEGER NOT NULL,
+    worker VARCHAR NOT NULL,
+    token VARCHAR NOT NULL,
+    lease_until FLOAT,
+    PRIMARY KEY (run, "key"),
+    FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
+);
+INSERT INTO "job" VALUES(1,'build','build','build',0,'',0,'finished','success','',0,'{"made":"thing"}',1,0,1709129680.4515126,1709129680.4515126,1709129680.5386312,1,'laptop:20776','laptop:20776/1',1709129710.4698002);
+INSERT INTO "job" VALUES(1,'test','test','test',1,'',0,'finished','success','',0,'{}',1,0,1709129680.5386312,1709129680.5386312,1709129680.6156652,2,'laptop:20776','laptop:20776/1',1709129710.5419986);
+INSERT INTO "job" VALUES(2,'first','first','first',0,'',0,'finished','success','',0,'{}',1,0,1709129702.41308,1709129702.41308,1709129702.480131,1,'laptop:22310','laptop:22310/1',1709129732.4364772);
+INSERT INTO "job" VALUES(2,'slow','slow','slow',1,'',0,'running',NULL,'',0,'{}',1,0,1709129702.480131,1709129702.480131,NULL,0,'laptop:22310','laptop:22310/1',1709129732.9944637);
+INSERT INTO "job" VALUES(2,'last','last','last',2,'',0,'blocked',NULL,'',0,'{}',1,0,NULL,NULL,NULL,0,'','',NULL);
+CREATE TABLE pipeline (
+    project VARCHAR NOT NULL,
+    file VARCHAR NOT NULL,
+    runs INTEGER NOT NULL,
+    PRIMARY KEY (project, file)
+);
+INSERT INTO "pipeline" VALUES('/home/ada/shop','ci.yaml',1);
+INSERT INTO "pipeline" VALUES('/home/ada/shop','slow.yaml',1);
+CREATE TABLE run (
+    id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    project VARCHAR NOT NULL,
+    file VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    run_number INTEGER NOT NULL,
+    event VARCHAR NOT NULL,
+    owner VARCHAR NOT NULL,
+    state VARCHAR NOT NULL,
+    result VARCHAR,
+    reason VARCHAR NOT NULL,
+    cancel_requested BOOLEAN NOT NULL,
+    version INTEGER NOT NULL,
+    created_at FLOAT NOT NULL,
+    started_at FLOAT,
+    finished_at FLOAT,
+    CONSTRAINT run_by_number UNIQUE (project, file, run_number)
+);
+INSERT INTO "run" VALUES(1,'/home/ada/shop','ci.yaml','CI',1,'push','20776:2211630:5f0c7a52-6a0e-4e0b-9d4b-2f6f0e1f7a11/4026531836','finished','success','',0,4,1709129680.4515126,1709129680.46567,1709129680.6156652);
+INSERT INTO "run" VALUES(2,'/home/ada/shop','slow.yaml','Slow',1,'push','22310:2213867:5f0c7a52-6a0e-4e0b-9d4b-2f6f0e1f7a11/4026531836','running',NULL,'',0,3,1709129702.41308,1709129702.4323745,NULL);
+CREATE TABLE step (
+    run INTEGER NOT NULL,
+    job VARCHAR NOT NULL,
+    attempt INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    id VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    position VARCHAR NOT NULL,
+    started_at FLOAT,
+    finished_at FLOAT,
+    outcome VARCHAR,
+    conclusion VARCHAR,
+    exit_code INTEGER,
+    reason VARCHAR NOT NULL,
+    PRIMARY KEY (run, job, attempt, number),
+    FOREIGN KEY(run, job, attempt) REFERENCES attempt (run, job, number) ON DELETE CASCADE
+);
+INSERT INTO "step" VALUES(1,'build',1,0,'','Set up job','',1709129680.4713833,1709129680.4850798,'success','success',NULL,'');
+INSERT INTO "step" VALUES(1,'build',1,1,'make','Run echo "made=thing" >> "$GITHUB_OUTPUT"','ci.yaml:9:9',1709129680.4857008,1709129680.5075254,'success','success',0,'');
+INSERT INTO "step" VALUES(1,'build',1,2,'__run','Warn','ci.yaml:11:9',1709129680.508038,1709129680.5265632,'success','success',0,'');
+INSERT INTO "step" VALUES(1,'test',1,0,'','Set up job','',1709129680.543862,1709129680.5704389,'success','success',NULL,'');
+INSERT INTO "step" VALUES(1,'test',1,1,'__run','Run echo "tested thing"','ci.yaml:17:9',1709129680.571217,1709129680.5902426,'success','success',0,'');
+INSERT INTO "step" VALUES(1,'test',1,2,'__run_2','Run exit 3','ci.yaml:18:9',1709129680.5911667,1709129680.6109252,'failure','success',3,'');
+INSERT INTO "step" VALUES(2,'first',1,0,'','Set up job','',1709129702.4367764,1709129702.4538822,'success','success',NULL,'');
+INSERT INTO "step" VALUES(2,'first',1,1,'__run','Run echo first','slow.yaml:7:9',1709129702.4545202,1709129702.468683,'success','success',0,'');
+INSERT INTO "step" VALUES(2,'slow',1,0,'','Set up job','',1709129702.494082,1709129702.5103548,'success','success',NULL,'');
+INSERT INTO "step" VALUES(2,'slow',1,1,'__run','Run echo begun; exec sleep 5','slow.yaml:12:9',1709129702.5107589,NULL,NULL,NULL,NULL,'');
+CREATE TABLE submission (
+    run INTEGER NOT NULL,
+    text VARCHAR NOT NULL,
+    "trigger" VARCHAR NOT NULL,
+    contexts VARCHAR NOT NULL,
+    snapshot VARCHAR NOT NULL,
+    options VARCHAR NOT NULL,
+    priority INTEGER NOT NULL,
+    "plan" VARCHAR NOT NULL,
+    PRIMARY KEY (run),
+    FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
+);
+INSERT INTO "submission" VALUES(1,'name: CI
+on: push
+jobs:
+  build:
+    runs-on: self-hosted
+    outputs:
+      made: ${{ steps.make.outputs.made }}
+    steps:
+      - id: make
+        run: echo "made=thing" >> "$GITHUB_OUTPUT"
+      - name: Warn
+        run: echo "::warning file=ci.yaml,line=3::look here"
+  test:
+    needs: build
+    runs-on: self-hosted
+    steps:
+      - run: echo "tested ${{ needs.build.outputs.made }}"
+      - if: ${{ !inputs.never }}
+        continue-on-error: true
+        run: exit 3
+','{"event":"push","inputs":{}}','{"github":{"server_url":"https://github.com","api_url":"https://api.github.com","graphql_url":"https://api.github.com/graphql","repository":"ada/shop","repository_id":"","repository_owner":"ada","repository_owner_id":"","repositoryUrl":"git://github.com/ada/shop.git","actor":"ada","actor_id":"","triggering_actor":"ada","sha":"","ref":"","ref_name":"","ref_type":"","ref_protected":false,"head_ref":"","base_ref":"","run_id":"1","run_number":"1","run_attempt":"1","retention_days":"90","secret_source":"Actions","workspace":"/github/workspace","event_path":"/github/workflow/event.json","token":"","action":"","action_path":"","action_ref":"","action_repository":"","action_status":"","job":"","env":"","path":"","event":{"repository":{"name":"shop","full_name":"ada/shop","owner":{"login":"ada","name":"ada"},"default_branch":"main","html_url":"https://github.com/ada/shop"},"sender":{"login":"ada"},"ref":"","base_ref":null,"before":"0000000000000000000000000000000000000000","after":"","created":false,"deleted":false,"forced":false,"head_commit":null,"commits":[],"pusher":{"name":"ada","email":""}},"event_name":"push","workflow":"CI","workflow_ref":"ada/shop/ci.yaml@","workflow_sha":""},"inputs":{},"vars":{}}','{"id":"000829e731962578e7e43a6c03e63f3c","tree":"/home/ada/.local/state/pipe/snapshots/shop-be9ac5a9889f/000829e731962578e7e43a6c03e63f3c","git":null,"objects":[]}','{"jobs":[],"from_failed":null,"arguments":["run","ci.yaml","--host"]}',0,'{"jobs":[{"key":"build","job":"build","name":"build","needs":[],"matrix":null,"index":0,"total":1,"fail_fast":true,"max_parallel":null,"expanded":true},{"key":"test","job":"test","name":"test","needs":["build"],"matrix":null,"index":0,"total":1,"fail_fast":true,"max_parallel":null,"expanded":true}],"only":{}}');
+INSERT INTO "submission" VALUES(2,'name: Slow
+on: push
+jobs:
+  first:
+    runs-on: self-hosted
+    steps:
+      - run: echo first
+  slow:
+    needs: first
+    runs-on: self-hosted
+    steps:
+      - run: echo begun; exec sleep 5
+  last:
+    needs: slow
+    runs-on: self-hosted
+    steps:
+      - run: echo never
+','{"event":"push","inputs":{}}','{"github":{"server_url":"https://github.com","api_url":"https://api.github.com","graphql_url":"https://api.github.com/graphql","repository":"ada/shop","repository_id":"","repository_owner":"ada","repository_owner_id":"","repositoryUrl":"git://github.com/ada/shop.git","actor":"ada","actor_id":"","triggering_actor":"ada","sha":"","ref":"","ref_name":"","ref_type":"","ref_protected":false,"head_ref":"","base_ref":"","run_id":"2","run_number":"1","run_attempt":"1","retention_days":"90","secret_source":"Actions","workspace":"/github/workspace","event_path":"/github/workflow/event.json","token":"","action":"","action_path":"","action_ref":"","action_repository":"","action_status":"","job":"","env":"","path":"","event":{"repository":{"name":"shop","full_name":"ada/shop","owner":{"login":"ada","name":"ada"},"default_branch":"main","html_url":"https://github.com/ada/shop"},"sender":{"login":"ada"},"ref":"","base_ref":null,"before":"0000000000000000000000000000000000000000","after":"","created":false,"deleted":false,"forced":false,"head_commit":null,"commits":[],"pusher":{"name":"ada","email":""}},"event_name":"push","workflow":"Slow","workflow_ref":"ada/shop/slow.yaml@","workflow_sha":""},"inputs":{},"vars":{}}','{"id":"eee0076dd9c9508afcd5a9118ad4af3e","tree":"/home/ada/.local/state/pipe/snapshots/shop-be9ac5a9889f/eee0076dd9c9508afcd5a9118ad4af3e","git":null,"objects":[]}','{"jobs":[],"from_failed":null,"arguments":["run","slow.yaml","--host"]}',0,'{"jobs":[{"key":"first","job":"first","name":"first","needs":[],"matrix":null,"index":0,"total":1,"fail_fast":true,"max_parallel":null,"expanded":true},{"key":"slow","job":"slow","name":"slow","needs":["first"],"matrix":null,"index":0,"total":1,"fail_fast":true,"max_parallel":null,"expanded":true},{"key":"last","job":"last","name":"last","needs":["slow"],"matrix":null,"index":0,"total":1,"fail_fast":true,"max_parallel":null,"expanded":false}],"only":{}}');
+CREATE INDEX run_open ON run (owner) WHERE state != 'finished';
+CREATE INDEX job_ready ON job (queue, rank, run, position) WHERE state = 'queued';
+CREATE INDEX job_due ON job (due_at) WHERE state = 'scheduled';
+CREATE INDEX job_leased ON job (worker) WHERE state = 'running';
+CREATE INDEX annotation_of_run ON annotation (run, job);
+CREATE INDEX event_of_run ON event (run, seq);
+DELETE FROM "sqlite_sequence";
+INSERT INTO "sqlite_sequence" VALUES('run',2);
+INSERT INTO "sqlite_sequence" VALUES('event',34);
+PRAGMA user_version = 1;
+COMMIT;
