@@ -225,10 +225,57 @@ def test_limits_of_a_day() -> None:
         (("purge",), "which dead letters?"),
         (("purge", "7", "--all"), "name runs, or say what they have in common"),
         (("dead", "7"), "run 7 is no dead letter"),
+        (("limit", "a b", "3"), "`a b` is no name of a queue"),
+        (("pause", "queue:a/b"), "`a/b` is no name of a queue"),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments: tuple[str, ...], message: str) -> None:
     assert message in refused("queue", *arguments)
+
+
+@pytest.mark.usefixtures("room")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--queue", "a b"), "`a b` is no name of a queue"),
+        (("--owner", " "), "`--owner` names nobody"),
+        (("--key", ""), "`--key` is empty: all runs would be the same"),
+        (("--wait", "--json"), "`--wait` and `--json` exclude each other"),
+    ],
+)
+def test_what_cannot_be_submitted_is_refused(options: tuple[str, ...], message: str) -> None:
+    assert message in refused("submit", "ci", *options)
+
+
+def test_a_worker_that_drains_says_what_stays(
+    room: Path, run_pipe: RunPipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del room
+    submit()
+    monkeypatch.delenv("PIPE_ALLOW_HOST")
+    ended = run_pipe("worker", "--drain", "--jobs", "1")
+    assert ended.exit_code == 0
+    assert "takes up to 1 job at a time\n" in ended.stderr
+    stays = "1 job stays, which asks for what this worker has not: self-hosted"
+    assert f"{stays} (`pipe worker --host`)\n" in ended.stderr
+
+
+def test_a_worker_that_stops_says_what_it_waits_for(room: Path) -> None:
+    submit("slow")
+    command = [str(Path(sys.executable).with_name("pipe")), "worker", "--jobs", "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as worker:
+        assert worker.stderr
+        wait_until((room / "begun").exists, "the job runs")
+        worker.terminate()
+        said = next(line for line in worker.stderr if "takes nothing more" in line)
+        worker.terminate()
+        worker.communicate()
+    assert said.endswith("takes nothing more, and waits until a job that runs ends\n")
+
+
+@pytest.mark.usefixtures("room")
+def test_filters_that_fit_nothing_say_so() -> None:
+    assert pipe("queue", "requeue", "--owner", "nobody") == "there are no such dead letters\n"
 
 
 @pytest.mark.usefixtures("room")

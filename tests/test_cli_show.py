@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runner import queue
-from runner.events import Annotation, StepFinished, SummaryWritten
+from runner.events import Annotation, StepFinished, StepStarted, SummaryWritten
 from runner.plan import plan
 from runner.queue import JobOutcome
 from runner.store import Store
@@ -95,3 +95,20 @@ def test_summaries_and_environments_are_kept(run_pipe: RunPipe) -> None:
         f"environment {HOSTILE}",
         "https://shop.example",
     )
+
+
+def test_a_step_of_an_attempt_that_was_lost_does_not_go_on(
+    pipe_home: Path, run_pipe: RunPipe
+) -> None:
+    pipeline = queue.load_pipeline("p.yaml", PIPELINE)
+    submission = queue.Submission(file="p.yaml", text=PIPELINE, project="/project", name="p")
+    with Store.open(pipe_home) as store:
+        [run] = queue.enqueue_all(store, [queue.Entry(submission, plan(pipeline, {}))], 1.0)
+        [lease] = queue.lease(store, "me", run=run, now=1.0)
+        store.record(
+            StepStarted(run=run, time=2.0, job="build", attempt=1, step=1, id="__1", name="make")
+        )
+        queue.tend(store, lease.deadline + 1)
+    shown = run_pipe("show", str(run)).stdout
+    assert "  attempt 1: failure (lost)\n" in shown
+    assert "  make: did not end, " in shown

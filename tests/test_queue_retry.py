@@ -11,7 +11,7 @@ from runner.engines.box import Workspace
 from runner.execute.task import Policy
 from runner.queue import JobOutcome, Lease
 from runner.storage import Storage
-from runner.store import Store, hot, reads
+from runner.store import Store, dead, hot, reads
 from runner.store.rows import StoredJob
 from runner.worker import Means
 from runner.worker.attempt import attempt
@@ -129,6 +129,22 @@ def test_a_run_of_which_the_time_is_over_is_not_tried_again(bench: Bench) -> Non
     queue.finish(bench.store, lease, JobOutcome("cancelled", retry_after=0.0), now + 62)
     ended = hot.load_run(bench.store.notes, run)
     assert (ended.result, ended.reason) == ("failure", "timeout")
+
+
+@pytest.mark.parametrize(("cancelled", "kinds"), [(False, ["timeout"]), (True, [])])
+def test_a_run_dies_of_the_time_of_a_job_unless_somebody_cancelled_it(
+    bench: Bench, cancelled: bool, kinds: list[str]
+) -> None:
+    now = submit(bench, "exit 1", {"attempts": 1})
+    lease = take(bench, now)
+    assert lease
+    if cancelled:
+        queue.cancel(bench.store, lease.run, now)
+    queue.finish(bench.store, lease, JobOutcome("cancelled", reason="timeout"), now)
+    assert hot.load_run(bench.store.notes, lease.run).result == "cancelled"
+    letters = dead.letters(bench.store.notes)
+    assert [letter.kind for letter in letters] == kinds
+    assert {letter.error for letter in letters} <= {"a: timeout"}
 
 
 def test_a_run_that_nobody_takes_in_time_expires(bench: Bench) -> None:

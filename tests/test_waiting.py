@@ -42,10 +42,12 @@ def lease(store: Store, *, labels: tuple[str, ...] = (), run: int | None = None)
     return found
 
 
-def worker(store: Store, *labels: str, state: Any = "working") -> None:
+def worker(
+    store: Store, *labels: str, state: Any = "working", name: str = "", process: str = ""
+) -> None:
     record = WorkerRecord(
-        name=f"worker {os.urandom(3).hex()}",
-        process=queue.process_identity(),
+        name=name or f"worker {os.urandom(3).hex()}",
+        process=process or queue.process_identity(),
         host="here",
         labels=labels,
         slots=1,
@@ -142,6 +144,16 @@ def test_it_waits_for_its_time(store: Store) -> None:
     assert found[""].startswith("starts at 1970-01-1")
     assert found["test"] == "waits for build"
     assert whole(store, run) == found[""]
+    # Nobody lets it into the queue.
+    assert why(store, run, NOW + 3601)[""] == "no worker runs"
+
+
+def test_a_running_job_says_that_its_worker_is_gone(store: Store) -> None:
+    run = submit(store)
+    worker(store, name="me", process="elsewhere 1")
+    lease(store)
+    assert why(store, run) == {}
+    assert why(store, run, NOW + 60) == {"build": "its worker is gone; the next one takes it"}
 
 
 def test_it_waits_for_its_next_attempt(store: Store) -> None:
@@ -225,7 +237,6 @@ def test_of_a_batch_over_the_quota_nothing_is_taken(store: Store) -> None:
 # -- what the state of the queue is read from --
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     "question",
     ["_JOBS", "_RUNS", "_ENDED", "_HELD", "_ORDER", "_LEASED"],

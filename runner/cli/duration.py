@@ -1,7 +1,7 @@
 """Durations and points in time on the command line."""
 
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import click
 
@@ -44,9 +44,10 @@ class MomentType(click.ParamType[float]):
 
 
 def _next(wanted: datetime) -> float:
-    now = datetime.fromtimestamp(time.time()).astimezone()
+    # Without a zone, so that a day is as long as clocks make it.
+    now = datetime.fromtimestamp(time.time())  # noqa: DTZ006
     today = now.replace(hour=wanted.hour, minute=wanted.minute, second=0, microsecond=0)
-    return today.timestamp() + (0 if today > now else 86400)
+    return (today if today > now else today + timedelta(days=1)).timestamp()
 
 
 DURATION = DurationType()

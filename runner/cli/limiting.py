@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.cli.history import open_store
+from runner.cli.queue_name import queue_name
 from runner.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -118,12 +119,12 @@ def scope_of(text: str) -> "tuple[Kind, str]":
     if text == "global":
         return "global", ""
     if not colon:
-        return "queue", text
+        return "queue", queue_name(text)
     if not name:
         raise InvalidInputError(f"`{text}` names nothing")
     match kind:
         case "queue":
-            return "queue", name
+            return "queue", queue_name(name)
         case "owner":
             return "owner", name
         case "project":

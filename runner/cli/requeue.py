@@ -42,6 +42,8 @@ def requeue(
         done = requeue_all(store, storage, runs, from_start=from_start, strict=bool(named))
     if as_json:
         click.echo(json.dumps(done.runs))
+    elif not runs:
+        click.echo("there are no such dead letters")
     for old, new in () if as_json else done.runs.items():
         click.echo(f"run {old} is queued again as run {new}")
     for run, why in done.refused.items():

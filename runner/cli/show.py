@@ -15,7 +15,7 @@ from runner.terminal.words import counted, visible, visible_lines
 if TYPE_CHECKING:
     from runner.events import Event
     from runner.store.reads import RunDetail
-    from runner.store.tables import AnnotationRow, JobRow, RunRow, StepRow
+    from runner.store.tables import AnnotationRow, AttemptRow, JobRow, RunRow, StepRow
 
 
 @click.command("show", short_help="Show one run: its jobs, steps, annotations and outputs.")
@@ -115,7 +115,7 @@ def _job(job: "JobRow", detail: "RunDetail", waits: str) -> list[str]:
             state = verdict("running", attempt.result, attempt.reason)
             lines.append(f"  attempt {attempt.number}: {state}")
         lines += [
-            _step(step)
+            _step(step, attempt)
             for step in detail.steps
             if (step.job, step.attempt) == (job.key, attempt.number)
         ]
@@ -124,9 +124,10 @@ def _job(job: "JobRow", detail: "RunDetail", waits: str) -> list[str]:
     return lines
 
 
-def _step(step: "StepRow") -> str:
-    seconds = took(step.started_at, step.finished_at)
-    result = verdict("running", step.conclusion, step.reason)
+def _step(step: "StepRow", attempt: "AttemptRow") -> str:
+    seconds = took(step.started_at, step.finished_at or attempt.finished_at)
+    state = "running" if attempt.finished_at is None else "did not end"
+    result = verdict(state, step.conclusion, step.reason)
     failed = step.outcome == "failure"
     code = f", exit code {step.exit_code}" if failed and step.exit_code is not None else ""
     place = f"  {visible(step.position)}" if failed and step.position else ""

@@ -8,6 +8,7 @@ import click
 
 from runner.cli.duration import DURATION, MOMENT
 from runner.cli.options import what_options
+from runner.cli.queue_name import queue_name
 from runner.errors import EnvironmentMissingError, InvalidInputError
 
 
@@ -48,6 +49,17 @@ def command(
         raise InvalidInputError("`--delay` and `--at` exclude each other")
     if key is not None and len(files) > 1:
         raise InvalidInputError("`--key` is for one run, and several files are named")
+    if wait and as_json:
+        raise InvalidInputError(
+            "`--wait` and `--json` exclude each other",
+            hint="what `--wait` prints is the output of steps; `pipe show RUN --json` has the rest",
+        )
+    if key is not None and not key.strip():
+        raise InvalidInputError("`--key` is empty: all runs would be the same")
+    if owner is not None and not owner.strip():
+        raise InvalidInputError("`--owner` names nobody")
+    if queue is not None:
+        queue_name(queue)
     from runner.cli.submitting import Terms, submit
     from runner.cli.typed import Options
 

@@ -111,6 +111,7 @@ def _serve(
     from runner.engines.docker import DockerEngine
     from runner.engines.host import HostEngine
     from runner.project import home_folder
+    from runner.terminal.words import counted
     from runner.worker import QueueWorker, Site
 
     home, storage = home_folder(), open_storage()
@@ -130,8 +131,9 @@ def _serve(
             ends.callback(engine.finish)
         beside = _schedules(store, misfire, log) if misfire else lambda: None
         worker = QueueWorker(store, storage, site, terms, log.emit, log, beside)
+        most = counted(terms.slots, "job")
         with _signals_ask(worker.stop):
-            log.say("info", f"worker {worker.name} takes up to {terms.slots} jobs at a time")
+            log.say("info", f"worker {worker.name} takes up to {most} at a time")
             worker.work()
             log.say("info", "worker ends")
 

@@ -6,7 +6,7 @@ from typing import Protocol
 from runner.concurrency import Lines
 from runner.events import Event, Result
 from runner.plan import called_in
-from runner.queue.death import dead_letter
+from runner.queue.death import dead_letter, is_dead
 from runner.queue.outcome import LOST, JobOutcome
 from runner.queue.past import Past
 from runner.queue.telling import job_finished, job_queued, run_finished, run_started
@@ -116,7 +116,7 @@ class Draft:
         )
         self.others.free(self.run.id)
         self.events.append(run_finished(self.run, self.now))
-        if result == "failure" and is_submitted(self.run):
+        if is_submitted(self.run) and is_dead(self.run):
             self.dead = dead_letter(self.run)
 
     def put(self, job: StoredJob) -> None:

@@ -25,6 +25,7 @@ WaitKind = Literal[
     "max-parallel",
     "worker",
     "turn",
+    "lost",
 ]
 #: From this many seconds on, a time says more than how long it is until then.
 _LONG = 100.0
@@ -78,7 +79,9 @@ class Situation:
 
     def _all(self, run: StoredRun) -> Iterator[tuple[str, "_Why"]]:
         groups = {wait.job: wait for wait in lines.waits(self._connection, run.id)}
-        if run.due_at is not None:
+        if run.due_at is not None and run.due_at <= self._now and not self._workers:
+            yield "", ("worker", "no worker runs", {"due_at": run.due_at})
+        elif run.due_at is not None:
             yield "", ("time", f"starts at {moment(run.due_at)}", {"due_at": run.due_at})
         elif "" in groups:
             yield "", _group(groups[""])
@@ -95,6 +98,8 @@ class Situation:
         planned: PlannedJob | None,
         groups: Mapping[str, Wait],
     ) -> "_Why | None":
+        if job.state == "running":
+            return self._loss(job) if is_submitted(run) else None
         if job.state == "scheduled":
             return self._retry(job)
         if job.held:
@@ -113,6 +118,11 @@ class Situation:
         when = f"at {moment(due_at)}" if left > _LONG else f"in {left:.0f} s"
         facts = {"attempt": job.attempt, "due_at": due_at}
         return "retry", f"attempt {job.attempt} {when}", facts
+
+    def _loss(self, job: StoredJob) -> "_Why | None":
+        if job.worker not in {each.name for each in self._known if is_gone(each, self._now)}:
+            return None
+        return "lost", "its worker is gone; the next one takes it", {"worker": job.worker}
 
     def _turn(self, run: StoredRun, job: StoredJob) -> "_Why":
         held = self._limit_of(run)
@@ -162,11 +172,13 @@ class Situation:
         return census.held_runs(self._connection)
 
     @cached_property
+    def _known(self) -> list[workers.WorkerRecord]:
+        return workers.all_workers(self._connection)
+
+    @cached_property
     def _workers(self) -> list[workers.WorkerRecord]:
         return [
-            each
-            for each in workers.all_workers(self._connection)
-            if each.state == "working" and not is_gone(each, self._now)
+            each for each in self._known if each.state == "working" and not is_gone(each, self._now)
         ]
 
     @cached_property

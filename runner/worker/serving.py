@@ -15,13 +15,14 @@ from runner.execute.task import Request
 from runner.project import unpin_snapshot
 from runner.queue import JobOutcome, Lease, Submission
 from runner.storage import Storage
-from runner.store import Store, workers
+from runner.store import Store, dead, workers
 from runner.store.workers import WorkerRecord, WorkerState
 from runner.worker.attempt import attempt
 from runner.worker.hands import HEARTBEAT, Hands, Wish
 from runner.worker.listening import listen
 from runner.worker.log import Log
 from runner.worker.means import Shared, Site
+from runner.worker.remainder import what_stays
 
 #: Seconds between looks at what time and others did: what is due, who died.
 TEND = 1.0
@@ -109,7 +110,8 @@ class QueueWorker:
         try:
             while not self._is_done():
                 self._listener.calm()
-                self._wait(self._turn())
+                        self._wait(self._turn())
+            self._tell_what_stays()
         except BaseException:
             self._has_crashed = True
             raise
@@ -245,6 +247,15 @@ class QueueWorker:
             self._lack(error)
             return False
 
+    def _tell_what_stays(self) -> None:
+        if self._terms.drain and not self._asked:
+            try:
+                stays = what_stays(self._store, self._labels())
+            except EnvironmentMissingError as error:
+                stays = error.message
+            if stays:
+                self._log.say("warning", stays)
+
     # -- what is lacking
 
     def _lack(self, error: EnvironmentMissingError) -> None:
@@ -346,14 +357,21 @@ class QueueWorker:
 
     def _let_go(self, lease: Lease, events: Iterable[Event]) -> None:
         """The source of a run that has ended, unless it may be wanted again."""
-        if not any(isinstance(each, RunFinished) and each.result != "failure" for each in events):
+        ended = next((each for each in events if isinstance(each, RunFinished)), None)
+        if ended is None:
             return
         try:
-            unpin_snapshot(lease.submission.snapshot, self._storage.folder)
+            if not self._is_dead(ended):
+                unpin_snapshot(lease.submission.snapshot, self._storage.folder)
         except (OSError, PipeError) as error:
             # The end is recorded already; `pipe prune` finds what nobody needs.
             message = f"its source stays until `pipe prune`: {error}"
             self._log.say("warning", message, run=lease.run)
+
+    def _is_dead(self, ended: RunFinished) -> bool:
+        if ended.result != "cancelled":
+            return ended.result == "failure"
+        return bool(dead.letters(self._store.notes, ended.run))
 
     def _notice(self) -> None:
         self._listener.ring()
