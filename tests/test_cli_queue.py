@@ -267,10 +267,10 @@ def test_a_worker_that_stops_says_what_it_waits_for(room: Path) -> None:
         assert worker.stderr
         wait_until((room / "begun").exists, "the job runs")
         worker.terminate()
-        said = next(line for line in worker.stderr if "takes nothing more" in line)
+        said = next(line for line in worker.stderr if "asked to stop" in line)
         worker.terminate()
         worker.communicate()
-    assert said.endswith("takes nothing more, and waits until a job that runs ends\n")
+    assert "ends when what runs has ended" in said
 
 
 @pytest.mark.usefixtures("room")

@@ -110,7 +110,7 @@ class QueueWorker:
         try:
             while not self._is_done():
                 self._listener.calm()
-                        self._wait(self._turn())
+                self._wait(self._turn())
             self._tell_what_stays()
         except BaseException:
             self._has_crashed = True
