@@ -471,3 +471,13 @@ def test_a_place_that_is_kept_for_a_job_nobody_can_run_is_freed_in_time(store: S
     end(store, running)
     queue.reconcile(store, NOON)
     assert runs_of(take(store)) == [any_]
+
+
+def test_owners_who_are_always_new_do_not_keep_others_waiting(store: Store) -> None:
+    submit(store, owner="known")
+    take(store, 1)
+    known = submit(store, owner="known")
+    for number in range(5):
+        submit(store, owner=f"new-{number}")
+    leased = [take(store, 1)[0].run for _ in range(3)]
+    assert known in leased

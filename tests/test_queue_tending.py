@@ -403,3 +403,12 @@ def test_a_worker_that_drains_waits_only_for_attempts_that_it_can_do(store: Stor
     end(store, take(store, labels=labels), JobOutcome("failure", retry_after=3600.0))
     assert not queue.is_open(store, ["self-hosted"], NOON)
     assert queue.is_open(store, labels, NOON)
+
+
+def test_whose_turn_came_unseen_goes_on_when_all_is_counted(store: Store) -> None:
+    first, second = submit(store, GROUP), submit(store, GROUP)
+    # As when the process that buried the first was killed before it saw to the second.
+    dead.bury(store.promises, first, "unparseable", "damaged", NOON)
+    assert take(store) == []
+    queue.reconcile(store, NOON)
+    assert [lease.run for lease in take(store)] == [second]

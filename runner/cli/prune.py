@@ -73,11 +73,12 @@ def _named(runs: Sequence[int]) -> str:
 def _prune(store: "Store", runs: Sequence[int]) -> Pruned:
     from runner.cli.storage import open_storage
     from runner.project import prune_snapshots
-    from runner.store.pruning import needed_snapshots, remove
+    from runner.store.pruning import needed_snapshots, offer_no_more, remove
 
     storage = open_storage()
     before = storage.sizes()
     for batch in _batches(runs):
+        offer_no_more(store.promises, batch)
         # Files first: what a crash leaves in the database is pruned again.
         for run in batch:
             storage.forget(run)

@@ -10,7 +10,7 @@ from runner.queue.happenings import expire, lose_attempt, overrun
 from runner.queue.leases import LEASE_SECONDS
 from runner.queue.stopping import rescue
 from runner.queue.together import alter, change
-from runner.store import Store, claims, due, limits, workers
+from runner.store import Store, claims, due, limits, lines, workers
 from runner.store.process import is_alive, is_visible
 from runner.store.workers import Held, WorkerRecord
 
@@ -52,7 +52,12 @@ def next_time(store: Store) -> float | None:
 
 
 def reconcile(store: Store, now: float) -> list[tuple[limits.Scope, int]]:
-    """Counts what runs anew, and frees who may start; returns what was wrong, and by how much."""
+    """Counts what runs anew, and frees who may start; returns what was wrong, and by how much.
+
+    Also lets those go on whose turn came as whoever was to see to that was killed.
+    """
+    for run in lines.idle_runs(store.notes):
+        alter(store, run, now, lambda _: None)
     return limits.reconcile(store.promises, now)
 
 

@@ -36,6 +36,7 @@ WITH RECURSIVE ready (pool) AS (
     FROM ready WHERE ready.pool IS NOT NULL)
 SELECT pool FROM ready WHERE pool IS NOT NULL
 """
+#: An owner whom nobody knows comes before who was served last, not before all others.
 _OWNERS = """
 WITH RECURSIVE ready (owner) AS (
     SELECT min(owner) FROM job WHERE state = 'queued' AND pool = :pool
@@ -43,7 +44,8 @@ WITH RECURSIVE ready (owner) AS (
     SELECT (SELECT min(owner) FROM job
             WHERE state = 'queued' AND pool = :pool AND job.owner > ready.owner)
     FROM ready WHERE ready.owner IS NOT NULL)
-SELECT ready.owner, coalesce(turn.served, 0) AS served
+SELECT ready.owner,
+       coalesce(turn.served, (SELECT max(served) - 1 FROM turn), 0) AS served
 FROM ready LEFT JOIN turn ON turn.owner = ready.owner WHERE ready.owner IS NOT NULL
 """
 _FIRST = """

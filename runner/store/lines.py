@@ -25,6 +25,13 @@ ORDER BY project, name, id
 _ALL_LINES = """
 SELECT project, name, id, run, job, shown, capacity FROM place ORDER BY project, name, id
 """
+#: Runs with nothing to do but to wait, of which one may have been overlooked as its turn came.
+_IDLE = """
+SELECT DISTINCT run.id FROM place JOIN run ON run.id = place.run
+WHERE run.process = '' AND run.state = 'queued' AND place.job = '' AND NOT EXISTS (
+    SELECT 1 FROM job WHERE job.run = run.id AND job.state IN ('queued', 'running', 'scheduled'))
+ORDER BY run.id LIMIT 100
+"""
 #: Of those who hold a group, so many are told by name.
 _MOST_NAMED = 3
 
@@ -80,6 +87,13 @@ def waits(connection: Connection, run: int | None = None) -> list[Wait]:
         if run in (None, place.run)
     ]
     return [wait for _, wait in sorted(found, key=lambda each: each[0])]
+
+
+@whole
+def idle_runs(connection: Connection) -> list[int]:
+    """Submitted runs in lines of which nothing is about to happen, the first ones that came."""
+    with connection.reading() as database:
+        return [row["id"] for row in database.execute(_IDLE, {}).fetchall()]
 
 
 # -- inside a transaction --

@@ -13,6 +13,7 @@ SELECT id FROM run WHERE state = 'finished' AND finished_at < :before
 ORDER BY id
 """
 _ALL = "SELECT id FROM run"
+_REMOVE_REUSABLE = "DELETE FROM reusable WHERE run = :run"
 _REMOVE = "DELETE FROM run WHERE id = :run AND state = 'finished'"
 _SNAPSHOTS = """
 SELECT submission.snapshot FROM submission JOIN run ON run.id = submission.run
@@ -41,6 +42,13 @@ def run_numbers(connection: Connection) -> set[int]:
     """Every run that there is."""
     with connection.reading() as database:
         return {row["id"] for row in database.execute(_ALL).fetchall()}
+
+
+@whole
+def offer_no_more(connection: Connection, runs: Sequence[int]) -> None:
+    """What these runs did is reused by no run from now on, so that its files may go."""
+    with connection.writing() as database:
+        database.executemany(_REMOVE_REUSABLE, [{"run": run} for run in runs])
 
 
 @whole

@@ -327,9 +327,17 @@ class QueueWorker:
             self._lack(error)
             return None
         except Exception as error:
-            message = f"{type(error).__name__}: {error}"
-            queue.abandon(self._store, lease.run, message, self._store.now())
-            self._log.say("error", f"the run cannot be read: {message}", run=lease.run)
+            return self._abandoned(lease, f"{type(error).__name__}: {error}")
+        return []
+
+    def _abandoned(self, lease: Lease, error: str) -> list[Lease] | None:
+        """As `_recorded`, of a run about which nothing can be decided."""
+        self._log.say("error", f"the run cannot go on: {error}", run=lease.run)
+        try:
+            queue.abandon(self._store, lease.run, error, self._store.now())
+        except EnvironmentMissingError as missing:
+            self._lack(missing)
+            return None
         return []
 
     def _finished(self, lease: Lease, outcome: JobOutcome) -> list[Lease]:

@@ -13,7 +13,7 @@ from psycopg.pq import TransactionStatus
 from runner.errors import EnvironmentMissingError
 from runner.store.connection import PATIENCE, UndoneError
 from runner.store.postgres.address import Address
-from runner.store.postgres.errors import explain, in_doubt, is_undone
+from runner.store.postgres.errors import explain, in_doubt, is_undone, unreachable
 from runner.store.postgres.link import Link, connect
 from runner.store.postgres.text import translated
 
@@ -199,6 +199,7 @@ class PostgresConnection:
     def _has_receipt(self) -> bool:
         """Whether the server kept what it was told to before the connection was lost."""
         self._drop()
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 # Whoever gets the lock knows that the transaction has ended.
@@ -206,8 +207,10 @@ class PostgresConnection:
                 found = link.execute(translated(_LAST_RECEIPT), {"writer": self._writer}).fetchone()
                 self._undo()
                 return found is not None and found["number"] == self._number
-            except psycopg.OperationalError:
+            except psycopg.OperationalError as error:
                 self._drop()
+                if time.monotonic() > deadline:
+                    raise in_doubt(self._address, unreachable(self._address, error)) from error
             except UndoneError:
                 raise
             except EnvironmentMissingError as error:
