@@ -1,11 +1,11 @@
 """From runs that have ended to new ones in the queue."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from runner import queue
-from runner.errors import EnvironmentMissingError, InvalidInputError
+from runner.errors import EnvironmentMissingError, InvalidInputError, RefusedError
 from runner.project import home_folder, keep_snapshot, open_snapshot
 from runner.queue.again import again, read_ended
 
@@ -45,9 +45,23 @@ def requeue(
                 if strict:
                     raise
                 refused[run] = error.message
-        numbers = queue.enqueue_all(store, list(entries.values()), store.now())
-        done.update(zip(entries, numbers, strict=True))
+        try:
+            done |= _queued(store, entries)
+        except (InvalidInputError, RefusedError):
+            if strict:
+                raise
+            for run, entry in entries.items():
+                try:
+                    done |= _queued(store, {run: entry})
+                except (InvalidInputError, RefusedError) as error:
+                    refused[run] = error.message
     return Requeued(done, refused)
+
+
+def _queued(store: "Store", entries: Mapping[int, "Entry"]) -> dict[int, int]:
+    """The numbers of the new runs, by those of the old; all of them are queued, or none."""
+    numbers = queue.enqueue_all(store, list(entries.values()), store.now())
+    return dict(zip(entries, numbers, strict=True))
 
 
 def entry_again(store: "Store", storage: "Storage", run: int, *, from_start: bool) -> "Entry":
