@@ -19,6 +19,7 @@ from runner.store import Store, dead, workers
 from runner.store.workers import WorkerRecord, WorkerState
 from runner.worker.attempt import attempt
 from runner.worker.hands import HEARTBEAT, Hands, Wish
+from runner.worker.lacking import PATIENCE, Lacking
 from runner.worker.listening import listen
 from runner.worker.log import Log
 from runner.worker.means import Shared, Site
@@ -28,8 +29,6 @@ from runner.worker.remainder import what_stays
 TEND = 1.0
 #: Seconds between counting anew what limits count.
 RECONCILE = 60.0
-#: Seconds until something is tried again that the machine lacked: the database, the engine.
-PATIENCE = 2.0
 #: What it means to be asked to stop, the first time and each time after.
 _ASKED = (
     "asked to stop: ends when what runs has ended; asked again, it cancels that",
@@ -78,9 +77,8 @@ class QueueWorker:
         #: So that nobody finds a job leased and not yet in hand.
         self._handing_over = threading.Lock()
         self._listener = store.listener()
-        self._tended = self._reconciled = self._confirmed = float("-inf")
-        self._lacking = ""
-        self._without_engine = False
+        self._tended = self._reconciled = float("-inf")
+        self._lacking = Lacking(site.confirm, log)
         self._taken = 0
         self._asked = self._heard = 0
         self._has_crashed = False
@@ -103,7 +101,7 @@ class QueueWorker:
             workers.register(self._store.notes, self._record())
             ends.callback(self._leave)
             ends.callback(self._hands.end)
-            self._confirm()
+            self._lacking.confirm_engine()
             self._go_on()
 
     def _go_on(self) -> None:
@@ -129,10 +127,10 @@ class QueueWorker:
                 self._tend()
                 self._take()
             self._hands.beat()
-            self._found()
+            self._lacking.clear()
             return self._patience()
         except EnvironmentMissingError as error:
-            self._lack(error)
+            self._lacking.note(error)
             return PATIENCE
 
     def _hear(self) -> None:
@@ -173,7 +171,8 @@ class QueueWorker:
             self._store,
             self.name,
             labels=self._labels(),
-            only=self._only(),
+            # Without an engine for containers, only jobs that want none can run.
+            only="" if self._lacking.has_engine() else SELF_HOSTED,
             limit=free,
             now=now,
         ):
@@ -184,28 +183,6 @@ class QueueWorker:
     def _announce(self, lease: Lease) -> None:
         self._tell(lease.events)
         self._log.say("info", f"attempt {lease.attempt} begins", run=lease.run, job=lease.key)
-
-    def _only(self) -> str:
-        """Without an engine for containers, only jobs that want none can run."""
-        is_due = time.monotonic() - self._confirmed >= PATIENCE
-        if self._without_engine and is_due:
-            self._confirm()
-        return SELF_HOSTED if self._without_engine else ""
-
-    def _confirm(self) -> bool:
-        """Whether containers can run here now; says so when that has changed."""
-        self._confirmed = time.monotonic()
-        try:
-            self._site.confirm()
-        except EnvironmentMissingError as error:
-            if not self._without_engine:
-                self._log.say("error", f"{error.message}: jobs in containers wait for it")
-            self._without_engine = True
-            return False
-        if self._without_engine:
-            self._log.say("info", "the engine for containers is there again")
-        self._without_engine = False
-        return True
 
     def _patience(self) -> float:
         waits = [HEARTBEAT if len(self._hands) else TEND]
@@ -238,13 +215,13 @@ class QueueWorker:
             return False
         if self._asked or (self._terms.once and self._taken):
             return True
-        return self._terms.drain and not self._lacking and self._is_drained()
+        return self._terms.drain and not self._lacking.missing and self._is_drained()
 
     def _is_drained(self) -> bool:
         try:
             return not queue.is_open(self._store, self._labels(), self._store.now())
         except EnvironmentMissingError as error:
-            self._lack(error)
+            self._lacking.note(error)
             return False
 
     def _tell_what_stays(self) -> None:
@@ -256,25 +233,13 @@ class QueueWorker:
             if stays:
                 self._log.say("warning", stays)
 
-    # -- what is lacking
-
-    def _lack(self, error: EnvironmentMissingError) -> None:
-        if error.message != self._lacking:
-            self._lacking = error.message
-            self._log.say("error", f"{error.message}; trying again every {PATIENCE:g} s")
-
-    def _found(self) -> None:
-        if self._lacking:
-            self._lacking = ""
-            self._log.say("info", "what was missing is there again")
-
     # -- in a job's thread
 
     def _run(self, lease: Lease, wish: Wish) -> Lease | None:
-        had_engine = not self._without_engine
+        had_engine = not self._lacking.engine
         outcome = self._end(lease, wish)
         failed = outcome.result == "failure" and not wish.stop
-        is_innocent = failed and had_engine and not self._confirm()
+        is_innocent = failed and had_engine and not self._lacking.confirm_engine()
         # Nobody wanted that it stops.
         is_innocent |= self._has_crashed and outcome.result == "cancelled"
         while (following := self._recorded(lease, None if is_innocent else outcome)) is None:
@@ -324,7 +289,7 @@ class QueueWorker:
         except (queue.LeaseLostError, queue.UnreadableRunError) as error:
             self._log.say("warning", error.message, run=lease.run, job=lease.key)
         except EnvironmentMissingError as error:
-            self._lack(error)
+            self._lacking.note(error)
             return None
         except Exception as error:
             return self._abandoned(lease, f"{type(error).__name__}: {error}")
@@ -336,7 +301,7 @@ class QueueWorker:
         try:
             queue.abandon(self._store, lease.run, error, self._store.now())
         except EnvironmentMissingError as missing:
-            self._lack(missing)
+            self._lacking.note(missing)
             return None
         return []
 
@@ -344,7 +309,7 @@ class QueueWorker:
         """Records it, and in the same transaction leases the next job, if that is to go on."""
         now = self._store.now()
         following: Lease | None = None
-        if self._leases_no_more() or self._without_engine:
+        if self._leases_no_more() or self._lacking.engine:
             events = queue.finish(self._store, lease, outcome, now)
         else:
             with self._handing_over:
