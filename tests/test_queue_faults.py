@@ -94,13 +94,14 @@ def keep_submitting(name: str, log: str, enough: str) -> None:
         whole = file.read().rpartition(b"\n")[0]
         file.truncate(len(whole) + 1 if whole else 0)
         for number in itertools.count(whole.count(b"\n") + 1 if whole else 0):
-            if Path(enough).exists():
-                return
             pipeline = list(PIPELINES)[number % len(PIPELINES)]
             [run] = submit([Options(file=pipeline)], Terms(key=f"{name}-{number}", owner=name))
             file.write(b"%d\n" % run)
             file.flush()
             os.fsync(file.fileno())
+            # Not before: who was killed before this line has to ask for its last run again.
+            if Path(enough).exists():
+                return
 
 
 # -- what is killed --
