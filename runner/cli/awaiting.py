@@ -14,7 +14,12 @@ _CODES = {"success": EXIT_SUCCESS, "cancelled": EXIT_CANCELLED}
 
 def await_all(runs: Sequence[int]) -> int:
     """Follows one after the other to its end; returns the worst of their exit codes."""
-    return max([_await(run) for run in runs], default=EXIT_SUCCESS)
+    try:
+        return max([_await(run) for run in runs], default=EXIT_SUCCESS)
+    except KeyboardInterrupt:
+        followed = " && ".join(f"pipe logs -f {run}" for run in runs)
+        click.echo(f"\nnot waited for any longer, but not cancelled: {followed}", err=True)
+        return EXIT_CANCELLED
 
 
 def _await(run: int) -> int:

@@ -35,7 +35,7 @@ from runner.project.git import login
 from runner.queue import Entry
 from runner.secrets import Masker
 from runner.storage import Storage
-from runner.store import Store
+from runner.store import Store, hot
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,18 @@ def submit(wanted: Sequence[Options], terms: Terms) -> list[int]:
             _entry(loaded, options, each, terms, storage, store, held)
             for options, (loaded, each) in zip(wanted, prepared, strict=True)
         ]
-        return queue.enqueue_all(store, entries, store.now())
+        known = {entry.submission.submission_key: _known(store, entry) for entry in entries}
+        runs = queue.enqueue_all(store, entries, store.now())
+    for key, run in known.items():
+        if run is not None:
+            click.echo(f"note: with the key `{key}` run {run} was submitted before", err=True)
+    return runs
+
+
+def _known(store: Store, entry: Entry) -> int | None:
+    """The run that was submitted with the same key already."""
+    key = entry.submission.submission_key
+    return None if key is None else hot.submitted(store.notes, entry.submission.project, key)
 
 
 def _prepared(options: Options, terms: Terms) -> tuple[Loaded, Preparation]:

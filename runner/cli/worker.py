@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner.cli.options import secret_options
+from runner.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from runner.store import Store
@@ -39,9 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--misfire",
     type=click.Choice(["skip", "once", "all"]),
-    default="once",
-    show_default=True,
-    help="Of times at which no worker watched, start none, the last, or all.",
+    help="Of times at which no worker watched, start none, the last, or all.  [default: once]",
 )
 @click.option("--once", is_flag=True, help="End after one job.")
 @click.option("--host", is_flag=True, help="Also `runs-on: self-hosted`: steps on this machine.")
@@ -68,7 +67,7 @@ def command(
     labels: str,
     drain: bool,
     schedule: bool,
-    misfire: "Misfire",
+    misfire: "Misfire | None",
     once: bool,
     host: bool,
     form: "Format",
@@ -80,6 +79,8 @@ def command(
     Ctrl-C or SIGTERM: lease nothing more, and end when what runs has ended; again: cancel that;
     and again: end it at once. Secrets given here are those of all runs that it works on.
     """
+    if misfire and not schedule:
+        raise InvalidInputError("`--misfire` is about `--schedule`, which is not given")
     from runner.cli.given_secrets import given_secrets
     from runner.cli.typed import Options
     from runner.project import read_user_config
@@ -93,7 +94,11 @@ def command(
     allow_host = host or user.allow_host or os.environ.get("PIPE_ALLOW_HOST") == "1"
     log = WorkerLog(sys.stderr, form=form, level=level)
     _serve(
-        Terms(slots, wanted, drain, once), secrets, allow_host, log, misfire if schedule else None
+        Terms(slots, wanted, drain, once),
+        secrets,
+        allow_host,
+        log,
+        (misfire or "once") if schedule else None,
     )
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlsplit
 
 from runner.errors import EnvironmentMissingError, InvalidInputError
 from runner.store.bell import Listener
@@ -52,7 +51,7 @@ def location(home: Path, url: str) -> Location:
     """The server that `url` names, or a file in the folder `home`. Raises InvalidInputError."""
     if not url:
         return SqliteFile(home)
-    scheme = urlsplit(url).scheme
+    scheme = url.partition(":")[0]
     if scheme not in _POSTGRES:
         raise InvalidInputError(
             f"PIPE_DATABASE_URL: `{scheme}` is not a database that pipe knows",

@@ -3,6 +3,7 @@
 import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from runner.engines.box import EngineError, Image, Write
@@ -13,16 +14,19 @@ if TYPE_CHECKING:
 _STEP = re.compile(r"Step (\d+/\d+) : (.*)", re.DOTALL)
 
 
-#: Images that were built for a job carry it; its value is the project.
-BUILT_LABEL = "pipe.project"
+#: Images that were built for a job carry these: the project, and the PIPE_HOME of who built them.
+PROJECT_LABEL, HOME_LABEL = "pipe.project", "pipe.home"
 
 
-def remove_built(api: "APIClient") -> int:
-    """Remove built images that nobody gave a name and no container uses; returns how many."""
+def remove_built(api: "APIClient", home: Path) -> int:
+    """Remove images built from that home that nobody gave a name and no container uses.
+
+    Returns how many.
+    """
     from docker.errors import APIError
 
     removed = 0
-    for image in api.images(filters={"label": BUILT_LABEL, "dangling": True}):
+    for image in api.images(filters={"label": f"{HOME_LABEL}={home}", "dangling": True}):
         with contextlib.suppress(APIError):
             api.remove_image(image["Id"])
             removed += 1

@@ -96,9 +96,9 @@ class DockerEngine:
             raise explain(error) from error
 
     def remove_built_images(self) -> int:
-        """Remove images that were built for jobs and that no container uses; returns how many."""
+        """Remove images that were built for jobs here and that no container uses; returns how many."""
         self.check()
-        return remove_built(self._api)
+        return remove_built(self._api, self._home)
 
     def describe(self) -> dict[str, str]:
         """The engine's versions and ways, for people. Raises EnvironmentMissingError."""
