@@ -253,7 +253,7 @@ def test_the_index_delivers_the_order_of_leasing(store: Store) -> None:
         (claims._FIRST, "job_ready"),
         (claims._LEASE, "sqlite_autoindex_job_1"),
         (claims._IS_READY_IN_RUN, "sqlite_autoindex_job_1"),
-        (claims._IS_COMING, "job_due"),
+        (claims._IS_COMING, "run_due"),
         (claims._STATE, "INTEGER PRIMARY KEY"),
         (claims._START, "INTEGER PRIMARY KEY"),
         (claims._TOUCH, "INTEGER PRIMARY KEY"),

@@ -38,6 +38,7 @@ def old_runs(connection: Connection, age: Age) -> list[int]:
         return [row["id"] for row in database.execute(_FINISHED, values).fetchall()]
 
 
+@whole
 def run_numbers(connection: Connection) -> set[int]:
     """Every run that there is."""
     with connection.reading() as database:
