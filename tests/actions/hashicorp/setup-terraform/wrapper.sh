@@ -1,7 +1,8 @@
 #!/bin/bash
 # Runs the program, and sets stdout, stderr and exitcode as outputs of the step.
-out=$("$TERRAFORM_CLI_PATH/terraform-bin" "$@" 2> >(tee "$RUNNER_TEMP/stderr" >&2))
+out=$("$TERRAFORM_CLI_PATH/terraform-bin" "$@" 2> "$RUNNER_TEMP/stderr")
 code=$?
+cat "$RUNNER_TEMP/stderr" >&2
 printf '%s\n' "$out"
 end=ghadelimiter_$RANDOM
 {
