@@ -257,7 +257,7 @@ class QueueWorker:
         """What jobs of an earlier run have stored, whose results this run reuses."""
         jobs = submission.options.get("taken_over", ())
         if jobs and submission.rerun_of is not None:
-            self._storage.artifacts.adopt(submission.rerun_of, run, jobs)
+            self._storage.artifacts.adopt(submission.rerun_of, run, {key: key for key in jobs})
 
     def _is_recorded(self, lease: Lease, outcome: JobOutcome | None) -> bool:
         """Whether the end is recorded, or nobody wants to know it any more.
