@@ -36,7 +36,6 @@ WITH RECURSIVE ready (pool) AS (
     FROM ready WHERE ready.pool IS NOT NULL)
 SELECT pool FROM ready WHERE pool IS NOT NULL
 """
-#: An owner whom nobody knows comes before who was served last, not before all others.
 _OWNERS = """
 WITH RECURSIVE ready (owner) AS (
     SELECT min(owner) FROM job WHERE state = 'queued' AND pool = :pool
@@ -44,8 +43,7 @@ WITH RECURSIVE ready (owner) AS (
     SELECT (SELECT min(owner) FROM job
             WHERE state = 'queued' AND pool = :pool AND job.owner > ready.owner)
     FROM ready WHERE ready.owner IS NOT NULL)
-SELECT ready.owner,
-       coalesce(turn.served, (SELECT max(served) - 1 FROM turn), 0) AS served
+SELECT ready.owner, turn.served
 FROM ready LEFT JOIN turn ON turn.owner = ready.owner WHERE ready.owner IS NOT NULL
 """
 _FIRST = """
@@ -76,6 +74,11 @@ RETURNING name, file, (
         AND inside.key >= job.key || ' / ' AND inside.key < job.key || ' /!')) AS jobs
 """
 _TOUCH = "UPDATE run SET version = version + 1 WHERE id = :run"
+#: An owner whom nobody knows comes after those who wait already, not before them.
+_COME_LAST = """
+INSERT INTO turn (owner, served) VALUES (:owner, (SELECT coalesce(max(served), 0) FROM turn))
+ON CONFLICT (owner) DO UPDATE SET served = turn.served RETURNING served
+"""
 _TAKE_TURN = """
 INSERT INTO turn (owner, served) VALUES (:owner, (SELECT coalesce(max(served), 0) + 1 FROM turn))
 ON CONFLICT (owner) DO UPDATE SET served = (SELECT max(served) + 1 FROM turn)
@@ -215,7 +218,7 @@ class _Choice:
             yield job["run"], job["key"]
 
     def _next(self) -> dict[str, Any] | None:
-        turns: dict[str, int] = {}
+        turns: dict[str, int | None] = {}
         pools: dict[str, list[str]] = {}
         for pool in self._pools:
             for row in self._database.execute(_OWNERS, {"pool": pool}).fetchall():
@@ -223,11 +226,21 @@ class _Choice:
                 pools.setdefault(row["owner"], []).append(pool)
         if not turns:
             return None
-        owner = min(turns, key=lambda each: (turns[each], each))
-        if len(turns) > 1:
-            self._database.execute(_TAKE_TURN, {"owner": owner})
+        owner = self._whose_turn(turns) if len(turns) > 1 else next(iter(turns))
         heads = [self._first(pool, owner) for pool in pools[owner]]
         return min(heads, key=lambda job: (job["rank"], job["run"], job["position"]))
+
+    def _whose_turn(self, turns: Mapping[str, int | None]) -> str:
+        served = {
+            owner: self._come_last(owner) if last is None else last for owner, last in turns.items()
+        }
+        owner = min(served, key=lambda each: (served[each], each))
+        self._database.execute(_TAKE_TURN, {"owner": owner})
+        return owner
+
+    def _come_last(self, owner: str) -> int:
+        found: int = self._database.execute(_COME_LAST, {"owner": owner}).fetchone()["served"]
+        return found
 
     def _first(self, pool: str, owner: str) -> dict[str, Any]:
         found = self._database.execute(_FIRST, {"pool": pool, "owner": owner})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.engines.box import BoxSpec, Image, Process, Progress, Workspace, Write
 from runner.engines.docker.box import DockerBox
-from runner.engines.docker.building import HOME_LABEL, PROJECT_LABEL, build_image
+from runner.engines.docker.building import HOME_LABEL, build_image
 from runner.engines.docker.client import explain
 from runner.engines.docker.images import ImageFacts, Images
 from runner.engines.docker.locality import Locality
@@ -114,8 +114,7 @@ class Beside:
         target: str,
     ) -> Image:
         """As `Box.build_image`; `context` is a tar stream."""
-        home = self._plan.folder.path.parent.parent
-        marks = {PROJECT_LABEL: self._plan.spec.project, HOME_LABEL: str(home)}
+        marks = {HOME_LABEL: str(self._plan.folder.path.parent.parent)}
         with _explained():
             return build_image(self._api, context, dockerfile, write, build_args, target, marks)
 

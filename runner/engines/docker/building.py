@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 _STEP = re.compile(r"Step (\d+/\d+) : (.*)", re.DOTALL)
 
 
-#: Images that were built for a job carry these: the project, and the PIPE_HOME of who built them.
-PROJECT_LABEL, HOME_LABEL = "pipe.project", "pipe.home"
+#: Images that were built for a job carry it: the PIPE_HOME of who built them. No more than one, as
+#: each is a step of the build that people see.
+HOME_LABEL = "pipe.home"
 
 
 def remove_built(api: "APIClient", home: Path) -> int:
