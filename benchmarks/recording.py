@@ -31,6 +31,7 @@ def recording() -> Iterator[list[Statement]]:
     ) -> sqlite3.Connection:
         return connect(*args, factory=_recording(factory, statements), **options)
 
+    # All that opens a connection finds it there.
     sqlite3.connect = recorded  # type: ignore[assignment]
     try:
         yield statements
@@ -41,6 +42,7 @@ def recording() -> Iterator[list[Statement]]:
 def _recording(
     factory: type[sqlite3.Connection], statements: list[Statement]
 ) -> type[sqlite3.Connection]:
+    # What it stands on is known only as it runs, which types cannot say.
     class Recording(factory):  # type: ignore[valid-type, misc]
         def execute(self, sql: str, parameters: Any = (), /) -> Any:
             statements.append(Statement(sql, parameters, many=False))

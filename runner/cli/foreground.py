@@ -1,7 +1,6 @@
 """A run in this process, shown as it goes on, from its plan to an exit code."""
 
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +15,7 @@ from runner.cli.loading import Loaded
 from runner.cli.opening import opened_store
 from runner.cli.places import images_of
 from runner.cli.preparing import Preparation
+from runner.cli.signals import signals_ask
 from runner.cli.storage import open_storage
 from runner.cli.submission import submission_of
 from runner.cli.typed import Options, command_to_run_again
@@ -90,7 +90,7 @@ class ForegroundRun:
                 queue.rescue(store, store.now())
                 snapshot = source.result()
                 early = partial(docker.prefetch, images) if len(images) > 1 else None
-                return self.work(store, engines, snapshot, _signals_ask, early)
+                return self.work(store, engines, snapshot, signals_ask, early)
 
     def _allowed(self) -> Policy:
         return Policy(
@@ -223,18 +223,6 @@ def _to_all(*sinks: Emit) -> Emit:
             sink(event)
 
     return emit
-
-
-@contextmanager
-def _signals_ask(cancel: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM ask the run to end; asked again, it stops at once."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_: cancel()) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class _Beside(Generic[Outcome]):

@@ -1,10 +1,9 @@
 """`pipe worker`: runs what was submitted to the queue."""
 
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner.cli.options import secret_options
+from runner.cli.signals import signals_ask
 from runner.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _serve(
         beside = _schedules(store, misfire, log) if misfire else lambda: None
         worker = QueueWorker(store, storage, site, terms, log.emit, log, beside)
         most = counted(terms.slots, "job")
-        with _signals_ask(worker.stop):
+        with signals_ask(worker.stop):
             log.say("info", f"worker {worker.name} takes up to {most} at a time")
             worker.work()
             log.say("info", "worker ends")
@@ -148,14 +148,3 @@ def _schedules(store: "Store", misfire: "Misfire", log: "WorkerLog") -> Callable
     from runner.project import nearest_project
 
     return Schedules(store, nearest_project(Path()), misfire, log).tick
-
-
-@contextmanager
-def _signals_ask(stop: Callable[[], None]) -> Iterator[None]:
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_: stop()) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
