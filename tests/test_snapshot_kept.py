@@ -356,7 +356,8 @@ def test_pruning_takes_out_pins_that_no_run_names(repo: Path, here: Machine) -> 
     wanted = here.submit(repo)
     (repo / "a.txt").write_text("leaked\n")
     leaked = here.submit(repo)
-    now = (shelf_of(here) / "lock").stat().st_mtime
+    [pin_file, *_] = shelf_of(here).glob(f"*{leaked['pin']}")
+    now = pin_file.stat().st_mtime
     prune_snapshots(here.storage, {wanted["pin"]}, now)
     push_out(here, repo)
     here.open(leaked).release()
