@@ -44,13 +44,15 @@ class Instance:
 
     `name` is unique in the application and environment, and the same for all releases that take the
     same place: `blue-1`. `slot` is one of those that the target declares. `address` is `host:port`
-    as switches and checks of this machine reach it, and may change with every start.
+    as switches and checks of this machine reach it, and may change with every start; `inside` is
+    the same by a lasting name, for containers on the instance's own network.
     """
 
     name: str
     slot: str = ""
     host: str = ""
     address: str = ""
+    inside: str = ""
     release: int = 0
     version: str = ""
     is_running: bool = False
