@@ -43,7 +43,7 @@ WHERE application = :application AND environment = :environment AND number = :nu
 """
 _INSERT_DEPLOYMENT = """
 INSERT INTO deployment (application, environment, release, previous, kind, cause, key, run, job,
-                        step, owner, why, state, reason, message, moves, created_at, deadline)
+                        step, owner, why, state, reason, message, course, created_at, deadline)
 VALUES (:application, :environment, :release, :previous, :kind, :cause, :key, :run, :job,
         :step, :owner, :why, :state, '', '', '', :created_at, :deadline)
 """
@@ -57,7 +57,7 @@ WHERE (CAST(:application AS TEXT) IS NULL OR application = :application)
   AND (NOT :open OR finished_at IS NULL)
 ORDER BY id
 """
-_PLAN = "UPDATE deployment SET moves = :moves, previous = :previous WHERE id = :id"
+_PLAN = "UPDATE deployment SET course = :course, previous = :previous WHERE id = :id"
 _STATE = "UPDATE deployment SET state = :state WHERE id = :id"
 _END = """
 UPDATE deployment SET state = :state, reason = :reason, message = :message, finished_at = :now
@@ -148,7 +148,7 @@ class ReleaseRecord:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentRecord:
-    """See `tables.DeploymentRow`; `moves` is empty until they are decided."""
+    """See `tables.DeploymentRow`; `course` is empty until it is decided."""
 
     id: int
     application: str
@@ -166,7 +166,7 @@ class DeploymentRecord:
     state: str
     reason: str
     message: str
-    moves: list[Any]
+    course: Mapping[str, Any]
     created_at: float
     deadline: float
     finished_at: float | None
@@ -279,8 +279,13 @@ def judge(connection: Connection, subject: Subject, number: int, state: str) -> 
 
 
 @whole
-def open_deployment(connection: Connection, opening: Opening, now: float) -> DeploymentRecord:
-    """Record a deployment and put it at the end of the line; the same key gives the same one."""
+def open_deployment(
+    connection: Connection, opening: Opening, now: float, waits: str = ""
+) -> DeploymentRecord:
+    """Record a deployment; the same key gives the same one.
+
+    It stands at the end of the line for the process that `waits`, if one does.
+    """
     with connection.writing() as database:
         row = database.execute(_BY_KEY, {"key": opening.key}).fetchone()
         if row:
@@ -290,7 +295,26 @@ def open_deployment(connection: Connection, opening: Opening, now: float) -> Dep
         live = database.execute(_LIVE, asdict(opening.subject)).fetchone()
         values |= {"state": "waiting", "previous": live["release"] if live else None}
         database.execute(_INSERT_DEPLOYMENT, values)
-        return _deployment(database.execute(_BY_KEY, {"key": opening.key}).fetchone())
+        made = _deployment(database.execute(_BY_KEY, {"key": opening.key}).fetchone())
+        if waits:
+            _stand(database, opening.subject, made.id, waits, now)
+        return made
+
+
+@whole
+def deployment_of(connection: Connection, key: str) -> DeploymentRecord | None:
+    """The deployment of that key; None when there is none."""
+    with connection.reading() as database:
+        row = database.execute(_BY_KEY, {"key": key}).fetchone()
+    return _deployment(row) if row else None
+
+
+@whole
+def waiting(connection: Connection, subject: Subject) -> set[int]:
+    """The deployments that stand in line."""
+    with connection.reading() as database:
+        rows = database.execute(_LINE, asdict(subject)).fetchall()
+    return {row["deployment"] for row in rows}
 
 
 @whole
@@ -410,10 +434,10 @@ class Holder:
             self._held(database.execute(_RENEW, values).rowcount)
 
     @whole
-    def plan(self, moves: list[Any], previous: int | None) -> None:
+    def plan(self, course: Mapping[str, Any], previous: int | None) -> None:
         """What it is going to do, and which release was live before."""
         with self._writing() as database:
-            values = {"id": self.deployment, "moves": json.dumps(moves), "previous": previous}
+            values = {"id": self.deployment, "course": json.dumps(course), "previous": previous}
             database.execute(_PLAN, values)
 
     @whole
@@ -439,9 +463,8 @@ class Holder:
         message: str = "",
         live: int | None = None,
         judged: Mapping[int, str] | None = None,
-        keeps: bool = False,
     ) -> None:
-        """It has ended, with the release `live` if one is given, and lets go unless it `keeps`.
+        """It has ended, with the release `live` if one is given; call `let_go` when all is done.
 
         `judged` are releases that turned out good or bad.
         """
@@ -454,8 +477,12 @@ class Holder:
                 database.execute(_JUDGE, {**subject, "number": number, "state": verdict})
             if live is not None:
                 database.execute(_GO_LIVE, {**subject, "release": live})
-            if not keeps:
-                database.execute(_LET_GO, {**subject, "token": self.token})
+
+    @whole
+    def let_go(self) -> None:
+        """Others may take it from now on."""
+        with self._writing() as database:
+            database.execute(_LET_GO, {**asdict(self.subject), "token": self.token})
 
     @whole
     def pass_on(self, deployment: int, now: float) -> "Holder":
@@ -522,7 +549,7 @@ def _release(row: Row) -> ReleaseRecord:
 
 
 def _deployment(row: Row) -> DeploymentRecord:
-    return DeploymentRecord(**{**dict(row), "moves": json.loads(row["moves"] or "[]")})
+    return DeploymentRecord(**{**dict(row), "course": json.loads(row["course"] or "{}")})
 
 
 def _live(row: Row) -> Live:

@@ -269,7 +269,7 @@ CREATE TABLE deployment (
     state VARCHAR NOT NULL,
     reason VARCHAR NOT NULL,
     message VARCHAR NOT NULL,
-    moves VARCHAR NOT NULL,
+    course VARCHAR NOT NULL,
     created_at FLOAT NOT NULL,
     deadline FLOAT NOT NULL,
     finished_at FLOAT,

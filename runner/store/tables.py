@@ -371,8 +371,8 @@ class ReleaseRow(SQLModel, table=True):
 class DeploymentRow(SQLModel, table=True):
     """One attempt to make a release live, `kind` deploy or rollback; `key` names the step.
 
-    `moves` is its plan; `cause` is the deployment that a rollback undoes, `previous` the release
-    that was live before. `deadline` is in seconds since the epoch.
+    `course` is what it does, move by move; `cause` is the deployment that a rollback undoes,
+    `previous` the release that was live before. `deadline` is in seconds since the epoch.
     """
 
     __tablename__ = "deployment"
@@ -399,7 +399,7 @@ class DeploymentRow(SQLModel, table=True):
     state: str
     reason: str
     message: str
-    moves: str
+    course: str
     created_at: float
     deadline: float
     finished_at: float | None

@@ -50,7 +50,7 @@ def _create_deployments() -> None:
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
         sa.Column("message", sa.String(), nullable=False),
-        sa.Column("moves", sa.String(), nullable=False),
+        sa.Column("course", sa.String(), nullable=False),
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.Column("deadline", sa.Float(), nullable=False),
         sa.Column("finished_at", sa.Float()),
