@@ -40,20 +40,21 @@ class Crew:
     """The plugins of one deployment, opened, and what they said last.
 
     `release` is the one that goes live, and `scene` where it started from. `deadline` is of
-    `time.monotonic()`. `asked` gets every answer of a check as it comes.
+    `time.monotonic()`. `asked` gets every answer of a check as it comes; `address` is where users
+    reach the application.
     """
 
     definition: Definition
     release: Release
     scene: m.Scene
     target: Target
+    slots: Sequence[str]
     switch: Switch | None
     checks: Mapping[str, PluginCheck]
     make: MakesCall
     deadline: float
     say: Callable[[str], None]
     asked: Callable[[str, Answer], None]
-    #: of the release that goes live; `uptime` stands in where there is none
     address: str = ""
     _seen: dict[str, Instance] = field(default_factory=dict)
     _weights: Mapping[str, int] = field(default_factory=dict)

@@ -276,8 +276,11 @@ def _leave(definition: Definition, strategy: Strategy, scene: Scene) -> Iterator
         yield Stop(_names(scene.old))
 
 
-def back(scene: Scene, *, verified: bool) -> list[Move]:
-    """To a release that was good before, at once where it still runs; the one that was live goes."""
+def back(scene: Scene, *, verified: bool, keeps: bool = False) -> list[Move]:
+    """To a release that was good before, at once where it still runs.
+
+    The one that was live is bad and goes, unless somebody `keeps` it.
+    """
     new, old = _names(scene.new), _names(scene.old)
     found: list[Move] = [Start(new) if scene.beside else Replace(new), Ready(new)]
     if scene.has_switch:
@@ -286,7 +289,7 @@ def back(scene: Scene, *, verified: bool) -> list[Move]:
         found.append(Live())
     if scene.beside and old:
         found += [Drain(old)] if scene.has_switch else []
-        found.append(Remove(old))
+        found.append(Stop(old) if keeps else Remove(old))
     return found
 
 

@@ -57,7 +57,7 @@ class Desk:
 @dataclass(frozen=True, slots=True)
 class Order:
     """A deployment that somebody wants. `key` is the same for every attempt at it; `secrets` are
-    those that the definition may hold, by name."""
+    those that the definition may hold, by name. With a `release` it goes back to that one."""
 
     definition: Definition
     key: str
@@ -68,6 +68,7 @@ class Order:
     why: str = ""
     commit: str = ""
     secrets: Mapping[str, str] = field(default_factory=dict)
+    release: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ def unfinished(desk: Desk) -> list[DeploymentRecord]:
     for record in deployments(connection, only_open=True):
         known = live(connection, record.subject)
         is_held = known is not None and known.is_held(desk.now())
-        if record.kind == "deploy" and not is_held and record.id not in _waiting(desk, record):
+        if record.cause is None and not is_held and record.id not in _waiting(desk, record):
             found.append(record)
     return found
 

@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from runner.delivery.definition import Definition, definition
 from runner.errors import InvalidInputError
+from runner.store.deliveries import ReleaseRecord
 
 _SEALED = re.compile(r"\$\{\{ secrets\.([A-Za-z_][A-Za-z0-9_]*) \}\}")
 
@@ -20,6 +23,14 @@ def opened(data: Any, secrets: Mapping[str, str]) -> Any:
     """The inverse of `sealed`. Raises InvalidInputError for a secret that is not given."""
     folded = {name.upper(): value for name, value in secrets.items()}
     return _mapped(data, lambda text: _SEALED.sub(lambda found: _value(found[1], folded), text))
+
+
+def restored(record: ReleaseRecord, secrets: Mapping[str, str]) -> Definition:
+    """The definition that a release was made with. Raises InvalidInputError for absent secrets."""
+    data = opened(record.definition, secrets)
+    address = str(record.settings.get("address", ""))
+    found = definition(data, record.application, record.environment, address)
+    return replace(found, version=record.version)
 
 
 def _longest(secret: tuple[str, str]) -> int:
