@@ -14,6 +14,7 @@ MODULES = (
     "tcp",
     "command",
     "uptime",
+    "load",
 )
 
 

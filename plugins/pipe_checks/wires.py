@@ -3,7 +3,7 @@
 import io
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from pipe_checks.deadlines import BLINK, Deadline, within
@@ -99,10 +99,12 @@ def connect_unix(path: str, deadline: Deadline) -> Wire:
 
 
 def _addresses(host: str, port: int, deadline: Deadline) -> list[tuple[int, Any]]:
-    def ask() -> list[tuple[int, Any]]:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    def ask(flags: int = 0) -> list[tuple[int, Any]]:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
         return [(family, address) for family, _, _, _, address in found]
 
+    with suppress(socket.gaierror, UnicodeError):
+        return ask(socket.AI_NUMERICHOST)
     try:
         return within(deadline, ask)
     except (socket.gaierror, UnicodeError):
