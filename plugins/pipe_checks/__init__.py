@@ -15,6 +15,9 @@ MODULES = (
     "command",
     "uptime",
     "load",
+    "error_rate",
+    "prometheus",
+    "resources",
 )
 
 

@@ -85,8 +85,9 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """A limit that does not hold."""
+    """A limit that does not hold: its name in `max`, and by how much."""
 
+    name: str
     message: str
     value: float
     limit: float
@@ -129,23 +130,22 @@ def _judged(
     times = {name: _percentile(shots, share) for name, share in PERCENTILES.items()}
     wrong = [shot.problem for shot in shots if shot.problem]
     limits = settings.inner("max")
-    details: dict[str, Any] = {
-        "value": round(len(wrong) / len(shots), 5),
-        "limit": limits.share("error-rate", "1%"),
-    }
-    more = {"samples": len(shots), "evidence": _evidence(shots, wrong, times)}
     breaches = [*_errors(shots, wrong, limits), *_slow(times, limits)]
     doubts = [] if len(shots) >= pace.measured else [_unfinished(shots, pace)]
     if limits.has("p95-vs-old") and call.before is not None:
         found = _compared(settings, call.before, len(shots), times["p95"])
         breaches += [found] if isinstance(found, Breach) else []
         doubts += [found] if isinstance(found, str) else []
+    evidence = _evidence(shots, wrong, times) | {"exceeded": [each.name for each in breaches]}
+    share = Breach("", "", len(wrong) / len(shots), limits.share("error-rate", "1%"))
+    first = (breaches or [share])[0]
+    details: dict[str, Any] = {"value": round(first.value, 5), "limit": first.limit}
+    details |= {"samples": len(shots), "evidence": evidence}
     if breaches:
-        details |= {"value": round(breaches[0].value, 5), "limit": breaches[0].limit}
-        return failed("; ".join(each.message for each in breaches), **details, **more)
+        return failed("; ".join(each.message for each in breaches), **details)
     if doubts:
-        return inconclusive("; ".join(doubts), **details, **more)
-    return passed(f"{len(shots)} requests, {len(wrong)} failed{_told(times)}", **details, **more)
+        return inconclusive("; ".join(doubts), **details)
+    return passed(f"{len(shots)} requests, {len(wrong)} failed{_told(times)}", **details)
 
 
 def _told(times: Mapping[str, float | None]) -> str:
@@ -183,13 +183,13 @@ def _errors(shots: Sequence["Shot"], wrong: Sequence[str], limits: Settings) -> 
     if share > limit:
         often = max(wrong, key=wrong.count)
         told = f"{len(wrong)} of {len(shots)} requests failed ({share:.2%}), more than {limit:.2%}"
-        yield Breach(f"{told}: {short(often)}", share, limit)
+        yield Breach("error-rate", f"{told}: {short(often)}", share, limit)
 
 
 def _slow(times: Mapping[str, float | None], limits: Settings) -> Iterator[Breach]:
     for name, time in times.items():
         if limits.has(name) and time is not None and time > (limit := limits.seconds(name, "")):
-            yield Breach(f"{name} is {ms(time)}, more than {ms(limit)}", time, limit)
+            yield Breach(name, f"{name} is {ms(time)}, more than {ms(limit)}", time, limit)
 
 
 def _compared(
@@ -207,7 +207,9 @@ def _compared(
         had = f"{count} requests and {before.samples or 0} of the old version"
         return f"{had} are too few to compare: {needed} of each are needed"
     told = f"p95 is {ms(p95)}, {p95 / old:.2f} times that of the old version ({ms(old)})"
-    return Breach(f"{told}, more than {limit:g}", p95 / old, limit) if p95 / old > limit else None
+    if p95 / old <= limit:
+        return None
+    return Breach("p95-vs-old", f"{told}, more than {limit:g}", p95 / old, limit)
 
 
 def compares(settings: Mapping[str, Any]) -> bool:
