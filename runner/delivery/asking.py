@@ -46,8 +46,10 @@ class Asker:
 
     def once(self, ask: Ask, deadline: float | None = None) -> CheckResult:
         """One question. A check that raises or hangs has the verdict `error`."""
-        at = min(time.monotonic() + ask.timeout, deadline or float("inf"))
-        check, call = self.checks[ask.check], self.calls(ask, at)
+        check = self.checks[ask.check]
+        lasts = check.lasts(ask.settings)
+        at = min(time.monotonic() + ask.timeout, deadline or float("inf")) + lasts
+        call = self.calls(ask, at)
         try:
             result = contained(
                 f"check `{ask}`",

@@ -242,6 +242,7 @@ class Crew:
                 instances=self.instances(names or self._weights or _names(self.scene.new)),
                 before=self._before.get(_identity(ask)),
                 count=lambda: self._traffic(self.instances(_names(self.scene.new))),
+                look=lambda: self._look_at(names or self._weights or _names(self.scene.new)),
             )
 
         cancelled = self.make(kind, self.deadline).cancelled
@@ -256,6 +257,11 @@ class Crew:
         there = {each.name: each for each in self.observe().instances}
         ended = [name for name in names if name not in there or not there[name].is_running]
         return f"{', '.join(ended)} does not run" if ended else ""
+
+    def _look_at(self, names: Iterable[str]) -> list[Instance]:
+        """Those of them that are there now."""
+        there = {each.name: each for each in self.observe().instances}
+        return [there[name] for name in names if name in there]
 
     def _traffic(self, instances: Sequence[Instance]) -> Mapping[str, Traffic] | None:
         if self.switch is None:
