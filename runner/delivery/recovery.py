@@ -1,12 +1,11 @@
-"""Ending what dead processes have left: at the next start of anything that looks."""
+"""Ending what dead processes have left, whoever looks for it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from runner.delivery.call import Surroundings
 from runner.delivery.deliver import recover
 from runner.delivery.order import Desk, Ending
 from runner.delivery.turn import heartbeat
-from runner.errors import PipeError
 from runner.store.deliveries import (
     DeploymentRecord,
     Holder,
@@ -23,28 +22,22 @@ def unfinished(desk: Desk) -> list[DeploymentRecord]:
     for record in deployments(connection, only_open=True):
         known = live(connection, record.subject)
         is_held = known is not None and known.is_held(desk.now())
-        if record.cause is None and not is_held and record.id not in _waiting(desk, record):
+        waits = record.id in waiting(connection, record.subject)
+        if record.cause is None and not is_held and not waits:
             found.append(record)
     return found
 
 
-def recover_all(
-    desk: Desk, around: Surroundings, secrets: Mapping[str, str]
-) -> Iterator[Ending | PipeError]:
-    """End them all; gives how each ended, or why it could not be."""
-    for record in unfinished(desk):
-        token = try_take(desk.store.promises, record.subject, record.id, desk.process, desk.now())
-        if not isinstance(token, int):
-            continue  # somebody else is about to
-        holder = Holder(desk.store.promises, record.subject, record.id, token)
-        try:
-            with heartbeat(desk, holder):
-                yield recover(desk, holder, record, around, secrets)
-        except PipeError as error:
-            holder.let_go()
-            yield error
-
-
-def _waiting(desk: Desk, record: DeploymentRecord) -> set[int]:
-    """Those in line whose process is gone do not count; `try_take` clears them away."""
-    return waiting(desk.store.promises, record.subject)
+def recover_one(
+    desk: Desk, record: DeploymentRecord, around: Surroundings, secrets: Mapping[str, str]
+) -> Ending | None:
+    """End it; None when somebody else is about to. Raises InvalidInputError for absent secrets."""
+    token = try_take(desk.store.promises, record.subject, record.id, desk.process, desk.now())
+    if not isinstance(token, int):
+        return None
+    holder = Holder(desk.store.promises, record.subject, record.id, token)
+    try:
+        with heartbeat(desk, holder):
+            return recover(desk, holder, record, around, secrets)
+    finally:
+        holder.let_go()

@@ -311,10 +311,10 @@ def deployment_of(connection: Connection, key: str) -> DeploymentRecord | None:
 
 @whole
 def waiting(connection: Connection, subject: Subject) -> set[int]:
-    """The deployments that stand in line."""
+    """The deployments that stand in line, and whose process lives."""
     with connection.reading() as database:
         rows = database.execute(_LINE, asdict(subject)).fetchall()
-    return {row["deployment"] for row in rows}
+    return {row["deployment"] for row in rows if is_alive(row["process"])}
 
 
 @whole
