@@ -89,13 +89,17 @@ class Strategy:
 
 @dataclass(frozen=True, slots=True)
 class WayBack:
-    """When a deployment is undone, how, and what an inconclusive check means; seconds."""
+    """When a deployment is undone, how, and what an inconclusive check means; seconds.
+
+    With `whole_run`, what the same run has deployed to the environment before is undone with it.
+    """
 
     on: frozenset[str] = frozenset({"deploy-failed", "health-failed", "error-rate"})
     auto: bool = True
     verify: Literal["same", "none"] = "same"
     on_inconclusive: Literal["pause", "rollback", "go-on"] = "pause"
     pause_limit: float = 900.0
+    whole_run: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +200,7 @@ def way_back(data: Any) -> WayBack:
         verify=data.get("verify", "same"),
         on_inconclusive=data.get("on-inconclusive", "pause"),
         pause_limit=_seconds(data, "pause-limit", standard.pause_limit),
+        whole_run=data.get("whole-run", True),
     )
 
 

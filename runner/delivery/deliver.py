@@ -77,9 +77,16 @@ def settle(desk: Desk, holder: Holder, around: Surroundings, secrets: Mapping[st
     """End every deployment of the same subject whose process is gone."""
     connection, subject = desk.store.promises, holder.subject
     in_line = waiting(connection, subject)
-    for record in deployments(connection, subject.application, subject.environment, only_open=True):
-        if record.id not in (holder.deployment, *in_line) and record.cause is None:
+    found = deployments(connection, subject.application, subject.environment, only_open=True)
+    for record in alone(found):
+        if record.id not in (holder.deployment, *in_line):
             recover(desk, replace(holder, deployment=record.id), record, around, secrets)
+
+
+def alone(found: list[DeploymentRecord]) -> list[DeploymentRecord]:
+    """Those of open deployments that are not the way back of another one, which sees to it."""
+    numbers = {record.id for record in found}
+    return [record for record in found if record.cause not in numbers]
 
 
 def recover(
@@ -135,6 +142,7 @@ def _opening(desk: Desk, order: Order, number: int) -> Opening:
         order.owner,
         order.why,
         desk.now() + known.limit,
+        order.undoes,
     )
 
 

@@ -18,6 +18,7 @@ from runner.store.deliveries import (
     Holder,
     Opening,
     ReleaseRecord,
+    deployment,
     journal,
     live,
     open_deployment,
@@ -109,11 +110,16 @@ class Deployment:
 
     def _succeed(self, course: Course) -> Ending:
         number = self.record.release
-        now, judged = self.desk.now(), {number: "good"}
+        now, judged = self.desk.now(), {number: "good", **self._undone()}
         self.holder.finish("succeeded", now, live=number, judged=judged)
         self._prune(course.crew)
         self.holder.let_go()
         return self._ending("succeeded")
+
+    def _undone(self) -> dict[int, str]:
+        """The release that turned out bad, if this undoes its deployment."""
+        undone = self.order.undoes and deployment(self.desk.store.promises, self.order.undoes)
+        return {undone.release: "bad"} if undone else {}
 
     def _prune(self, crew: Crew) -> None:
         """Keep the last good releases, and what the next way back needs; failing is no failure."""

@@ -57,7 +57,8 @@ class Desk:
 @dataclass(frozen=True, slots=True)
 class Order:
     """A deployment that somebody wants. `key` is the same for every attempt at it; `secrets` are
-    those that the definition may hold, by name. With a `release` it goes back to that one."""
+    those that the definition may hold, by name. With a `release` it goes back to that one, because
+    of which nothing else stays of the deployment that it `undoes`."""
 
     definition: Definition
     key: str
@@ -69,6 +70,7 @@ class Order:
     commit: str = ""
     secrets: Mapping[str, str] = field(default_factory=dict)
     release: int = 0
+    undoes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

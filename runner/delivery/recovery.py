@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from runner.delivery.call import Surroundings
-from runner.delivery.deliver import recover
+from runner.delivery.deliver import alone, recover
 from runner.delivery.order import Desk, Ending
 from runner.delivery.turn import heartbeat
 from runner.store.deliveries import (
@@ -19,11 +19,11 @@ from runner.store.deliveries import (
 def unfinished(desk: Desk) -> list[DeploymentRecord]:
     """The deployments that nobody works on any more, although they have not ended."""
     connection, found = desk.store.promises, []
-    for record in deployments(connection, only_open=True):
+    for record in alone(deployments(connection, only_open=True)):
         known = live(connection, record.subject)
         is_held = known is not None and known.is_held(desk.now())
         waits = record.id in waiting(connection, record.subject)
-        if record.cause is None and not is_held and not waits:
+        if not is_held and not waits:
             found.append(record)
     return found
 

@@ -1,11 +1,12 @@
 """The steps `deploy`, `verify` and `rollback`: what they ask for, done from the job that they stand in."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import InvalidInputError
 from runner.execute.around import StepEnd
+from runner.execute.post import Post, shown_as
 from runner.execute.step_call import BoxStepCall
 from runner.execute.stopping import StepStop
 from runner.execute.trying import Try
@@ -14,7 +15,7 @@ from runner.plugin import StepFailedError
 
 if TYPE_CHECKING:
     from runner.delivery.definition import Definition
-    from runner.delivery.order import Desk, Ending
+    from runner.delivery.order import Desk, Ending, Order
     from runner.plugin import Machine
 
 
@@ -69,6 +70,15 @@ class JobSurroundings:
             raise DeliveryError(f"{error}") from error
 
 
+class Unstoppable(JobSurroundings):
+    """Those of a way back, which goes on when the job is told to end."""
+
+    __slots__ = ()
+
+    def cancelled(self) -> bool:
+        return False
+
+
 def surroundings(trying: Try, stop: StepStop) -> JobSurroundings:
     """Those of a step that is being done."""
     around = trying.around
@@ -84,12 +94,17 @@ def surroundings(trying: Try, stop: StepStop) -> JobSurroundings:
     return JobSurroundings(trying, call, stop)
 
 
+def _unstoppable(around: JobSurroundings) -> Unstoppable:
+    return Unstoppable(around.trying, around.call, around.stop)
+
+
 # -- deploy
 
 
 def _deploy(trying: Try) -> StepEnd:
     from runner.delivery.deliver import deliver
     from runner.delivery.order import Order
+    from runner.delivery.undoing import undo_run
 
     task, stop = trying.around.task, trying.stop()
     order = Order(
@@ -103,8 +118,54 @@ def _deploy(trying: Try) -> StepEnd:
         str(trying.scope.contexts["github"].get("sha", "")),
         task.secrets,
     )
-    ending = deliver(task.desk(), order, surroundings(trying, stop))
+    around = surroundings(trying, stop)
+    ending = deliver(task.desk(), order, around)
+    if ending.state == "succeeded":
+        return _succeeded(trying, order, ending, around)
+    if order.definition.rollback.whole_run:
+        undo_run(task.desk(), ending, _unstoppable(around), task.secrets)
     return _ended(trying, ending, stop)
+
+
+def _succeeded(trying: Try, order: "Order", ending: "Ending", around: "JobSurroundings") -> StepEnd:
+    """It stays, unless what else the run deploys has failed meanwhile, or the job fails later."""
+    from runner.delivery.undoing import others_failed
+
+    policy, undoing = order.definition.rollback, Undo(ending.deployment)
+    failed = others_failed(trying.around.task.desk(), ending.deployment)
+    if failed and policy.whole_run:
+        trying.complain(
+            f"deployment {failed.id} of {failed.subject} failed: this one is undone too"
+        )
+        return undoing(trying)
+    if "job-failed" in policy.on and ending.previous is not None:
+        step = shown_as(replace(trying.step, name=_called(trying.step)), "Undo", "failure()")
+        trying.around.add_post(Post(step, trying.frame, undoing))
+    return _ended(trying, ending, around.stop)
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """A step of its own at the end of the job, for a deployment of it that has succeeded."""
+
+    deployment: int
+
+    def __call__(self, trying: Try) -> StepEnd:
+        from runner.delivery.undoing import undo
+
+        task, around = trying.around.task, surroundings(trying, trying.stop())
+        why = f"the job `{task.planned.key}` failed"
+        ending = undo(task.desk(), self.deployment, why, _unstoppable(around), task.secrets)
+        if ending is None:
+            trying.say(f"deployment {self.deployment} is not what is live: nothing to undo")
+            return StepEnd("success", "success")
+        if ending.state == "succeeded":
+            return StepEnd("success", "success")
+        return StepEnd("failure", "failure", reason=ending.state)
+
+
+def _called(step: Step) -> str:
+    return step.name or f"Deploy to {step.deploy['target']}"
 
 
 def _key(trying: Try) -> str:
