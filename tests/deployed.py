@@ -5,6 +5,7 @@ It outlives the process that deploys, so that tests can kill that one at any poi
 
 import fcntl
 import json
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -100,6 +101,10 @@ class WorldTarget:
     ) -> Sequence[Instance]:
         if "start" in release.settings.get("break", ()):
             raise DeliveryError("it does not start")
+        if "crash" in release.settings.get("break", ()):
+            raise SystemExit(1)
+        if "hang" in release.settings.get("break", ()):
+            time.sleep(60)
         started = [
             replace(place, release=release.id, version=release.version, is_running=True)
             for place in places
@@ -199,7 +204,7 @@ class WorldPlugins:
 
     @property
     def checks(self) -> Mapping[str, PluginCheck]:
-        names = ("version", "uptime", "health")
+        names = ("version", "uptime", "breaks")
         return {name: PluginCheck(name, ANY, check_version) for name in names} | dict(
             self.extra_checks
         )
