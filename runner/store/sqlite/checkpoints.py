@@ -6,6 +6,7 @@ ours hold the right to write, so that no process begins the log anew meanwhile. 
 one at a time, whoever does them, and whoever dies.
 """
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -46,11 +47,16 @@ class Checkpoints:
 def has_pages(log: Path, count: int) -> bool:
     """Whether the log has so many pages; what is left behind them from an earlier one is none."""
     try:
-        with log.open("rb", buffering=0) as file:
-            header = file.read(_HEADER)
-            page_size = int.from_bytes(header[_PAGE_SIZE], "big")
-            file.seek(_HEADER + (count - 1) * (_FRAME_HEADER + page_size))
-            frame = file.read(_FRAME_HEADER)
+        file = os.open(log, os.O_RDONLY)
     except OSError:
         return False
+    try:
+        header = os.pread(file, _HEADER, 0)
+        page_size = int.from_bytes(header[_PAGE_SIZE], "big")
+        last = _HEADER + (count - 1) * (_FRAME_HEADER + page_size)
+        frame = os.pread(file, _FRAME_HEADER, last)
+    except OSError:
+        return False
+    finally:
+        os.close(file)
     return len(frame) == _FRAME_HEADER and frame[_SALT_OF_FRAME] == header[_SALT]
