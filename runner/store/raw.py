@@ -24,13 +24,12 @@ SUBMISSION_COLUMNS = (
     *("file", "text", "project", "name", "process", "owner", "queue", "priority"),
     *("submission_key", "time_limit", "rerun_of"),
 )
-_ALL_JOB_COLUMNS = (*JOB_COLUMNS, *_LEASE_COLUMNS)
 _MAPPINGS = ("called", "trigger", "contexts", "snapshot", "options")
 
 SELECT_RUN = """
 SELECT * FROM run JOIN submission ON submission.run = run.id WHERE run.id = :run
 """
-SELECT_JOBS = "SELECT * FROM job WHERE run = :run"
+SELECT_JOBS = f"SELECT {', '.join((*JOB_COLUMNS, *_LEASE_COLUMNS))} FROM job WHERE run = :run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +44,10 @@ class RawRun:
 def read(database: Database, run: int) -> RawRun:
     """Raises InvalidInputError for no such run."""
     values = {"run": run}
-    row = database.execute(SELECT_RUN, values).fetchone()
-    if row is None:
+    found = database.dicts(SELECT_RUN, values)
+    if not found:
         raise InvalidInputError(f"there is no run {run}", hint="`pipe runs` lists them")
-    jobs = database.execute(SELECT_JOBS, values).fetchall()
-    return RawRun(row, jobs, lines.groups_of(database, run))
+    return RawRun(found[0], database.dicts(SELECT_JOBS, values), lines.groups_of(database, run))
 
 
 def made(found: RawRun) -> StoredRun:
@@ -75,11 +73,12 @@ def _submission(row: Row) -> Submission:
 
 
 def _job(row: Row) -> StoredJob:
-    values = _picked(row, _ALL_JOB_COLUMNS)
-    values["failed_softly"] = bool(values["failed_softly"])
-    values["cancel_requested"] = bool(values["cancel_requested"])
-    values["outputs"] = _load(values["outputs"])
-    return StoredJob(**values)
+    decoded = {
+        "failed_softly": bool(row["failed_softly"]),
+        "cancel_requested": bool(row["cancel_requested"]),
+        "outputs": _load(row["outputs"]),
+    }
+    return StoredJob(**{**row, **decoded})
 
 
 def _picked(row: Row, names: Sequence[str]) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from pathlib import Path
 NO_CHECKPOINTS = "wal_autocheckpoint = 0"
 #: Pages in the log from which on it is worth it.
 _LONG = 4000
+#: Of so many commits, which write some twenty pages each, it looks after one: that takes a while.
+_SELDOM = 8
 #: Sizes and places in the log, as SQLite's documentation of its format has them.
 _HEADER, _FRAME_HEADER = 32, 24
 _PAGE_SIZE, _SALT, _SALT_OF_FRAME = slice(8, 12), slice(16, 24), slice(8, 16)
@@ -27,9 +29,17 @@ class Checkpoints:
         self._path = path
         self._log = path.with_name(f"{path.name}-wal")
         self._limit = _LONG
+        self._asked = 0
 
     def are_due(self) -> bool:
-        """Whether the log is long, or so much longer than when this was last true."""
+        """Whether the log is long, or so much longer than when this was last true.
+
+        Ask after each commit: it looks after the first one, and then not after each.
+        """
+        self._asked += 1
+        return self._asked % _SELDOM == 1 and self._is_long()
+
+    def _is_long(self) -> bool:
         if not has_pages(self._log, _LONG):
             self._limit = _LONG
         elif has_pages(self._log, self._limit):
