@@ -10,7 +10,7 @@ from runner import plan as planning
 from runner.events import Event, from_json
 from runner.store import dead, limits, lines, projection, raw, reusable
 from runner.store.connection import Connection, Database, whole
-from runner.store.raw import JOB_COLUMNS, SUBMISSION_COLUMNS
+from runner.store.raw import FIXED_COLUMNS, JOB_COLUMNS, SUBMISSION_COLUMNS
 from runner.store.rows import LineEdit, RunEdit, StoredJob, StoredRun, is_submitted
 
 _COUNT_RUN = """
@@ -38,10 +38,9 @@ _INSERT_JOB = f"""
 INSERT INTO job (run, worker, token, {", ".join(JOB_COLUMNS)})
 VALUES (:run, '', '', {", ".join(f":{name}" for name in JOB_COLUMNS)})
 """
-#: Without its key, which cannot change, no index of keys has to be written again.
-_WRITE_JOB = f"""
-{_INSERT_JOB}ON CONFLICT (run, key) DO UPDATE
-SET {", ".join(f"{name} = excluded.{name}" for name in JOB_COLUMNS if name != "key")}
+_UPDATE_JOB = f"""
+UPDATE job SET {", ".join(f"{name} = :{name}" for name in JOB_COLUMNS if name not in FIXED_COLUMNS)}
+WHERE run = :run AND key = :key
 """
 _UPDATE_PLAN = 'UPDATE submission SET "plan" = :plan WHERE run = :run'
 _REMOVE_JOB = "DELETE FROM job WHERE run = :run AND key = :key"
@@ -225,11 +224,20 @@ def _update_run(database: Database, before: StoredRun, after: StoredRun) -> None
         database.execute(_UPDATE_PLAN, {"plan": plan, "run": after.id})
     for key in before.jobs.keys() - after.jobs.keys():
         database.execute(_REMOVE_JOB, {"run": after.id, "key": key})
-    changed = [job for key, job in after.jobs.items() if before.jobs.get(key) is not job]
-    database.executemany(_WRITE_JOB, [_job_row(after.id, job) for job in changed])
+    _write_jobs(database, before, after)
     if _counts(before) and after.state == "finished":
         has_run = before.state == "running"
         limits.count_end(database, _scopes_of(after), after.finished_at or 0.0, has_run=has_run)
+
+
+def _write_jobs(database: Database, before: StoredRun, after: StoredRun) -> None:
+    changed = [job for key, job in after.jobs.items() if before.jobs.get(key) is not job]
+    for sql, jobs in (
+        (_INSERT_JOB, [job for job in changed if job.key not in before.jobs]),
+        (_UPDATE_JOB, [job for job in changed if job.key in before.jobs]),
+    ):
+        if jobs:
+            database.executemany(sql, [_job_row(after.id, job) for job in jobs])
 
 
 def _write_what_follows(database: Database, edits: Sequence[RunEdit]) -> None:

@@ -16,6 +16,8 @@ from runner.store.rows import StoredJob, StoredRun, Submission
 #: Set by leasing and renewing alone, so that deciding about a run never writes back an old deadline.
 _LEASE_COLUMNS = ("worker", "token", "lease_until")
 JOB_COLUMNS = tuple(f.name for f in fields(StoredJob) if f.name not in _LEASE_COLUMNS)
+#: What a job is found and leased by, from the start to the end.
+FIXED_COLUMNS = ("key", "job", "owner", "rank")
 RUN_COLUMNS = (
     *("id", "run_number", "version", "state", "result", "reason"),
     *("created_at", "started_at", "finished_at", "due_at", "expires_at", "deadline"),
