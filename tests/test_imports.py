@@ -34,6 +34,7 @@ ROOMS = {
     "engines": "docker requests urllib3",
     "actions": "",
     "delivery": "",
+    "testing": "",
     "execute": "regex",
     "concurrency": "",
     "queue": "",

@@ -1,7 +1,7 @@
 """The step `uses: template`: where its files go, what it renders, and what it says of mistakes."""
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,9 @@ class Workspace:
 
     def log(self, text: str) -> None:
         self.printed.append(text)
+
+    def pack(self, path: str) -> Iterator[bytes]:
+        raise AssertionError(path)
 
     def set_output(self, name: str, value: str) -> None:
         self.outputs[name] = value

@@ -86,7 +86,7 @@ def test_a_file_of_the_project_is_a_plugin(folder: Path, site: Path) -> None:
     assert plugins.schemas["hello"]["properties"] == {"name": {"type": "string"}}
     [info] = plugins.described
     assert (info.name, info.source) == ("hello", str(folder / "hello.py"))
-    assert (info.steps, info.hooks) == (("hello",), ("steps",))
+    assert (info.brings, info.hooks) == ({"steps": ("hello",)}, ("steps",))
 
 
 def test_other_files_are_left_alone(folder: Path, site: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_distribution_brings_a_plugin(site: Path) -> None:
     install(site, "pipe_stranger_a", HELLO, version="2.5")
     [info] = load_plugins(None).described
     assert (info.name, info.source, info.version) == ("pipe_stranger_a", "pipe_stranger_a", "2.5")
-    assert info.steps == ("hello",)
+    assert info.brings == {"steps": ("hello",)}
 
 
 def test_an_entry_point_can_name_an_object(site: Path) -> None:
@@ -194,7 +194,7 @@ IMPORT = "from runner.plugin import PluginStep, hookimpl\n\n@hookimpl\n"
             IMPORT + "def deploy(release): ...",
             "has a hook `deploy`, which does not exist",
             3,
-            "the hooks are: steps, on_event",
+            "the hooks are: steps, targets, switches, checks, snapshots, notifiers, on_event",
         ),
         (
             IMPORT + "def on_event(evnt): ...",
@@ -266,7 +266,7 @@ def test_two_plugins_with_one_step_are_both_named(folder: Path, site: Path) -> N
     first = "plugin `pipe_stranger_j` (pipe_stranger_j)"
     second = f"plugin `other` ({folder}/other.py)"
     assert problem.message == f"two plugins bring a step `hello`: {first} and {second}"
-    assert [info.steps for info in plugins.described] == [("hello",), ()]
+    assert [info.brings["steps"] for info in plugins.described] == [("hello",), ()]
 
 
 # -- the sink

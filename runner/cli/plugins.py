@@ -13,7 +13,7 @@ from runner.errors import EXIT_INVALID
 if TYPE_CHECKING:
     from runner.plugins import PluginInfo, Plugins
 
-COLUMNS = ("NAME", "SOURCE", "VERSION", "STEPS", "HOOKS")
+COLUMNS = ("NAME", "SOURCE", "VERSION", "BRINGS", "HEARS")
 
 
 @click.command("plugins", short_help="List plugins and what they bring.")
@@ -44,11 +44,13 @@ def _as_json(plugins: "Plugins") -> str:
 
 
 def _entry(info: "PluginInfo") -> dict[str, Any]:
+    from runner.plugin import BRINGING
+
     return {
         "name": info.name,
         "source": info.source,
         "version": info.version,
-        "steps": list(info.steps),
+        **{hook: list(info.brings.get(hook, ())) for hook in BRINGING},
         "hooks": list(info.hooks),
         "problems": to_json(info.problems),
     }
@@ -63,8 +65,11 @@ def _as_text(plugins: "Plugins") -> str:
 
 
 def _row(info: "PluginInfo") -> tuple[str, ...]:
-    steps, hooks = ", ".join(info.steps), ", ".join(info.hooks)
-    return info.name, info.source, info.version or "-", steps or "-", hooks or "-"
+    from runner.plugin import BRINGING
+
+    brings = "; ".join(f"{hook} {', '.join(names)}" for hook, names in info.brings.items() if names)
+    hears = ", ".join(hook for hook in info.hooks if hook not in BRINGING)
+    return info.name, info.source, info.version or "-", brings or "-", hears or "-"
 
 
 def _line(row: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -2,7 +2,7 @@
 
 import posixpath
 import secrets
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -43,6 +43,12 @@ class StepStoppedError(StepFailedError):
         self.reason = reason
 
 
+class PacksFiles(RunsProcesses, Protocol):
+    """What is needed of a box."""
+
+    def pack(self, cwd: str, paths: Sequence[str]) -> Iterator[bytes]: ...
+
+
 class Report(Protocol):
     """Where a step leaves its outputs and findings."""
 
@@ -61,7 +67,7 @@ class Report(Protocol):
 class BoxStepCall:
     """A call of a step in a box. `write` takes what the step's log gets."""
 
-    box: RunsProcesses
+    box: PacksFiles
     with_: Mapping[str, Any]
     env: Mapping[str, str]
     workspace: str
@@ -82,6 +88,16 @@ class BoxStepCall:
         arguments = [target, posixpath.dirname(target), f"{mode:o}"]
         ended = run_script(self.box, _WRITE, arguments, {"data": data}, self.stop)
         _succeeded(ended, f"cannot write `{path}`")
+
+    def pack(self, path: str) -> Iterator[bytes]:
+        """A file or folder as a tar stream. Raises StepFailedError when there is none."""
+        target = self._absolute(path)
+        arguments = [target]
+        is_folder = run_script(self.box, '[ -d "$2" ]', arguments, stop=self.stop).exit_code == 0
+        if is_folder:
+            return self.box.pack(target, ["."])
+        _succeeded(run_script(self.box, '[ -e "$2" ]', arguments, stop=self.stop), f"no `{path}`")
+        return self.box.pack(posixpath.dirname(target), [posixpath.basename(target)])
 
     def glob(self, pattern: str) -> list[str]:
         """The files that the lines of `pattern` select, relative to the workspace."""

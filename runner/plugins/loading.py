@@ -3,14 +3,14 @@
 import importlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import Position, Problem, did_you_mean
-from runner.plugin import HOOKS, Hooks, PluginStep, hook_manager
+from runner.plugin import BRINGING, HOOKS, Hooks, PluginStep, hook_manager
 from runner.plugins.installed import Installed
 from runner.plugins.local import Local
 
@@ -18,19 +18,22 @@ if TYPE_CHECKING:
     from runner.plugin import PluginManager
 
 #: A name that a `uses:` can hold and that means no action, file or image.
-STEP_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 #: What stands between us and a plugin's first line while it is imported.
 _IMPORTING = (str(Path(__file__).parent), "<frozen ", str(importlib.__file__))
 
 
 @dataclass(frozen=True, slots=True)
 class PluginInfo:
-    """What a plugin is. `source` is its distribution or file; one with problems is not used."""
+    """What a plugin is. `source` is its distribution or file; one with problems is not used.
+
+    `brings` are the names of its steps, targets and so on, by the hook that gave them.
+    """
 
     name: str
     source: str
     version: str = ""
-    steps: tuple[str, ...] = ()
+    brings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     hooks: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 
@@ -40,12 +43,15 @@ class PluginInfo:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A plugin and the way to call it: `manager` knows this one plugin, and none if it is broken."""
+    """A plugin and the way to call it: `manager` knows this one plugin, and none if it is broken.
+
+    `brought` are the steps, targets and so on, by the hook that gave them.
+    """
 
     info: PluginInfo
     plugin: object
     manager: "PluginManager"
-    steps: tuple[PluginStep, ...] = ()
+    brought: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
 def load(found: Installed | Local) -> Loaded:
@@ -100,8 +106,10 @@ def _examine(info: PluginInfo, plugin: object) -> Loaded:
     if problems:
         return Loaded(replace(info, problems=tuple(problems)), plugin, manager)
     manager.register(plugin)
-    loaded = Loaded(replace(info, hooks=tuple(sorted(marked))), plugin, manager)
-    return _ask_for_steps(loaded, marked["steps"]) if "steps" in marked else loaded
+    info = replace(info, hooks=tuple(sorted(marked)))
+    return _ask(
+        Loaded(info, plugin, manager), {name: marked[name] for name in BRINGING if name in marked}
+    )
 
 
 def _marked(manager: "PluginManager", plugin: object) -> dict[str, Any]:
@@ -149,35 +157,58 @@ def _line(function: object) -> Position | None:
     return Position(code.co_filename, code.co_firstlineno, 1) if code else None
 
 
-def _ask_for_steps(loaded: Loaded, hook: object) -> Loaded:
-    try:
-        answers = loaded.manager.hook.steps()
-        steps = tuple(_checked(answers[0] if answers else None))
-    except Exception as error:
-        place = _line(hook)
-        at = raised_at(error, place.file) if place else None
-        problem = _problem(
-            f"{loaded.info} cannot say what steps it has: {told(error)}", at or place
-        )
-        info = replace(loaded.info, hooks=(), problems=(problem,))
-        return Loaded(info, loaded.plugin, hook_manager())
-    names = tuple(step.name for step in steps)
-    return replace(loaded, info=replace(loaded.info, steps=names), steps=steps)
+def _ask(loaded: Loaded, hooks: Mapping[str, object]) -> Loaded:
+    """Ask a plugin for all that it brings."""
+    brought: dict[str, tuple[Any, ...]] = {}
+    for name, hook in hooks.items():
+        try:
+            answers = getattr(loaded.manager.hook, name)()
+            brought[name] = tuple(_checked(name, answers[0] if answers else None))
+        except Exception as error:
+            place = _line(hook)
+            at = raised_at(error, place.file) if place else None
+            problem = _problem(
+                f"{loaded.info} cannot say what {name} it has: {told(error)}", at or place
+            )
+            info = replace(loaded.info, hooks=(), problems=(problem,))
+            return Loaded(info, loaded.plugin, hook_manager())
+    return replace(loaded, info=replace(loaded.info, brings=names_of(brought)), brought=brought)
 
 
-def _checked(answer: object) -> Iterator[PluginStep]:
-    """The steps that a plugin gave. Raises TypeError or ValueError for what is none."""
+def names_of(brought: Mapping[str, tuple[Any, ...]]) -> dict[str, tuple[str, ...]]:
+    """The names of what a plugin brings."""
+    return {hook: tuple(each.name for each in all_) for hook, all_ in brought.items()}
+
+
+def _checked(hook: str, answer: object) -> Iterator[Any]:
+    """What a plugin gave. Raises TypeError or ValueError for what does not belong there."""
+    kind, noun = _kind(hook), hook.removesuffix("es" if hook == "switches" else "s")
     names: set[str] = set()
     if not isinstance(answer, Iterable):
-        raise TypeError(f"`steps` gives a list of PluginStep, not {answer!r}")
-    for step in answer:
-        if not isinstance(step, PluginStep):
-            raise TypeError(f"`steps` gives a list of PluginStep, and {step!r} is none")
-        if not STEP_NAME.match(step.name):
-            raise ValueError(f"`{step.name}` cannot be the name of a step")
-        if not isinstance(step.schema, Mapping):
-            raise TypeError(f"the schema of the step `{step.name}` is not a map")
-        if step.name in names:
-            raise ValueError(f"there are two steps `{step.name}`")
-        names.add(step.name)
-        yield step
+        raise TypeError(f"`{hook}` gives a list of {kind.__name__}, not {answer!r}")
+    for each in answer:
+        if not isinstance(each, kind):
+            raise TypeError(f"`{hook}` gives a list of {kind.__name__}, and {each!r} is none")
+        if not NAME.match(each.name):
+            raise ValueError(f"`{each.name}` cannot be the name of a {noun}")
+        if not isinstance(each.schema, Mapping):
+            raise TypeError(f"the schema of the {noun} `{each.name}` is not a map")
+        if each.name in names:
+            raise ValueError(f"there are two {hook} `{each.name}`")
+        names.add(each.name)
+        yield each
+
+
+def _kind(hook: str) -> Any:
+    """What is expected of a hook; the nouns of deployments are loaded where a plugin brings some."""
+    if hook == "steps":
+        return PluginStep
+    from runner.plugin import delivery
+
+    return {
+        "targets": delivery.PluginTarget,
+        "switches": delivery.PluginSwitch,
+        "checks": delivery.PluginCheck,
+        "snapshots": delivery.PluginSnapshot,
+        "notifiers": delivery.PluginNotifier,
+    }[hook]

@@ -6,14 +6,23 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.errors import Problem
 from runner.events import Event
-from runner.plugin import PluginStep
 from runner.plugins.installed import find_installed
-from runner.plugins.loading import Loaded, PluginInfo, load, raised_at, told
+from runner.plugins.loading import Loaded, PluginInfo, load, names_of, raised_at, told
 from runner.plugins.local import Local, find_local
+
+if TYPE_CHECKING:
+    from runner.plugin import (
+        PluginCheck,
+        PluginNotifier,
+        PluginSnapshot,
+        PluginStep,
+        PluginSwitch,
+        PluginTarget,
+    )
 
 Report = Callable[[Problem], None]
 
@@ -57,12 +66,33 @@ class Plugins:
         self._lock = threading.Lock()
 
     @property
-    def steps(self) -> Mapping[str, PluginStep]:
+    def steps(self) -> "Mapping[str, PluginStep]":
         """Each step by its name."""
-        return MappingProxyType({step.name: step for each in self._loaded for step in each.steps})
+        return self._brought("steps")
 
     @property
-    def schemas(self) -> Mapping[str, dict[str, Any]]:
+    def targets(self) -> "Mapping[str, PluginTarget]":
+        """Each target by its name; and so on."""
+        return self._brought("targets")
+
+    @property
+    def switches(self) -> "Mapping[str, PluginSwitch]":
+        return self._brought("switches")
+
+    @property
+    def checks(self) -> "Mapping[str, PluginCheck]":
+        return self._brought("checks")
+
+    @property
+    def snapshots(self) -> "Mapping[str, PluginSnapshot]":
+        return self._brought("snapshots")
+
+    @property
+    def notifiers(self) -> "Mapping[str, PluginNotifier]":
+        return self._brought("notifiers")
+
+    @property
+    def schemas(self) -> "Mapping[str, dict[str, Any]]":
         """The JSON schema of each step's `with`, by the name of the step."""
         return {name: dict(step.schema) for name, step in self.steps.items()}
 
@@ -75,6 +105,10 @@ class Plugins:
     def problems(self) -> list[Problem]:
         """What is wrong with plugins, as they were loaded and since."""
         return [*chain.from_iterable(info.problems for info in self.described), *self._failures]
+
+    def _brought(self, hook: str) -> Mapping[str, Any]:
+        found = (each for loaded in self._loaded for each in loaded.brought.get(hook, ()))
+        return MappingProxyType({each.name: each for each in found})
 
     def emit(self, event: Event) -> None:
         """Tell every plugin that listens; one that raises hears of nothing any more."""
@@ -102,20 +136,25 @@ def _failure(sink: Loaded, event: Event, error: Exception) -> Problem:
 
 
 def _without_twins(loaded: Iterable[Loaded]) -> Iterator[Loaded]:
-    """The plugins; of two that bring a step of the same name, the later one goes without it."""
-    owners: dict[str, PluginInfo] = {}
+    """The plugins; of two that bring something of the same name, the later one goes without it."""
+    owners: dict[tuple[str, str], PluginInfo] = {}
     for each in loaded:
-        problems = [
-            _twins(step.name, owners[step.name], each.info)
-            for step in each.steps
-            if owners.setdefault(step.name, each.info) is not each.info
-        ]
-        kept = tuple(step for step in each.steps if owners[step.name] is each.info)
-        names = tuple(step.name for step in kept)
-        info = replace(each.info, steps=names, problems=(*each.info.problems, *problems))
-        yield replace(each, info=info, steps=kept)
+        problems: list[Problem] = []
+        kept: dict[str, tuple[Any, ...]] = {}
+        for hook, brought in each.brought.items():
+            firsts = [owners.setdefault((hook, one.name), each.info) for one in brought]
+            pairs = list(zip(brought, firsts, strict=True))
+            kept[hook] = tuple(one for one, first in pairs if first is each.info)
+            problems += [
+                _twins(hook, one.name, first, each.info)
+                for one, first in pairs
+                if first is not each.info
+            ]
+        all_problems = (*each.info.problems, *problems)
+        info = replace(each.info, brings=names_of(kept), problems=all_problems)
+        yield replace(each, info=info, brought=kept)
 
 
-def _twins(step: str, first: PluginInfo, second: PluginInfo) -> Problem:
-    message = f"two plugins bring a step `{step}`: {first} and {second}"
+def _twins(hook: str, name: str, first: PluginInfo, second: PluginInfo) -> Problem:
+    message = f"two plugins bring {hook} `{name}`: {first} and {second}"
     return Problem("plugin", message, hint=f"that of {first} is used; rename or remove the other")

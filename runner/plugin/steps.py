@@ -1,72 +1,8 @@
-"""All that a plugin imports: the hooks that it can implement, and the nouns that they speak of.
+"""What a plugin's step is given, and what it says of itself."""
 
-```python
-from runner.plugin import PluginStep, StepCall, hookimpl
-```
-
-`docs/plugins.md` is the page for plugin authors.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
-
-from runner.events import (
-    Annotation,
-    Event,
-    ImagePulling,
-    JobEvent,
-    JobFinished,
-    JobQueued,
-    JobStarted,
-    Level,
-    Note,
-    OutputWritten,
-    Result,
-    RunFinished,
-    RunStarted,
-    StepEvent,
-    StepFinished,
-    StepStarted,
-    SummaryWritten,
-    to_json,
-)
-
-if TYPE_CHECKING:
-    from pluggy import HookimplMarker
-    from pluggy import PluginManager as PluginManager
-
-    hookimpl: HookimplMarker
-
-__all__ = [
-    "Annotation",
-    "Completed",
-    "Event",
-    "Hooks",
-    "ImagePulling",
-    "JobEvent",
-    "JobFinished",
-    "JobQueued",
-    "JobStarted",
-    "Level",
-    "Note",
-    "OutputWritten",
-    "PluginStep",
-    "Result",
-    "RunFinished",
-    "RunStarted",
-    "StepCall",
-    "StepEvent",
-    "StepFailedError",
-    "StepFinished",
-    "StepStarted",
-    "SummaryWritten",
-    "hookimpl",
-    "to_json",
-]
-
-#: The group of entry points under which installed plugins are found, and the name of their markers.
-GROUP = "pipe"
+from typing import Any, Protocol
 
 
 class StepFailedError(Exception):
@@ -110,6 +46,13 @@ class StepCall(Protocol):
 
     def write_file(self, path: str, data: bytes, mode: int = 0o644) -> None:
         """Create or replace a file, and the folders above it."""
+        ...
+
+    def pack(self, path: str) -> Iterator[bytes]:
+        """A file or folder as the blocks of a tar stream; the names in it start below a folder.
+
+        Raises StepFailedError when there is none.
+        """
         ...
 
     def glob(self, pattern: str) -> list[str]:
@@ -165,44 +108,3 @@ class PluginStep:
     name: str
     schema: Mapping[str, Any]
     run: Callable[[StepCall], None]
-
-
-class Hooks(Protocol):
-    """What a plugin can implement: functions of these names, marked with `@hookimpl`."""
-
-    @staticmethod
-    def steps() -> Sequence[PluginStep]:
-        """The steps that this plugin brings; asked once, when the plugin is loaded."""
-        ...
-
-    @staticmethod
-    def on_event(event: Event) -> None:
-        """Called for everything that happens in a run, one event at a time, secrets masked.
-
-        The run waits for the answer. A plugin that raises is reported once and then left out.
-        """
-        ...
-
-
-HOOKS = ("steps", "on_event")
-
-
-def __getattr__(name: str) -> Any:
-    """`hookimpl`, made when the first plugin asks for it: not every run needs the library."""
-    if name != "hookimpl":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from pluggy import HookimplMarker
-
-    return HookimplMarker(GROUP)
-
-
-def hook_manager() -> "PluginManager":
-    """A manager that knows the hooks, and no plugin yet."""
-    from pluggy import HookspecMarker, PluginManager
-
-    mark = HookspecMarker(GROUP)
-    for name in HOOKS:
-        mark(getattr(Hooks, name))
-    manager = PluginManager(GROUP)
-    manager.add_hookspecs(Hooks)
-    return manager

@@ -1,0 +1,1 @@
+"""Deployments: their order, their journal, their checks, and the way back; through plugins only."""
