@@ -159,8 +159,7 @@ def of_queue(connection: Connection, lessee: Lessee, limit: int, now: float) -> 
 def take(database: Database, lessee: Lessee, limit: int, now: float) -> Claimed:
     """As `of_queue`, inside a transaction; what waits for its time goes on waiting."""
     choice = _Choice(database, lessee, now)
-    claimed = _claimed(database, list(choice.take(limit)), now)
-    return replace(claimed, has_moved=choice.aside > 0, goes_on=choice.aside == _MOST_ASIDE)
+    return _claimed(database, list(choice.take(limit)), now, choice.aside)
 
 
 @whole
@@ -273,7 +272,9 @@ def _lease(database: Database, lessee: Lessee, job: Row, now: float) -> None:
     database.execute(_INSERT_ATTEMPT, values)
 
 
-def _claimed(database: Database, jobs: list[tuple[int, str]], now: float) -> Claimed:
+def _claimed(
+    database: Database, jobs: list[tuple[int, str]], now: float, aside: int = 0
+) -> Claimed:
     events: list[Event] = []
     runs: dict[int, RawRun] = {}
     for run in sorted({run for run, _ in jobs}):
@@ -284,7 +285,7 @@ def _claimed(database: Database, jobs: list[tuple[int, str]], now: float) -> Cla
         if starts:
             events.append(_started(runs[run], now))
     projection.write(database, events)
-    return Claimed(jobs, runs, events)
+    return Claimed(jobs, runs, events, has_moved=aside > 0, goes_on=aside == _MOST_ASIDE)
 
 
 def _started(found: RawRun, now: float) -> RunStarted:
