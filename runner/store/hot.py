@@ -4,14 +4,12 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
 
-from runner import plan as planning
 from runner.events import Event, from_json
 from runner.store import dead, limits, lines, projection, raw, reusable
 from runner.store.connection import Connection, Database, whole
-from runner.store.raw import FIXED_COLUMNS, JOB_COLUMNS, SUBMISSION_COLUMNS
-from runner.store.rows import LineEdit, RunEdit, StoredJob, StoredRun, is_submitted
+from runner.store.raw import FIXED_COLUMNS, JOB_COLUMNS
+from runner.store.rows import LineEdit, RunEdit, StoredRun, is_submitted
 
 _COUNT_RUN = """
 INSERT INTO pipeline (project, file, runs) VALUES (:project, :file, :run_number)
@@ -174,14 +172,14 @@ def _insert_runs(database: Database, edits: Sequence[RunEdit]) -> None:
         raise _ChangedError
     coming = [(_scopes_of(run), run.due_at) for run in runs if _counts(run)]
     limits.refuse(database, coming, runs[0].created_at)
-    rows = [_run_row(run) for run in runs]
+    rows = [raw.run_row(run) for run in runs]
     last_of_files = {(row["project"], row["file"]): row for row in rows}
     database.executemany(_COUNT_RUN, last_of_files.values())
     database.executemany(_INSERT_RUN, rows)
     database.executemany(_INSERT_SUBMISSION, rows)
     database.use_id("run", runs[-1].id)
     database.executemany(
-        _INSERT_JOB, [_job_row(run.id, job) for run in runs for job in run.jobs.values()]
+        _INSERT_JOB, [raw.job_row(run.id, job) for run in runs for job in run.jobs.values()]
     )
     for edit in edits:
         if edit.letter is not None:
@@ -216,12 +214,12 @@ def _counts(run: StoredRun) -> bool:
 
 def _update_run(database: Database, before: StoredRun, after: StoredRun) -> None:
     """Raises _ChangedError when the run is not any more what it was before."""
-    row = {**_state_row(after), "version": before.version}
+    row = {**raw.state_row(after), "version": before.version}
     if database.execute(_UPDATE_RUN, row).rowcount != 1:
         raise _ChangedError
     if after.plan is not before.plan and after.plan != before.plan:
-        plan = _dump(planning.to_json(after.plan))
-        database.execute(_UPDATE_PLAN, {"plan": plan, "run": after.id})
+        values = {"plan": raw.plan_text(after.plan), "run": after.id}
+        database.execute(_UPDATE_PLAN, values)
     for key in before.jobs.keys() - after.jobs.keys():
         database.execute(_REMOVE_JOB, {"run": after.id, "key": key})
     _write_jobs(database, before, after)
@@ -237,7 +235,7 @@ def _write_jobs(database: Database, before: StoredRun, after: StoredRun) -> None
         (_UPDATE_JOB, [job for job in changed if job.key in before.jobs]),
     ):
         if jobs:
-            database.executemany(sql, [_job_row(after.id, job) for job in jobs])
+            database.executemany(sql, [raw.job_row(after.id, job) for job in jobs])
 
 
 def _write_what_follows(database: Database, edits: Sequence[RunEdit]) -> None:
@@ -253,52 +251,3 @@ def _write_what_follows(database: Database, edits: Sequence[RunEdit]) -> None:
 def _scopes_of(run: StoredRun) -> limits.Scopes:
     its = run.submission
     return limits.scopes_of(its.project, its.file, its.queue, its.owner)
-
-
-# -- values and rows --
-
-
-def _run_row(run: StoredRun) -> dict[str, Any]:
-    submission = run.submission
-    return _state_row(run) | {
-        "event": submission.trigger.get("event", ""),
-        **{name: getattr(submission, name) for name in SUBMISSION_COLUMNS if name != "text"},
-        "run_number": run.run_number,
-        "version": run.version,
-        "created_at": run.created_at,
-        "started_at": run.started_at,
-        "expires_at": run.expires_at,
-        "deadline": run.deadline,
-        "text": submission.text,
-        "called": _dump(submission.called),
-        "trigger": _dump(submission.trigger),
-        "contexts": _dump(submission.contexts),
-        "snapshot": _dump(submission.snapshot),
-        "options": _dump(submission.options),
-        "plan": _dump(planning.to_json(run.plan)),
-    }
-
-
-def _state_row(run: StoredRun) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        "state": run.state,
-        "result": run.result,
-        "reason": run.reason,
-        "cancel_requested": run.cancel_requested,
-        "finished_at": run.finished_at,
-        "due_at": run.due_at,
-    }
-
-
-def _job_row(run: int, job: StoredJob) -> dict[str, Any]:
-    row = {name: getattr(job, name) for name in JOB_COLUMNS}
-    return {**row, "run": run, "outputs": _dump(job.outputs)}
-
-
-def _dump(value: object) -> str:
-    # Most are empty, and telling so is faster than finding out.
-    return _encode(value) if value else "{}"
-
-
-_encode = json.JSONEncoder(separators=(",", ":")).encode

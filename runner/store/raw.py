@@ -1,4 +1,4 @@
-"""A run as its rows have it, and what they mean."""
+"""A run as its rows have it, what they mean, and how they are made."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -65,6 +65,60 @@ def made(found: RawRun) -> StoredRun:
         groups=found.groups,
         **_picked(row, RUN_COLUMNS),
     )
+
+
+def run_row(run: StoredRun) -> dict[str, Any]:
+    """All values of a new run and of its submission, by column."""
+    submission = run.submission
+    return state_row(run) | {
+        "event": submission.trigger.get("event", ""),
+        **{name: getattr(submission, name) for name in SUBMISSION_COLUMNS if name != "text"},
+        "run_number": run.run_number,
+        "version": run.version,
+        "created_at": run.created_at,
+        "started_at": run.started_at,
+        "expires_at": run.expires_at,
+        "deadline": run.deadline,
+        "text": submission.text,
+        "called": _dump(submission.called),
+        "trigger": _dump(submission.trigger),
+        "contexts": _dump(submission.contexts),
+        "snapshot": _dump(submission.snapshot),
+        "options": _dump(submission.options),
+        "plan": plan_text(run.plan),
+    }
+
+
+def state_row(run: StoredRun) -> dict[str, Any]:
+    """What changes of a run."""
+    return {
+        "id": run.id,
+        "state": run.state,
+        "result": run.result,
+        "reason": run.reason,
+        "cancel_requested": run.cancel_requested,
+        "finished_at": run.finished_at,
+        "due_at": run.due_at,
+    }
+
+
+def job_row(run: int, job: StoredJob) -> dict[str, Any]:
+    """All of a job but what leasing alone writes."""
+    row = {name: getattr(job, name) for name in JOB_COLUMNS}
+    return {**row, "run": run, "outputs": _dump(job.outputs)}
+
+
+def plan_text(plan: Plan) -> str:
+    """As it is kept."""
+    return _dump(planning.to_json(plan))
+
+
+def _dump(value: object) -> str:
+    # Most are empty, and telling so is faster than finding out.
+    return _encode(value) if value else "{}"
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _submission(row: Row) -> Submission:
