@@ -20,7 +20,7 @@ from runner.engines.box import (
     Write,
     nowhere,
 )
-from runner.engines.control import HostControl
+from runner.engines.control import HostControl, make_open
 from runner.engines.folders import BoxFolder, leftovers
 from runner.engines.host.box import HostBox
 from runner.engines.host.environment import without_ours
@@ -87,8 +87,7 @@ class HostEngine:
         with contextlib.ExitStack() as undo:
             folder = BoxFolder.create(self._home, PREFIX)
             undo.callback(self._remove_soon, folder)
-            inside = folder.path / "control"
-            control = HostControl(inside, str(inside))
+            control = HostControl(folder.control, str(folder.control))
             undo.callback(control.close)
             for name, data in spec.files.items():
                 control.put(name, data)
@@ -96,7 +95,9 @@ class HostEngine:
             trees = HostTrees(folder.path / "given")
             for name, given in spec.mounts.items():
                 trees.bring(name, given)
-            facts = self._facts(spec, workspace, inside)
+            # Large files belong on a disk, wherever the small ones are.
+            make_open(folder.path / "temp")
+            facts = self._facts(spec, workspace, folder)
             self._guard.watch(folder.label)
             undo.pop_all()
 
@@ -109,20 +110,20 @@ class HostEngine:
 
         return HostBox(facts, folder.label, control, trees, let_go)
 
-    def _facts(self, spec: BoxSpec, workspace: Path, control: Path) -> BoxFacts:
+    def _facts(self, spec: BoxSpec, workspace: Path, folder: BoxFolder) -> BoxFacts:
         tools = os.environ.get("RUNNER_TOOL_CACHE") or str(self._home / "tools")
         Path(tools).mkdir(parents=True, exist_ok=True)
         machine = os.uname()
         return BoxFacts(
             workspace=str(workspace),
-            control=str(control),
-            temp=str(control / "temp"),
+            control=str(folder.control),
+            temp=str(folder.path / "temp"),
             tool_cache=tools,
             env={**self._env, **spec.env},
             shells=frozenset(filter(self._which, SHELLS)),
             os=SYSTEMS.get(machine.sysname, machine.sysname),
             arch=ARCHITECTURES.get(machine.machine, machine.machine.upper()),
-            objects=tuple(str(folder.absolute()) for folder in spec.workspace.objects),
+            objects=tuple(str(each.absolute()) for each in spec.workspace.objects),
         )
 
     def _which(self, shell: str) -> str | None:
