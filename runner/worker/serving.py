@@ -28,6 +28,8 @@ from runner.worker.remainder import what_stays
 
 #: Seconds between looks at what time and others did: what is due, who died.
 TEND = 1.0
+#: Seconds between looks while all hands are full: somebody may want that a job stops.
+CALM = 0.1
 #: Seconds between counting anew what limits count.
 RECONCILE = 60.0
 #: What it means to be asked to stop, the first time and each time after.
@@ -210,8 +212,17 @@ class QueueWorker:
             return PATIENCE
 
     def _wait(self, seconds: float) -> None:
-        if not self._is_done():
-            listen(self._listener, seconds)
+        if self._is_done():
+            return
+        begun = time.monotonic()
+        listen(self._listener, seconds)
+        # Others ring at each end of a job, and who has no hand free need not look each time.
+        while self._has_time() and (left := begun + CALM - time.monotonic()) > 0:
+            self._listener.calm()
+            listen(self._listener, left)
+
+    def _has_time(self) -> bool:
+        return len(self._hands) >= self._terms.slots and self._heard == self._asked
 
     def _is_done(self) -> bool:
         if len(self._hands):
