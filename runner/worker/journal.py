@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from runner.errors import EnvironmentMissingError
 from runner.events import Event
@@ -81,26 +81,32 @@ class Journal:
                     self._flush()
                 except EnvironmentMissingError:
                     self._pause(PATIENCE)
+            with suppress(EnvironmentMissingError):
+                self._flush()
 
     def _pause(self, seconds: float) -> None:
         self._changed.wait_for(lambda: self._is_closing, seconds)
 
     def _flush(self) -> None:
-        events, self._waiting = self._waiting, []
+        if self._is_written(self._waiting) or len(self._waiting) == 1:
+            self._waiting = []
+        # A bug of ours takes none of the others with it.
+        while self._waiting:
+            self._is_written(self._waiting[:1])
+            del self._waiting[0]
+
+    def _is_written(self, events: Sequence[Event]) -> bool:
         try:
             if events:
                 self._write(events)
         except EnvironmentMissingError:
-            self._waiting = events
             raise
         except Exception as error:
-            # A bug of ours takes none of the others with it.
-            for each in events if len(events) > 1 else ():
-                self._waiting = [each]
-                self._flush()
             if len(events) == 1:
                 message = f"internal error: an event was lost: {type(error).__name__}: {error}"
                 self._log.say("error", message, run=events[0].run)
+            return False
+        return True
 
 
 def _is_of(event: Event, run: int, job: str) -> bool:

@@ -34,6 +34,8 @@ from runner.events import Result
 PREFIX = "host-"
 #: Seconds that removal may take after the last box has closed.
 DEADLINE = 15
+#: Seconds for which the shells of this machine are taken for known.
+MOMENT = 1.0
 SHELLS = ("bash", "sh", "pwsh", "python")
 SYSTEMS = {"Darwin": "macOS"}
 
@@ -51,10 +53,11 @@ class HostEngine:
         self._removals: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._cleaned = False
+        self._seen_shells: tuple[float, frozenset[str]] = (float("-inf"), frozenset())
 
     def check(self) -> None:
         """Raises EnvironmentMissingError when this machine has no shell."""
-        if self._which("sh") is None:
+        if "sh" not in self._shells():
             raise EnvironmentMissingError(
                 "`sh`, which every step needs, is in no folder of PATH", hint="correct PATH"
             )
@@ -120,14 +123,21 @@ class HostEngine:
             temp=str(folder.path / "temp"),
             tool_cache=tools,
             env={**self._env, **spec.env},
-            shells=frozenset(filter(self._which, SHELLS)),
+            shells=self._shells(),
             os=SYSTEMS.get(machine.sysname, machine.sysname),
             arch=ARCHITECTURES.get(machine.machine, machine.machine.upper()),
             objects=tuple(str(each.absolute()) for each in spec.workspace.objects),
         )
 
-    def _which(self, shell: str) -> str | None:
-        return shutil.which(shell, path=self._env.get("PATH"))
+    def _shells(self) -> frozenset[str]:
+        """Those that are here now, or were a moment ago: many short jobs need not look each."""
+        now = time.monotonic()
+        since, shells = self._seen_shells
+        if now - since > MOMENT:
+            path = self._env.get("PATH")
+            shells = frozenset(each for each in SHELLS if shutil.which(each, path=path))
+            self._seen_shells = now, shells
+        return shells
 
     def clean(self, *, kept: bool = False) -> list[str]:
         """Remove boxes whose runner is gone, those kept on purpose too if asked; gives their names."""
