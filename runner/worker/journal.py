@@ -11,7 +11,7 @@ from runner.worker.lacking import PATIENCE
 from runner.worker.log import Log
 
 #: Seconds that an event waits for others: a transaction for each costs more than a short job.
-GATHERING = 0.03
+GATHERING = 0.05
 #: So many wait at most while the store is away; who has one more waits for it too.
 MOST = 500
 
