@@ -127,23 +127,27 @@ def _guard(name: str) -> None:
 
 def _from_proc(entry: bytes) -> Iterator[int]:
     # There are hundreds of them, and each job looks at all.
-    for folder in os.listdir(PROCESSES):  # noqa: PTH208
-        if folder.isdecimal() and entry in _environment(f"{PROCESSES}/{folder}/environ"):
+    top = bytes(PROCESSES)
+    for folder in os.listdir(top):  # noqa: PTH208
+        if not folder.isdigit():
+            continue
+        found = _environment(b"%b/%b/environ" % (top, folder))
+        if entry in found and entry in found.split(b"\0"):
             yield int(folder)
 
 
-def _environment(file: str) -> list[bytes]:
+def _environment(file: bytes) -> bytes:
     try:
         opened = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return []
+        return b""
     try:
         data = b""
         while block := os.read(opened, _BLOCK):
             data += block
-        return data.split(b"\0")
+        return data
     except OSError:
-        return []
+        return b""
     finally:
         os.close(opened)
 

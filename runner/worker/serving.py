@@ -1,5 +1,6 @@
 """A worker of the queue: takes what is ready, whoever submitted it, until told to stop."""
 
+import gc
 import os
 import threading
 import time
@@ -100,7 +101,10 @@ class QueueWorker:
 
         Raises EnvironmentMissingError when it cannot even begin.
         """
+        # What is there by now stays: no need to look through it for garbage again and again.
+        gc.freeze()
         with ExitStack() as ends:
+            ends.callback(gc.unfreeze)
             ends.callback(self._listener.close)
             workers.register(self._store.notes, self._record())
             ends.callback(self._leave)
