@@ -10,7 +10,7 @@ def traffic_of(server: Server) -> Traffic:
     requests = _count(server, "stot")
     return Traffic(
         requests=requests,
-        errors=_count(server, "hrsp_5xx"),
+        errors=sum(_count(server, column) for column in _ERRORS),
         mean_time=_count(server, "ttime") / 1000 if requests else None,
         in_flight=_count(server, "scur"),
     )
