@@ -28,6 +28,15 @@ def listen_address(proxy: str, value: object) -> tuple[str, int]:
     return (found[1] or "0.0.0.0").strip("[]"), int(found[2])
 
 
+def local_url(address: tuple[str, int]) -> str:
+    """Where this machine reaches a proxy that listens there."""
+    host, port = address
+    reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(
+        host, f"[{host}]" if ":" in host else host
+    )
+    return f"http://{reached}:{port}"
+
+
 def free_or_findings(address: tuple[str, int]) -> list[Finding]:
     """What would keep a proxy from listening there."""
     host, port = address

@@ -1,6 +1,7 @@
 """What commands about deployments share: the desk, and surroundings that have no job."""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from runner.plugin import Machine
 
 
+#: How a line of a step's log says that it is an error.
+_MARK = re.compile(r"^##\[(\w+)\]")
+
+
 @dataclass(slots=True)
 class Outside:
     """Surroundings of a deployment that a person changes from a terminal."""
@@ -33,7 +38,8 @@ class Outside:
     _stopped: bool = field(default=False)
 
     def log(self, text: str) -> None:
-        click.echo(visible(self.masker.mask_text(text)), err=self.to_stderr)
+        plain = _MARK.sub(r"\1: ", self.masker.mask_text(text))
+        click.echo(visible(plain), err=self.to_stderr)
 
     def mask(self, value: str) -> None:
         self.masker.add(value)

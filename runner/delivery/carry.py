@@ -110,7 +110,7 @@ class Crew:
             case m.Shift(weights):
                 return self._shift(weights)
             case m.Live():
-                return self._verify("live", self.definition.verify.live, patient=False)
+                return self._live()
             case m.Drain(places):
                 return self._drain(places)
             case m.Stop(places):
@@ -140,6 +140,24 @@ class Crew:
     def _ready(self, names: Sequence[str]) -> Mapping[str, Any]:
         asks = self.definition.verify.ready or (FALLBACK,)
         return self._verify("ready", asks, patient=True, names=names)
+
+    def _live(self) -> Mapping[str, Any]:
+        """Through the address that users have. While both versions answer there, nothing tells
+        which one did: then the new instances are asked themselves, or again and again."""
+        asks, share = self.definition.verify.live, self._share()
+        if share == 100:
+            return self._verify("live", asks, patient=False)
+        return self._verify("live", asks, patient=True, names=self._new_serving())
+
+    def _share(self) -> int:
+        """How much of the traffic the new instances get, in percent."""
+        new = {place.name for place in self.scene.new}
+        all_ = sum(self._weights.values())
+        mine = sum(weight for name, weight in self._weights.items() if name in new)
+        return round(100 * mine / all_) if all_ else 100
+
+    def _new_serving(self) -> list[str]:
+        return [place.name for place in self.scene.new if self._weights.get(place.name)]
 
     def _shift(self, weights: Mapping[str, int]) -> Mapping[str, Any]:
         instances = self.instances(weights)
@@ -207,7 +225,7 @@ class Crew:
 
     def watch(self, kind: str = "soak") -> list[Answer]:
         """Ask the checks of the soak once each."""
-        asker = self._asker(kind, ())
+        asker = self._asker(kind, () if self._share() == 100 else self._new_serving())
         return [
             Answer(ask, asker.once(ask, self.deadline), 1, 0.0)
             for ask in self.definition.verify.soak.checks or self.definition.verify.live

@@ -205,7 +205,11 @@ class Deployment:
             raise FailedError("nothing is recorded of what was live before")
         record = open_deployment(connection, self._opening(old, error), now())
         self.around.log(f"rolling back to {_called(old)}")
-        known = restored(old, self.order.secrets)
+        # What moves traffic is that of today, whatever stood there when the old release was made.
+        today = self.order.definition
+        known = replace(
+            restored(old, self.order.secrets), switch=today.switch, address=today.address
+        )
         turned = replace(scene, old=scene.new, new=scene.old)
         made = back(turned, verified=known.rollback.verify == "same")
         holder = self.holder.pass_on(record.id, now())

@@ -8,7 +8,7 @@ from runner.delivery.definition import Ask, Definition, Use
 from runner.delivery.order import Brought
 from runner.errors import InvalidInputError, did_you_mean
 from runner.parse import settings_problems
-from runner.plugin.delivery import PluginCheck, PluginTarget, Switch, Target
+from runner.plugin.delivery import DeliveryError, PluginCheck, PluginTarget, Switch, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +23,30 @@ class Opened:
 
 def opened(definition: Definition, plugins: Brought) -> Opened:
     """Open them. Raises InvalidInputError for what does not exist or has wrong settings."""
-    kind = found(plugins.targets, definition.target, "target")
-    switch = None
+    kind: PluginTarget = found(plugins.targets, definition.target, "target")
+    target: Target = _open(kind, definition.target, "target")
+    switch: Switch | None = None
     if definition.switch:
-        switch = found(plugins.switches, definition.switch, "switch").open(definition.switch.with_)
+        switch = _open(
+            found(plugins.switches, definition.switch, "switch"), definition.switch, "switch"
+        )
     for ask in definition.verify.all():
         check(plugins, ask)
     for use in definition.snapshots:
         found(plugins.snapshots, use, "snapshot")
     for use in definition.notify:
         found(plugins.notifiers, use, "notifier")
-    return Opened(kind, kind.open(definition.target.with_), switch, plugins.checks)
+    return Opened(kind, target, switch, plugins.checks)
+
+
+def _open(brought: Any, use: Use, noun: str) -> Any:
+    """Raises InvalidInputError for settings that the plugin refuses although they fit its schema."""
+    try:
+        return brought.open(use.with_)
+    except DeliveryError as error:
+        raise InvalidInputError(f"the {noun} `{use.name}`: {error}") from error
+    except Exception as error:
+        raise InvalidInputError(f"the {noun} `{use.name}` crashed (open): {error!r}") from error
 
 
 def check(plugins: Brought, ask: Ask) -> PluginCheck:

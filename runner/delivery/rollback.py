@@ -1,6 +1,7 @@
 """Going back because somebody wants it: to which release, and the order that says so."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from runner.delivery.order import Desk, Order
 from runner.delivery.sealing import restored
@@ -29,13 +30,17 @@ def order_back(
     subject = Subject(application, environment)
     found = live(desk.store.promises, subject)
     current = found.release if found else None
-    known = releases(desk.store.promises, subject)
-    if not known:
+    known_ones = releases(desk.store.promises, subject)
+    if not known_ones:
         raise InvalidInputError(
             f"{application} was never deployed to {environment}",
             hint="`pipe releases` lists what was",
         )
-    chosen = _named(known, to, subject) if to and to != PREVIOUS else _last_good(known, current)
+    chosen = (
+        _named(known_ones, to, subject)
+        if to and to != PREVIOUS
+        else _last_good(known_ones, current)
+    )
     if chosen is None:
         raise InvalidInputError(
             f"there is no good release of {subject} before the one that is live",
@@ -43,8 +48,14 @@ def order_back(
         )
     if chosen.number == current:
         raise InvalidInputError(f"{chosen.version or f'release {current}'} is live already")
+    known = restored(chosen, secrets)
+    at_work = next((each for each in reversed(known_ones) if each.number == current), None)
+    if at_work:
+        # What moves traffic is that of today, whatever stood there when the release was made.
+        today = restored(at_work, secrets)
+        known = replace(known, switch=today.switch, address=today.address)
     return Order(
-        restored(chosen, secrets),
+        known,
         key,
         run=run,
         owner=owner,

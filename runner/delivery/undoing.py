@@ -1,6 +1,7 @@
 """Undoing deployments that have succeeded, because of what failed later."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from runner.delivery.call import Surroundings
 from runner.delivery.deliver import deliver
@@ -24,8 +25,11 @@ def undo(
     old = release(desk.store.promises, record.subject, record.previous)
     if old is None:
         return None
+    made = release(desk.store.promises, record.subject, record.release)
+    assert made is not None
+    today = restored(made, secrets)
     order = Order(
-        restored(old, secrets),
+        replace(restored(old, secrets), switch=today.switch, address=today.address),
         f"{record.key}/undo",
         record.run,
         record.job,

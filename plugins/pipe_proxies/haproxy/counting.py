@@ -5,6 +5,9 @@ from contextlib import suppress
 from pipe_proxies.haproxy.runtime import Server
 from runner.plugin import Traffic
 
+#: Answers that say so, answers that broke off or never came, and connections that failed.
+_ERRORS = ("hrsp_5xx", "eresp", "econ")
+
 
 def traffic_of(server: Server) -> Traffic:
     requests = _count(server, "stot")

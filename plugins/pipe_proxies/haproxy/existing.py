@@ -25,6 +25,10 @@ class ExistingProxy:
     def runtime(self) -> Runtime:
         return Runtime(self.place, self.backend)
 
+    @property
+    def address(self) -> str:
+        return ""  # only the user's own configuration says where it listens
+
     def preflight(self, call: DeliveryCall) -> Sequence[Finding]:
         self.runtime.servers()
         # Asks for the level that all changes need, and changes nothing.

@@ -22,6 +22,10 @@ class ExistingProxy:
     reload: str
     status: str
 
+    @property
+    def address(self) -> str:
+        return ""  # only the user's own configuration says where it listens
+
     def preflight(self, call: DeliveryCall) -> Sequence[Finding]:
         server = self._server(call)
         done = server.home.run(["sh", "-c", self.test])
