@@ -16,12 +16,12 @@ from runner.plugin import PluginStep
 from runner.plugins import Loaded, load_installed, load_plugins
 from runner.project import (
     ProjectConfig,
-    Snapshot,
     open_snapshot,
-    open_variant,
     read_project_config,
 )
 from runner.queue import Lease, Submission
+from runner.worker.ground import workspace_of
+from runner.worker.spare import Spare
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,8 @@ class Site:
     actions: Callable[[ProjectConfig, Path, Mapping[str, Any]], ActionStore] = (
         lambda _, folder, __: ActionStore(folder)
     )
+    #: None where no box may wait for a job.
+    spare: Spare | None = None
 
     def installed(self) -> tuple[Loaded, ...]:
         """The plugins of this machine."""
@@ -116,18 +118,6 @@ class Shared:
             if not self._users[run]:
                 del self._users[run]
                 self._open.pop(run).release()
-
-
-def workspace_of(snapshot: Snapshot | None, checkout: Path) -> Workspace:
-    """The source as jobs get it: layers that nobody writes to, or the checkout itself."""
-    if snapshot is None:
-        return Workspace(bind=checkout)
-    git = (snapshot.git,) if snapshot.git else ()
-    return Workspace(
-        layers=(*git, snapshot.tree),
-        objects=snapshot.objects,
-        open_layers=lambda: (*git, open_variant(snapshot)),
-    )
 
 
 def _policy(options: Mapping[str, Any], config: ProjectConfig, allow_host: bool) -> Policy:

@@ -73,6 +73,8 @@ class QueueWorker:
         self._beside = beside
         self._site = site
         self._shared = Shared(site)
+        #: Nobody may come to one that ends by itself.
+        self._spare = None if terms.drain or terms.once else site.spare
         self._hands = Hands(store, self.name, self._run, self._notice)
         #: So that nobody finds a job leased and not yet in hand.
         self._handing_over = threading.Lock()
@@ -100,6 +102,8 @@ class QueueWorker:
             ends.callback(self._listener.close)
             workers.register(self._store.notes, self._record())
             ends.callback(self._leave)
+            if self._spare:
+                ends.callback(self._spare.close)
             ends.callback(self._hands.end)
             self._lacking.confirm_engine()
             self._go_on()
@@ -128,6 +132,7 @@ class QueueWorker:
                 self._take()
             self._hands.beat()
             self._lacking.clear()
+            self._rest()
             return self._patience()
         except EnvironmentMissingError as error:
             self._lacking.note(error)
@@ -159,6 +164,10 @@ class QueueWorker:
             for scope, by in queue.reconcile(self._store, self._store.now()):
                 self._log.say("warning", f"the count of what runs in {scope} was wrong by {by}")
         self._tended = now
+
+    def _rest(self) -> None:
+        if self._spare and not (len(self._hands) or self._asked):
+            self._spare.rest()
 
     def _take(self) -> None:
         free = self._terms.slots - len(self._hands)
@@ -259,6 +268,8 @@ class QueueWorker:
                     self._show(event)
                     run.emit(event)
 
+                if self._spare:
+                    self._spare.ran(lease.run, lease.submission.snapshot)
                 self._take_over(lease.submission, lease.run)
                 return attempt(lease, run.means, self._storage, emit, request)
         except PipeError as error:
