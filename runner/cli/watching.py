@@ -20,8 +20,9 @@ from runner.engines.box import BoxSpec, Workspace
 from runner.engines.warm import Release
 from runner.errors import EXIT_CANCELLED, EXIT_SUCCESS, PipeError
 from runner.project import storage_folder
-from runner.terminal import Files, Mode, WatchLines
-from runner.terminal.watching import named
+from runner.terminal.files import Files
+from runner.terminal.mode import Mode
+from runner.terminal.watching import WatchLines, named
 from runner.triggers import FileWatch, Pending, Source
 from runner.worker import ground_on
 

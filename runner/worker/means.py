@@ -11,7 +11,7 @@ from runner.actions.fetch import ActionStore
 from runner.engines.box import Engine, Workspace
 from runner.environments import laid_over
 from runner.events import Emit
-from runner.execute.task import Policy
+from runner.execute.policy import Policy
 from runner.plugin import PluginStep
 from runner.plugins import Loaded, load_installed, load_plugins
 from runner.project import (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from runner import queue
 from runner.errors import EnvironmentMissingError, PipeError
 from runner.events import Emit, Event, RunFinished
-from runner.execute.place import SELF_HOSTED
+from runner.execute.labels import SELF_HOSTED
 from runner.execute.task import Request
 from runner.project import unpin_snapshot
 from runner.queue import JobOutcome, Lease, Submission
