@@ -21,7 +21,7 @@ from runner import queue
 from runner.cli.opening import opened_store
 from runner.engines.box import NO_STOP, BoxSpec, Progress, Stop, Workspace, Write, nowhere
 from runner.events import Emit, Event, JobFinished, Result, RunFinished, RunStarted
-from runner.execute.task import Policy
+from runner.execute.policy import Policy
 from runner.plan import plan
 from runner.queue import Submission
 from runner.storage import Storage

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from runner.cli.turns import _between
 from runner.engines.box import NO_STOP, Box, BoxSpec, EngineError, Image, Service
 from runner.engines.bringing import bring, user_and_owner
 from runner.engines.docker import DockerEngine
@@ -20,7 +19,7 @@ from runner.engines.docker.box import DockerBox
 from runner.engines.docker.locality import Locality
 from runner.engines.warm import WarmEngine
 from runner.project import Difference, Snapshot, find_project, take_snapshot
-from runner.worker import workspace_of
+from runner.worker import between, workspace_of
 from tests.test_engine_docker import BUSYBOX, DEBIAN, MODES, NONROOT, Place, no_progress, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(90)]
@@ -50,7 +49,7 @@ class Bench:
         self.root = root
         self.home = home
         self.docker = DockerEngine(home)
-        self.warm = WarmEngine(self.docker, _between)
+        self.warm = WarmEngine(self.docker, between)
         self.snapshots: list[Snapshot] = []
         self.opened: list[Box] = []
 
@@ -307,7 +306,7 @@ class Cancelled:
 
 def test_a_job_that_is_cancelled_waits_for_no_box(bench: Bench) -> None:
     slow = Slow()
-    warm = WarmEngine(slow, _between)
+    warm = WarmEngine(slow, between)
     spec = bench.spec()
     warm.stock([spec], lambda each: (each.workspace, lambda: None))
     with pytest.raises(EngineError) as caught:

@@ -18,12 +18,14 @@ from runner.execute.contexts import JobState, job_contexts, status_functions, va
 from runner.execute.evaluation import seconds, text, text_map
 from runner.execute.frame import Frame
 from runner.execute.job_actions import LOOK
+from runner.execute.labels import labels_of
 from runner.execute.limits import Limit, limit_of
-from runner.execute.place import choose, labels_of
+from runner.execute.place import Place, choose
+from runner.execute.policy import Policy
 from runner.execute.reporting import CommandState, Reporter
 from runner.execute.retry import backoff
 from runner.execute.stopping import CANCEL_LIMIT, JobClock, StepStop
-from runner.execute.task import JobTask, Place, Policy
+from runner.execute.task import JobTask
 from runner.model import Job, Pipeline, Retry, Timeouts
 from runner.plan import PlannedJob
 from runner.secrets import Masker

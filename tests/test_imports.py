@@ -102,6 +102,8 @@ def breach(file: Path, imported: str) -> str:
 def breach_of_order(room: str, below: list[str]) -> str:
     if room not in ROOMS:
         return f"{room} has no place in the order of rooms"
+    if below == ["__version__"]:
+        return ""
     if not below or below[0] not in ROOMS:
         return "nobody imports the root"
     if ORDER.index(below[0]) > ORDER.index(room):
@@ -148,6 +150,7 @@ def test_every_module_has_a_place_in_the_order() -> None:
         ("runner/engines/docker.py", "from . import box\nfrom ..errors import PipeError"),
         ("plugins/pipe_template.py", "import jinja2\nfrom runner.plugin import hook"),
         ("plugins/pipe_other/box.py", "import docker\nimport stranger"),
+        ("runner/cli/run.py", "from runner import __version__"),
     ],
 )
 def test_what_is_lawful(tmp_path: Path, file: str, source: str) -> None:
@@ -173,7 +176,6 @@ def test_what_is_lawful(tmp_path: Path, file: str, source: str) -> None:
         ("runner/model.py", "import importlib\nimportlib.import_module('yaml')", ":2: model"),
         ("runner/model.py", "__import__('runner.cli')", ":1: model imports cli"),
         ("runner/cli/run.py", "import runner", ":1: nobody imports the root"),
-        ("runner/cli/run.py", "from runner import __version__", ":1: nobody imports the root"),
         ("runner/extra.py", "import runner.errors", ":1: extra has no place"),
         ("runner/model.py", "import yaml", ":1: model imports yaml, which belongs to source"),
         ("runner/model.py", "from jinja2 import Template", "which belongs to pipe_template"),

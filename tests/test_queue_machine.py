@@ -14,7 +14,7 @@ import pytest
 from runner import queue
 from runner.engines.box import Workspace
 from runner.events import JobFinished, RunFinished, RunStarted
-from runner.execute.task import Policy
+from runner.execute.policy import Policy
 from runner.plan import plan
 from runner.plugins.loading import Loaded
 from runner.queue import Submission

@@ -8,7 +8,7 @@ import pytest
 
 from runner import queue
 from runner.engines.box import Workspace
-from runner.execute.task import Policy
+from runner.execute.policy import Policy
 from runner.queue import JobOutcome, Lease
 from runner.storage import Storage
 from runner.store import Store, dead, hot, reads

@@ -13,7 +13,7 @@ import pytest
 from runner.engines.box import Workspace
 from runner.errors import EnvironmentMissingError
 from runner.events import Event, JobStarted
-from runner.execute.task import Policy
+from runner.execute.policy import Policy
 from runner.plugins import Loaded
 from runner.queue import Submission
 from runner.storage import Storage

@@ -41,11 +41,12 @@ from runner.events import (
     SummaryWritten,
     from_json,
 )
-from runner.terminal import Mode, View, open_view
 from runner.terminal.escapes import Cleaner
 from runner.terminal.markdown import LONGEST, rendered
 from runner.terminal.marks import Marks
+from runner.terminal.mode import Mode
 from runner.terminal.transcript import BLOCK, Transcript
+from runner.terminal.view import View, open_view
 from runner.terminal.words import cells, duration, elapsed, shortened, size, visible
 
 XTERM = {"TERM": "xterm-256color"}
@@ -400,7 +401,7 @@ def test_without_colour_the_live_view_has_none(script: Script) -> None:
 def test_rich_is_loaded_for_the_live_view_alone() -> None:
     program = """
 import sys
-from runner.terminal import open_view
+from runner.terminal.view import open_view
 from runner.events import RunFinished
 for mode in ("plain", "json", "quiet"):
     with open_view(sys.stdout, mode=mode, read=None, rerun=lambda end: "", environ={}) as view:

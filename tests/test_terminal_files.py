@@ -12,8 +12,9 @@ import pytest
 
 from runner.errors import EnvironmentMissingError, InvalidInputError
 from runner.events import Annotation, Result
-from runner.terminal import Files, View, open_files, together
+from runner.terminal.files import Files
 from runner.terminal.ledger import TAIL_BYTES
+from runner.terminal.view import View, open_files, together
 from tests.conftest import RunPipe
 from tests.test_terminal import Script
 

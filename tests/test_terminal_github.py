@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from runner.events import Annotation
-from runner.terminal import Mode, open_view
 from runner.terminal.github import command, harmless, harmless_json
+from runner.terminal.mode import Mode
+from runner.terminal.view import open_view
 from tests.conftest import RunPipe
 from tests.test_terminal import Script
 

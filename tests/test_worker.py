@@ -40,7 +40,7 @@ from runner.events import (
     RunStarted,
     StepFinished,
 )
-from runner.execute.task import Policy
+from runner.execute.policy import Policy
 from runner.plan import plan
 from runner.queue import JobOutcome, Submission
 from runner.queue.happenings import lose

@@ -86,7 +86,7 @@ def group() -> None:
 def main(args: Sequence[str] | None = None) -> None:
     """The `pipe` command; never shows a traceback for what a user or a machine did."""
     # What is imported stays: looking for garbage in it is a tenth of what a short command takes.
-    gc.set_threshold(20_000)
+    gc.set_threshold(100_000)
     try:
         code = group.main(args, prog_name="pipe", standalone_mode=False)
     except click.ClickException as error:

@@ -31,7 +31,7 @@ from runner.errors import (
     EXIT_SUCCESS,
 )
 from runner.events import Emit, Event, JobFinished, OutputWritten, RunFinished
-from runner.execute.task import Policy
+from runner.execute.policy import Policy
 from runner.expressions import to_string
 from runner.project import (
     Snapshot,
@@ -43,7 +43,9 @@ from runner.project import (
 from runner.secrets import Masker
 from runner.storage import Storage
 from runner.store import Store
-from runner.terminal import Files, Mode, View, open_files, open_view, together
+from runner.terminal.files import Files
+from runner.terminal.mode import Mode
+from runner.terminal.view import View, open_files, open_view, together
 from runner.worker import Means, Worker, workspace_of
 
 Outcome = TypeVar("Outcome")
@@ -139,7 +141,7 @@ class ForegroundRun:
         prefetch: Callable[[], None] | None = None,
     ) -> int:
         """Runs it with what is open already, on that snapshot, else in the checkout itself."""
-        prepared, plugins = self._prepared, self._loaded.plugins
+        prepared, plugins = self._prepared, self._loaded.plugins()
         means = Means(
             engines,
             workspace_of(snapshot, self._loaded.project.root),

@@ -12,7 +12,7 @@ from runner.cli.typed import Options
 from runner.secrets import parse_assignment, read_secret_file
 
 if TYPE_CHECKING:
-    from runner.terminal import Mode
+    from runner.terminal.mode import Mode
 
 #: Asks for the secret of that name; None where nobody is there to answer.
 Ask = Callable[[str], str] | None

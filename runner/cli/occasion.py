@@ -19,7 +19,7 @@ from runner.project import Project, RunFacts, changed_files, github_context
 from runner.terminal.words import visible
 
 if TYPE_CHECKING:
-    from runner.terminal import Mode
+    from runner.terminal.mode import Mode
 
 NOTHING_MORE: Mapping[str, Any] = {}
 _WITH_INPUTS = ("workflow_dispatch", "workflow_call")

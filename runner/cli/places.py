@@ -4,7 +4,7 @@ from runner.cli.preparing import Preparation
 from runner.cli.upcoming import jobs_to_run
 from runner.engines.box import Image
 from runner.execute.place import UnmappedLabelError, choose
-from runner.execute.task import Policy
+from runner.execute.policy import Policy
 from runner.expressions import has_expression
 from runner.model import Job
 

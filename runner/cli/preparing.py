@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from runner.cli.from_failed import taken_over
 from runner.cli.given_secrets import Ask, given_secrets
 from runner.cli.loading import Loaded
 from runner.cli.occasion import Occasion
@@ -38,6 +37,8 @@ def prepare(loaded: Loaded, options: Options, occasion: Occasion, ask: Ask = Non
     prepared = Preparation(pipeline, wanted, contexts, occasion.event, secrets)
     if options.from_failed is None:
         return prepared
+    from runner.cli.from_failed import taken_over
+
     reused = taken_over(options.from_failed, loaded, pipeline, wanted, contexts)
     return replace(prepared, reused=reused)
 

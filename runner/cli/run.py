@@ -11,7 +11,7 @@ from runner.cli.run_number import RUN_NUMBER
 from runner.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from runner.terminal import Mode
+    from runner.terminal.mode import Mode
 
 
 @click.command("run", short_help="Run a pipeline now, in containers on this machine.")
@@ -71,7 +71,7 @@ def command(
         upcoming.show(prepared, loaded)
         return
     from runner.cli.foreground import ForegroundRun
-    from runner.terminal import Files
+    from runner.terminal.files import Files
 
     files = Files(junit, result)
     context.exit(ForegroundRun(loaded, options, prepared, progress, verbose, files).to_the_end())

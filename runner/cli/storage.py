@@ -13,11 +13,18 @@ if TYPE_CHECKING:
 def open_storage() -> "Storage":
     """Raises EnvironmentMissingError when it cannot be written, or is another database's."""
     from runner.storage import Storage
+
+    folder = own_folder()
+    return Storage(folder, shared=folder != home_folder())
+
+
+def own_folder() -> Path:
+    """The folder of the storage. Raises as `open_storage`."""
     from runner.storage.belonging import belong_to
 
     home, folder = home_folder(), storage_folder()
     belong_to(folder, _database(home, folder))
-    return Storage(folder, shared=folder != home)
+    return folder
 
 
 def _database(home: Path, folder: Path) -> str:

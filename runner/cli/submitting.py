@@ -18,11 +18,11 @@ from runner.cli.opening import opened_store
 from runner.cli.places import images_of
 from runner.cli.preparing import Preparation, prepare
 from runner.cli.problems import show
-from runner.cli.storage import open_storage
+from runner.cli.storage import own_folder
 from runner.cli.submission import submission_of
 from runner.cli.typed import Options
 from runner.errors import InvalidInputError
-from runner.execute.task import Policy
+from runner.execute.policy import Policy
 from runner.project import (
     Snapshot,
     home_folder,
@@ -34,7 +34,6 @@ from runner.project import (
 from runner.project.git import login
 from runner.queue import Entry
 from runner.secrets import Masker
-from runner.storage import Storage
 from runner.store import Store, hot
 
 
@@ -56,7 +55,7 @@ class Terms:
 def submit(wanted: Sequence[Options], terms: Terms) -> list[int]:
     """Queues all of these or none; returns the numbers of the runs."""
     prepared = [_prepared(options, terms) for options in wanted]
-    storage = open_storage()
+    storage = own_folder()
     with opened_store(home_folder()) as store, contextlib.ExitStack() as held:
         entries = [
             _entry(loaded, options, each, terms, storage, store, held)
@@ -104,7 +103,7 @@ def _entry(
     options: Options,
     prepared: Preparation,
     terms: Terms,
-    storage: Storage,
+    storage: Path,
     store: Store,
     held: contextlib.ExitStack,
 ) -> Entry:
@@ -123,9 +122,9 @@ def _entry(
     return Entry(submission, prepared.plan, prepared.reused, due_at, patience)
 
 
-def _source(loaded: Loaded, storage: Storage, held: contextlib.ExitStack) -> Snapshot:
+def _source(loaded: Loaded, storage: Path, held: contextlib.ExitStack) -> Snapshot:
     home = home_folder()
-    taken = take_snapshot(loaded.project, home, storage.folder)
-    kept = keep_snapshot(taken, portable=storage.folder != home)
+    taken = take_snapshot(loaded.project, home, storage)
+    kept = keep_snapshot(taken, portable=storage != home)
     held.callback(kept.release)
     return kept

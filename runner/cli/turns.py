@@ -9,13 +9,13 @@ from runner import queue
 from runner.cli.foreground import ForegroundRun
 from runner.cli.opening import opened_store
 from runner.engines.aside import Aside
-from runner.engines.box import BoxSpec, Engine, Workspace
+from runner.engines.box import BoxSpec, Engine
 from runner.engines.docker import DockerEngine
 from runner.engines.host import HostEngine
-from runner.engines.warm import Ground, Release, WarmEngine
+from runner.engines.warm import Ground, WarmEngine
 from runner.plan import Plan, callers_of
-from runner.project import Difference, Snapshot, difference
-from runner.worker import workspace_of
+from runner.project import Snapshot
+from runner.worker import between
 
 
 class Turn:
@@ -66,7 +66,7 @@ class Turns:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._docker = DockerEngine(home)
-        self._warm = WarmEngine(self._docker, _between)
+        self._warm = WarmEngine(self._docker, between)
         host = HostEngine(home)
         self._engines: Mapping[str, Engine] = {"docker": self._warm, "host": host}
         self._store = opened_store(home)
@@ -98,12 +98,6 @@ class Turns:
         self._store.close()
 
 
-def ground_on(snapshot: Snapshot | None, checkout: Path) -> tuple[Workspace, Release]:
-    """What a box can stand on for as long as it likes; the snapshot is let go in the end."""
-    release = snapshot.release if snapshot else lambda: None
-    return workspace_of(snapshot, checkout), release
-
-
 def _first_jobs(plan: Plan) -> set[str]:
     """Those that wait for no other."""
     jobs = {job.key: job for job in plan.jobs}
@@ -112,15 +106,3 @@ def _first_jobs(plan: Plan) -> set[str]:
         return any(jobs[each].needs for each in (*callers_of(key), key) if each in jobs)
 
     return {key for key in jobs if not waits(key)}
-
-
-def _between(old: Workspace, new: Workspace) -> Difference:
-    before, after = _snapshot(old), _snapshot(new)
-    return difference(before, after) if before and after else Difference()
-
-
-def _snapshot(workspace: Workspace) -> Snapshot | None:
-    if workspace.bind:
-        return None
-    *git, tree = workspace.layers
-    return Snapshot(tree.name, tree.parent, tree, git[0] if git else None, tuple(workspace.objects))

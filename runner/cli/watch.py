@@ -13,7 +13,7 @@ from runner.cli.options import shared_options
 
 if TYPE_CHECKING:
     from runner.cli.given_secrets import Ask
-    from runner.terminal import Mode
+    from runner.terminal.mode import Mode
 
 
 @click.command("watch", short_help="Run pipelines again whenever files change.")
@@ -41,7 +41,7 @@ def command(
     from runner.cli.watched import Watched
     from runner.cli.watching import View, Watching
     from runner.project import find_pipeline, home_folder
-    from runner.terminal import WatchLines
+    from runner.terminal.watching import WatchLines
 
     paths = {find_pipeline(name, Path()).resolve(): name for name in files}
     watched = [

@@ -14,15 +14,17 @@ from runner.cli.given_secrets import Ask
 from runner.cli.loading import Loaded
 from runner.cli.preparing import Preparation
 from runner.cli.problems import show, show_error
-from runner.cli.turns import Turn, Turns, ground_on
+from runner.cli.turns import Turn, Turns
 from runner.cli.watched import NotStartedError, Watched
 from runner.engines.box import BoxSpec, Workspace
 from runner.engines.warm import Release
 from runner.errors import EXIT_CANCELLED, EXIT_SUCCESS, PipeError
 from runner.project import storage_folder
-from runner.terminal import Files, Mode, WatchLines
-from runner.terminal.watching import named
+from runner.terminal.files import Files
+from runner.terminal.mode import Mode
+from runner.terminal.watching import WatchLines, named
 from runner.triggers import FileWatch, Pending, Source
+from runner.worker import ground_on
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     help="Of times at which no worker watched, start none, the last, or all.  [default: once]",
 )
 @click.option("--once", is_flag=True, help="End after one job.")
+@click.option("--no-spare", is_flag=True, help="Have no box wait for a job like the last one.")
 @click.option("--host", is_flag=True, help="Also `runs-on: self-hosted`: steps on this machine.")
 @secret_options
 @click.option(
@@ -69,6 +70,7 @@ def command(
     schedule: bool,
     misfire: "Misfire | None",
     once: bool,
+    no_spare: bool,
     host: bool,
     form: "Format",
     level: "Level",
@@ -99,6 +101,7 @@ def command(
         allow_host,
         log,
         (misfire or "once") if schedule else None,
+        spare=not no_spare,
     )
 
 
@@ -108,6 +111,8 @@ def _serve(
     allow_host: bool,
     log: "WorkerLog",
     misfire: "Misfire | None",
+    *,
+    spare: bool,
 ) -> None:
     from runner.cli.action_sources import stored_action_store
     from runner.cli.desk import desk_of
@@ -116,13 +121,15 @@ def _serve(
     from runner.engines.box import Engine
     from runner.engines.docker import DockerEngine
     from runner.engines.host import HostEngine
+    from runner.engines.warm import WarmEngine
     from runner.project import home_folder
     from runner.terminal.words import counted
-    from runner.worker import QueueWorker, Site
+    from runner.worker import QueueWorker, Site, Spare, between
 
     home, storage = home_folder(), open_storage()
     docker = DockerEngine(home)
-    engines: Mapping[str, Engine] = {"docker": docker, "host": HostEngine(home)}
+    warm = WarmEngine(docker, between)
+    engines: Mapping[str, Engine] = {"docker": warm, "host": HostEngine(home)}
     with ExitStack() as ends, opened_store(home) as store:
         site = Site(
             home,
@@ -133,6 +140,7 @@ def _serve(
             secrets,
             partial(stored_action_store, home=home),
             partial(desk_of, store),
+            Spare(warm, storage.folder) if spare else None,
         )
         for engine in engines.values():
             ends.callback(engine.finish)

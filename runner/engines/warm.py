@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -27,6 +28,8 @@ from runner.project import Difference
 
 #: Seconds between looks at whether the job that waits for a box should end.
 TICK = 0.05
+#: How many of the specs that were asked for are known still when it settles.
+MEMORY = 256
 #: What makes a tree that comes from one workspace the tree that comes from another.
 Between = Callable[[Workspace, Workspace], Difference]
 Release = Callable[[], None]
@@ -50,7 +53,7 @@ class WarmEngine:
         self._engine = engine
         self._between = between
         self._lock = threading.Lock()
-        self._asked: list[BoxSpec] = []
+        self._asked: deque[BoxSpec] = deque(maxlen=MEMORY)
         self._waiting: list[_Waiting] = []
         self._used: list[_Waiting] = []
         self._ending = _Ending()
@@ -77,9 +80,11 @@ class WarmEngine:
         return box or self._engine.open(spec, progress, write=write, stop=stop)
 
     def settle(self) -> list[BoxSpec]:
-        """After a run: let go of what its boxes stood on; gives all that its jobs asked for."""
+        """When no job runs: let go of what boxes stood on; gives what jobs asked for since the last
+        time."""
         with self._lock:
-            asked, self._asked = self._asked, []
+            asked = list(self._asked)
+            self._asked.clear()
             used, self._used = self._used, []
         for each in used:
             each.release()

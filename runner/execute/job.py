@@ -28,11 +28,11 @@ from runner.execute.job_actions import JobActions
 from runner.execute.job_steps import JobSteps, work_of
 from runner.execute.limits import TIMEOUT, Limit, limit_of
 from runner.execute.log import StepLog
-from runner.execute.place import UnmappedLabelError, choose
+from runner.execute.place import Place, UnmappedLabelError, choose
 from runner.execute.services import services_of
 from runner.execute.step import StepRun
 from runner.execute.stopping import CANCEL_LIMIT, JobClock, JobStop
-from runner.execute.task import JobEnd, JobTask, Place, Request
+from runner.execute.task import JobEnd, JobTask, Request
 from runner.expressions import CaseSensitive, resolve, truthy
 from runner.secrets import Masker, masking
 from runner.storage import LogWriter

@@ -1,15 +1,30 @@
 """Where a job runs: `runs-on` labels and `container` as an engine, an image and its settings."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 
-from runner.engines.box import Image
+from runner.engines.box import Image, Service
 from runner.errors import EnvironmentMissingError, InvalidInputError
+from runner.execute.labels import SELF_HOSTED, labels_of
+from runner.execute.policy import Policy
 from runner.execute.settings import Pull, credentials, image_named, text_list, texts
-from runner.execute.task import Place, Policy
 from runner.expressions import to_string
 
-SELF_HOSTED = "self-hosted"
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a job runs: on this host, or in a box of an image."""
+
+    host: bool
+    image: Image
+    env: Mapping[str, str] = field(default_factory=dict)
+    volumes: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+    options: str = ""
+    services: tuple[Service, ...] = ()
+    #: chosen by a label: the job names no container of its own
+    is_machine: bool = False
 
 
 class UnmappedLabelError(EnvironmentMissingError):
@@ -31,14 +46,6 @@ def choose(runs_on: Any, container: Any, policy: Policy) -> Place:
         if label in policy.images:
             return Place(host=False, image=Image(policy.images[label]), is_machine=True)
     raise _unmapped(labels)
-
-
-def labels_of(runs_on: Any) -> list[str]:
-    """`runs-on` as labels, lower-case: a string, a list, or a map with `labels`."""
-    if isinstance(runs_on, Mapping):
-        runs_on = runs_on.get("labels") or []
-    entries = runs_on if isinstance(runs_on, list) else [runs_on]
-    return [to_string(entry).lower() for entry in entries if entry not in (None, "")]
 
 
 def _host(policy: Policy) -> Place:

@@ -7,35 +7,18 @@ from pathlib import Path as File
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runner.actions.fetch import ActionStore
-from runner.engines.box import Image, Service, Workspace
+from runner.engines.box import Workspace
 from runner.environments import Entered
 from runner.errors import InvalidInputError, Position
 from runner.events import Result
+from runner.execute.policy import Policy
 from runner.model import Job, Path, Pipeline
 from runner.plan import PlannedJob
 from runner.plugin import PluginStep
-from runner.project import Environment
 from runner.storage import Storage
 
 if TYPE_CHECKING:
     from runner.delivery.order import Desk
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the user allows and wishes for this run, whatever the pipeline says."""
-
-    #: label -> image, lower-case labels
-    images: Mapping[str, str] = field(default_factory=dict)
-    allow_host: bool = False
-    #: leave out a job that no place here is for, instead of failing it
-    skip_unmapped: bool = False
-    #: `--env`: set for every step, below what the pipeline sets itself
-    env: Mapping[str, str] = field(default_factory=dict)
-    keep_failed: bool = False
-    shell_on_failure: bool = False
-    debug: bool = False
-    environments: Mapping[str, Environment] = field(default_factory=dict)
 
 
 def no_desk() -> "Desk":
@@ -97,18 +80,3 @@ class Request(Protocol):
     def cancelled(self) -> bool: ...
 
     def immediately(self) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a job runs: on this host, or in a box of an image."""
-
-    host: bool
-    image: Image
-    env: Mapping[str, str] = field(default_factory=dict)
-    volumes: tuple[str, ...] = ()
-    ports: tuple[str, ...] = ()
-    options: str = ""
-    services: tuple[Service, ...] = ()
-    #: chosen by a label: the job names no container of its own
-    is_machine: bool = False

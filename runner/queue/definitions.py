@@ -43,3 +43,13 @@ def contexts_around(run: StoredRun, key: str) -> Contexts:
     for caller in callers_of(key):
         pipeline, contexts = inside(pipeline, contexts, planned[caller])
     return contexts
+
+
+def source_digest(run: StoredRun, key: str) -> str | None:
+    """What the job depends on outside of its pipeline, as it was when the run was queued."""
+    known = run.submission.options.get("sources")
+    if not known:
+        return None
+    digests = known.get(pipeline_at(run, key).file, {})
+    found: str | None = digests.get(run.jobs[key].job)
+    return found

@@ -8,7 +8,7 @@ from functools import reduce
 from typing import Any
 
 from runner.errors import InvalidInputError
-from runner.execute.place import labels_of
+from runner.execute.labels import labels_of
 from runner.expressions import (
     Expression,
     has_expression,
@@ -19,7 +19,7 @@ from runner.expressions import (
 from runner.expressions.values import index
 from runner.model import Job
 from runner.plan import Contexts
-from runner.queue.definitions import contexts_of, definition, pipeline_at
+from runner.queue.definitions import contexts_of, definition, pipeline_at, source_digest
 from runner.store.rows import StoredRun
 
 #: Grows when something else counts than before.
@@ -44,16 +44,6 @@ def fingerprint(run: StoredRun, key: str, artifacts: Sequence[tuple[str, str]]) 
         return None  # it fails for it
     text = json.dumps([_VERSION, digest, sorted(artifacts), parts], sort_keys=True, default=str)
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
-
-
-def source_digest(run: StoredRun, key: str) -> str | None:
-    """What the job depends on outside of its pipeline, as it was when the run was queued."""
-    known = run.submission.options.get("sources")
-    if not known:
-        return None
-    digests = known.get(pipeline_at(run, key).file, {})
-    found: str | None = digests.get(run.jobs[key].job)
-    return found
 
 
 def _parts(run: StoredRun, key: str) -> dict[str, Any]:

@@ -1,15 +1,17 @@
 """Earlier successes: which of them a run takes over, and what is kept of its own for later runs."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from runner.plan import caller_of
-from runner.queue.definitions import definition
-from runner.queue.fingerprint import fingerprint, source_digest
+from runner.queue.definitions import definition, source_digest
 from runner.queue.outcome import JobOutcome, reused
-from runner.storage import Artifact, Storage
 from runner.store import Store, reusable
 from runner.store.reusable import Reusable
 from runner.store.rows import StoredRun, Success
+
+if TYPE_CHECKING:
+    from runner.storage import Artifact, Storage
 
 
 class Past:
@@ -52,11 +54,14 @@ class Past:
         The runs must be in the store, so that their numbers are their own.
         """
         for (run, key), found in self._taken.items():
-            Storage(self._store.storage).artifacts.adopt(found.run, run, {found.job: key})
+            self._storage().artifacts.adopt(found.run, run, {found.job: key})
 
     def _fingerprint(self, run: StoredRun, key: str) -> str | None:
         if source_digest(run, key) is None:
             return None
+        # Most jobs have no `sources`: what it takes to compare those comes only where it is needed.
+        from runner.queue.fingerprint import fingerprint
+
         return fingerprint(run, key, list(self._of_needs(run, key)))
 
     def _of_needs(self, run: StoredRun, key: str) -> Iterator[tuple[str, str]]:
@@ -67,8 +72,13 @@ class Past:
                 for artifact in self._artifacts(run.id, job.key):
                     yield artifact.name, artifact.digest
 
-    def _artifacts(self, run: int, key: str) -> list[Artifact]:
+    def _artifacts(self, run: int, key: str) -> "list[Artifact]":
         taken = self._taken.get((run, key))
         whose, job = (taken.run, taken.job) if taken else (run, key)
-        stored = Storage(self._store.storage).artifacts.of_run(whose)
+        stored = self._storage().artifacts.of_run(whose)
         return [artifact for artifact in stored if artifact.job == job]
+
+    def _storage(self) -> "Storage":
+        from runner.storage import Storage
+
+        return Storage(self._store.storage)

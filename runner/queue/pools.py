@@ -1,7 +1,7 @@
 """Which workers may take a job: those that have all labels which stand for no image."""
 
 from runner.errors import InvalidInputError
-from runner.execute.place import SELF_HOSTED, labels_of
+from runner.execute.labels import SELF_HOSTED, labels_of
 from runner.expressions import has_expression, resolve
 from runner.queue.definitions import contexts_of, definition
 from runner.store.claims import pool_of

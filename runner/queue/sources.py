@@ -10,10 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner.actions.definition import Composite
-from runner.actions.folder import action_at
-from runner.actions.reference import LocalAction, parse_reference
-from runner.engines.globs import parse_patterns, selects
 from runner.errors import PipeError
 from runner.model import Job, Pipeline, Step
 from runner.plan import called_pipelines
@@ -74,6 +70,8 @@ def _digests(pipeline: Pipeline, source: Source) -> Iterator[tuple[str, str]]:
 
 
 def _matching(job: Job, files: SourceFiles) -> list[str]:
+    from runner.engines.globs import parse_patterns, selects
+
     patterns = parse_patterns(job.sources, "/", "/~")
     return files.matching(lambda path: selects(patterns, path)) if patterns else []
 
@@ -93,6 +91,8 @@ def _folder(uses: str | None) -> str:
     """The folder of an action of this source; empty for all else, and for one outside of it."""
     if not uses:
         return ""
+    from runner.actions.reference import LocalAction, parse_reference
+
     with suppress(PipeError):
         reference = parse_reference(uses)
         if isinstance(reference, LocalAction):
@@ -102,6 +102,9 @@ def _folder(uses: str | None) -> str:
 
 
 def _steps_of(folder: str, tree: Path) -> tuple[Step, ...]:
+    from runner.actions.definition import Composite
+    from runner.actions.folder import action_at
+
     with suppress(PipeError):  # the run will tell
         action = action_at(tree, tree / folder, folder)
         if action and isinstance(action.runs, Composite):

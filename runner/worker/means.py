@@ -11,17 +11,18 @@ from runner.actions.fetch import ActionStore
 from runner.engines.box import Engine, Workspace
 from runner.environments import laid_over
 from runner.events import Emit
-from runner.execute.task import Policy, no_desk
+from runner.execute.policy import Policy
+from runner.execute.task import no_desk
 from runner.plugin import PluginStep
 from runner.plugins import Loaded, Plugins, load_installed, load_plugins
 from runner.project import (
     ProjectConfig,
-    Snapshot,
     open_snapshot,
-    open_variant,
     read_project_config,
 )
 from runner.queue import Lease, Submission
+from runner.worker.ground import workspace_of
+from runner.worker.spare import Spare
 
 if TYPE_CHECKING:
     from runner.delivery.order import Desk
@@ -68,6 +69,8 @@ class Site:
     )
     #: Where plugins deploy to, for the runs of a project.
     desk: "Callable[[Plugins], Desk]" = lambda _: no_desk()
+    #: None where no box may wait for a job.
+    spare: Spare | None = None
 
     def installed(self) -> tuple[Loaded, ...]:
         """The plugins of this machine."""
@@ -123,18 +126,6 @@ class Shared:
             if not self._users[run]:
                 del self._users[run]
                 self._open.pop(run).release()
-
-
-def workspace_of(snapshot: Snapshot | None, checkout: Path) -> Workspace:
-    """The source as jobs get it: layers that nobody writes to, or the checkout itself."""
-    if snapshot is None:
-        return Workspace(bind=checkout)
-    git = (snapshot.git,) if snapshot.git else ()
-    return Workspace(
-        layers=(*git, snapshot.tree),
-        objects=snapshot.objects,
-        open_layers=lambda: (*git, open_variant(snapshot)),
-    )
 
 
 def _policy(options: Mapping[str, Any], config: ProjectConfig, allow_host: bool) -> Policy:

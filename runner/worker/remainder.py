@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection
 
-from runner.execute.place import SELF_HOSTED
+from runner.execute.labels import SELF_HOSTED
 from runner.store import Store, census
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from runner import queue
 from runner.errors import EnvironmentMissingError, PipeError
 from runner.events import Emit, Event, RunFinished
-from runner.execute.place import SELF_HOSTED
+from runner.execute.labels import SELF_HOSTED
 from runner.execute.task import Request
 from runner.project import unpin_snapshot
 from runner.queue import JobOutcome, Lease, Submission
@@ -78,6 +78,8 @@ class QueueWorker:
         self._site = site
         self._shared = Shared(site)
         self._journal = Journal(lambda events: store.record(*events), log)
+        #: Nobody may come to one that ends by itself.
+        self._spare = None if terms.drain or terms.once else site.spare
         self._hands = Hands(store, self.name, self._run, self._notice)
         #: So that nobody finds a job leased and not yet in hand.
         self._handing_over = threading.Lock()
@@ -109,6 +111,8 @@ class QueueWorker:
             workers.register(self._store.notes, self._record())
             ends.callback(self._leave)
             ends.callback(self._journal.close)
+            if self._spare:
+                ends.callback(self._spare.close)
             ends.callback(self._hands.end)
             self._lacking.confirm_engine()
             self._go_on()
@@ -137,6 +141,7 @@ class QueueWorker:
                 self._take()
             self._hands.beat()
             self._lacking.clear()
+            self._rest()
             return self._patience()
         except EnvironmentMissingError as error:
             self._lacking.note(error)
@@ -168,6 +173,10 @@ class QueueWorker:
             for scope, by in queue.reconcile(self._store, self._store.now()):
                 self._log.say("warning", f"the count of what runs in {scope} was wrong by {by}")
         self._tended = now
+
+    def _rest(self) -> None:
+        if self._spare and not (len(self._hands) or self._asked):
+            self._spare.rest()
 
     def _take(self) -> None:
         free = self._terms.slots - len(self._hands)
@@ -277,6 +286,8 @@ class QueueWorker:
                     self._show(event)
                     run.emit(event)
 
+                if self._spare:
+                    self._spare.ran(lease.run, lease.submission.snapshot)
                 self._take_over(lease.submission, lease.run)
                 return attempt(lease, run.means, self._storage, emit, request)
         except PipeError as error:
