@@ -85,7 +85,7 @@ def connect(
     Raises OSError, and DeliveryError when the host is not known.
     """
     error: OSError = OSError("it has no address")
-    for family, address in _addresses(host, port, deadline):
+    for family, address in addresses(host, port, deadline):
         try:
             return _secured(_connect(family, address, deadline), deadline, tls, name or host)
         except OSError as found:
@@ -98,7 +98,9 @@ def connect_unix(path: str, deadline: Deadline) -> Wire:
     return Wire(_connect(socket.AF_UNIX, path, deadline), deadline)
 
 
-def _addresses(host: str, port: int, deadline: Deadline) -> list[tuple[int, Any]]:
+def addresses(host: str, port: int, deadline: Deadline) -> list[tuple[int, Any]]:
+    """The families and addresses of a host. Raises OSError, and DeliveryError when there is none."""
+
     def ask(flags: int = 0) -> list[tuple[int, Any]]:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
         return [(family, address) for family, _, _, _, address in found]
