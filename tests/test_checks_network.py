@@ -284,7 +284,7 @@ def test_files(
 
 
 def test_files_that_are_too_many(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipe_checks.files.MOST", 100)
+    monkeypatch.setattr("pipe_checks.asking.files.MOST", 100)
     subprocess.run(
         ["sh", "-ec", "umask 077; mkdir many; cd many; seq -f %0100.f 1500 | xargs touch"],
         cwd=tree,

@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from pipe_checks.schemas import Schema, flag, text
-from pipe_checks.settings import Settings
-from pipe_checks.subjects import machine
+from pipe_checks.asking.settings import Settings
+from pipe_checks.asking.subjects import machine
 from runner.plugin import DeliveryError
 
 if TYPE_CHECKING:
@@ -12,12 +11,6 @@ if TYPE_CHECKING:
 
     from runner.plugin import CheckCall
 
-CA: Schema = text(
-    "Certificates of authorities to trust besides none other: PEM text, or a file in the job's "
-    "workspace (without a job: of this machine).",
-    "certs/ca.pem",
-)
-INSECURE: Schema = flag("Believe every certificate.", default=False)
 PEM = "-----BEGIN "
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from pipe_checks.deadlines import BLINK, Deadline, within
+from pipe_checks.asking.deadlines import BLINK, Deadline, within
 from runner.plugin import DeliveryError
 
 if TYPE_CHECKING:

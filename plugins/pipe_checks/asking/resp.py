@@ -3,11 +3,11 @@
 from io import BufferedReader
 from typing import TYPE_CHECKING
 
-from pipe_checks.subjects import short
-from pipe_checks.wires import LIMIT
+from pipe_checks.asking.subjects import short
+from pipe_checks.asking.wires import LIMIT
 
 if TYPE_CHECKING:
-    from pipe_checks.wires import Wire
+    from pipe_checks.asking.wires import Wire
 
 #: Lists are not among the answers to what is asked here.
 Reply = str | int | None

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin
 
-from pipe_checks.subjects import Place, place_of, split
-from pipe_checks.wires import LIMIT, Wire, wire
+from pipe_checks.asking.subjects import Place, place_of, split
+from pipe_checks.asking.wires import LIMIT, Wire, wire
 from runner.plugin import DeliveryError
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-    from pipe_checks.deadlines import Deadline
+    from pipe_checks.asking.deadlines import Deadline
 
 REDIRECTS = (301, 302, 303, 307, 308)
 #: All that may stand in a request's first line as it is.

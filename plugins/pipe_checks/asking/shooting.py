@@ -6,16 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipe_checks.deadlines import MARGIN, Deadline
-from pipe_checks.fetching import Question, exchange
-from pipe_checks.subjects import Place
-from pipe_checks.wires import Wire, connect, trouble
+from pipe_checks.asking.deadlines import MARGIN, Deadline
+from pipe_checks.asking.fetching import Question, exchange
+from pipe_checks.asking.subjects import Place
+from pipe_checks.asking.wires import Wire, connect, trouble
 from runner.plugin import DeliveryError
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-    from pipe_checks.load import Pace
+    from pipe_checks.asking.load import Pace
     from runner.plugin import CheckCall
 
 #: How many requests are under way at once; later ones wait, and their time counts.
