@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner import events, plugin
-from runner.lint import lint
+from runner.lint import Brought, lint
 from runner.parse import parse
 from runner.plugin import HOOKS, Completed, Hooks, PluginStep, StepCall, hook_manager, hookimpl
 from runner.plugins import load_plugins
@@ -98,7 +98,7 @@ def test_every_event_is_on_the_page_and_can_be_imported() -> None:
 def test_every_pipeline_on_the_page_is_valid(tmp_path: Path, text: str) -> None:
     (tmp_path / "announce.py").write_text(blocks("python")[0])
     document = load(text, "docs.yaml")
-    assert lint(parse(document), document, load_plugins(tmp_path).schemas) == []
+    assert lint(parse(document), document, Brought(**load_plugins(tmp_path).schemas)) == []
 
 
 # -- what it costs

@@ -83,7 +83,7 @@ def test_a_file_of_the_project_is_a_plugin(folder: Path, site: Path) -> None:
     plugins = load_plugins(folder)
     assert plugins.problems == []
     assert plugins.steps["hello"].run is print
-    assert plugins.schemas["hello"]["properties"] == {"name": {"type": "string"}}
+    assert plugins.schemas["steps"]["hello"]["properties"] == {"name": {"type": "string"}}
     [info] = plugins.described
     assert (info.name, info.source) == ("hello", str(folder / "hello.py"))
     assert (info.brings, info.hooks) == ({"steps": ("hello",)}, ("steps",))

@@ -138,8 +138,17 @@ RULES: Mapping[str, Rule] = {
     "unknown-need": _error("a job that is not among the `needs`", "add it there"),
     "unknown-output": _error("an output that the job does not declare", "declare it there"),
     "unknown-property": _warning("a context has no such property", "correct its name"),
+    "unknown-check": _error(
+        "a check that no plugin brings", "install the plugin, or correct the name"
+    ),
     "unknown-step": _error(
         "a bare name in `uses` that no plugin brings", "install the plugin, or correct the name"
+    ),
+    "unknown-switch": _error(
+        "a switch that no plugin brings", "install the plugin, or correct the name"
+    ),
+    "unknown-target": _error(
+        "a target that no plugin brings", "install the plugin, or correct the name"
     ),
     "unknown-step-id": _error(
         "no step above has this id", "give the step an `id`, or correct the name"

@@ -254,6 +254,12 @@ class Target(Protocol):
 class Switch(Protocol):
     """Moves traffic between instances. Every method raises DeliveryError."""
 
+    @property
+    def address(self) -> str:
+        """Where it takes requests, as this machine reaches it: `http://127.0.0.1:8080`; "" when it
+        does not know."""
+        ...
+
     def preflight(self, call: DeliveryCall) -> Sequence[Finding]:
         """What would keep it from working; changes nothing."""
         ...
