@@ -180,7 +180,7 @@ WIDE = {"memory": "100%", "cpu": "101%", "disk": "100%", "oom": 1000}
 @pytest.mark.parametrize(
     ("settings", "verdict", "told"),
     [
-        ({}, "pass", "all within their limits, 1 looks"),
+        ({}, "pass", "all within their limits, seen 1 times"),
         ({"memory": "0%"}, "fail", "local: memory is at"),
         ({"disk": "0%", "disk-path": "/"}, "fail", "local: disk is at"),
         ({"disk-path": "/no/such/folder"}, "error", "is `/no/such/folder` there?"),

@@ -137,4 +137,4 @@ def _judged(measured: Sequence[Measured], watched: Watched) -> CheckResult:
     }
     if wrong:
         return failed("; ".join(str(each) for each in wrong[:5]), **details)
-    return passed(f"all within their limits, {watched.looks} looks", **details)
+    return passed(f"all within their limits, seen {watched.looks} times", **details)
