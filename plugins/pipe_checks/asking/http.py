@@ -10,7 +10,7 @@ from pipe_checks.asking.fetching import Answer, Question, follow, path_of
 from pipe_checks.asking.settings import Settings
 from pipe_checks.asking.subjects import Place, place_of, places, short, worst
 from pipe_checks.asking.trust import trust
-from pipe_checks.asking.wires import trouble
+from pipe_checks.asking.wires import LIMIT, trouble
 from runner.plugin import CheckResult, DeliveryError, failed, passed
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _json_problems(wanted: Mapping[str, Any], body: bytes) -> Iterator[str]:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        yield "its body is no JSON"
+        yield "its body is too long" if len(body) >= LIMIT else "its body is no JSON"
         return
     for path, value in wanted.items():
         found = at_path(document, path)

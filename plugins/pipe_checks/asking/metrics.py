@@ -12,7 +12,7 @@ from pipe_checks.asking.fetching import Answer, fetch, question
 from pipe_checks.asking.settings import Settings
 from pipe_checks.asking.subjects import short
 from pipe_checks.asking.trust import trust
-from pipe_checks.asking.wires import trouble
+from pipe_checks.asking.wires import LIMIT, trouble
 from runner.plugin import DeliveryError
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ class Metrics:
             answer = fetch(asked, self.deadline, self.tls)
         except OSError as error:
             raise DeliveryError(f"{asked.url}: {trouble(error)}") from None
+        if len(answer.body) >= LIMIT:
+            raise DeliveryError(f"{asked.url}: there are too many values: sum them up in the query")
         try:
             return [value for value in _values(answer) if not math.isnan(value)]
         except (ValueError, TypeError, KeyError, IndexError, RecursionError):

@@ -106,7 +106,7 @@ def _open_of(
             while selector.get_map() and (left := end - time.monotonic()) > 0:
                 for key, _ in selector.select(left):
                     selector.unregister(key.fileobj)
-                    found += [key.data] if _is_open(key.fileobj) else []
+                    found += [key.data] if is_open(key.fileobj) else []
         finally:
             for key in list(selector.get_map().values()):
                 _close(key.fileobj)
@@ -123,7 +123,7 @@ def _begin(family: int, address: Sequence[Any], port: int) -> "socket.socket":
     return sock
 
 
-def _is_open(sock: Any) -> bool:
+def is_open(sock: Any) -> bool:
     """Whether somebody else answered: on one machine, a connection can find itself."""
     try:
         return bool(sock.getpeername() != sock.getsockname())

@@ -1,6 +1,9 @@
 """Connections that end at a deadline, however slowly the other side talks."""
 
+import errno
 import io
+import os
+import select
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,7 +13,7 @@ from pipe_checks.asking.deadlines import BLINK, Deadline, within
 from runner.plugin import DeliveryError
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
+    from ssl import SSLContext, SSLSocket
 
 #: What is read of an answer: those of applications are of any length.
 LIMIT = 64 * 1024
@@ -44,8 +47,6 @@ class Wire:
 
     def is_quiet(self) -> bool:
         """Whether it can be used again: nothing came on it, not even its end."""
-        import select
-
         return not select.select([self.socket], [], [], 0)[0]
 
     def close(self) -> None:
@@ -116,8 +117,14 @@ def addresses(host: str, port: int, deadline: Deadline) -> list[tuple[int, Any]]
 def _connect(family: int, address: Any, deadline: Deadline) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        sock.settimeout(deadline.left())
-        sock.connect(address)
+        sock.setblocking(False)
+        begun = sock.connect_ex(address)
+        if begun == errno.EINPROGRESS:
+            while not select.select([], [sock], [], min(deadline.left(), BLINK))[1]:
+                pass
+            begun = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if begun:
+            raise OSError(begun, os.strerror(begun))
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
@@ -130,11 +137,26 @@ def _secured(sock: socket.socket, deadline: Deadline, tls: "SSLContext | None", 
     if tls is None:
         return Wire(sock, deadline)
     try:
-        sock.settimeout(deadline.left())
-        return Wire(tls.wrap_socket(sock, server_hostname=name), deadline)
+        sock.settimeout(BLINK)
+        secured = tls.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
     except BaseException:
         sock.close()
         raise
+    try:
+        _shake_hands(secured, deadline)
+    except BaseException:
+        secured.close()
+        raise
+    return Wire(secured, deadline)
+
+
+def _shake_hands(sock: "SSLSocket", deadline: Deadline) -> None:
+    while True:
+        sock.settimeout(min(deadline.left(), BLINK))
+        try:
+            return sock.do_handshake()
+        except TimeoutError:
+            continue
 
 
 def trouble(error: Exception) -> str:
@@ -146,7 +168,7 @@ def trouble(error: Exception) -> str:
             return "it did not answer in time"
         case ConnectionRefusedError():
             return "nothing listens there"
-        case ConnectionResetError() | BrokenPipeError():
+        case ConnectionResetError() | BrokenPipeError() | ssl.SSLEOFError():
             return "it cut the connection"
         case ssl.SSLCertVerificationError(verify_message=reason):
             return f"its certificate is not trusted: {reason}"
