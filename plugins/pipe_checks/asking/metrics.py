@@ -11,13 +11,11 @@ from pipe_checks.asking.deadlines import Deadline, deadline_of
 from pipe_checks.asking.fetching import Answer, fetch, question
 from pipe_checks.asking.settings import Settings
 from pipe_checks.asking.subjects import short
-from pipe_checks.asking.trust import trust
+from pipe_checks.asking.trust import Trust, trust
 from pipe_checks.asking.wires import LIMIT, trouble
 from runner.plugin import DeliveryError
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
-
     from runner.plugin import CheckCall
 
 
@@ -27,7 +25,7 @@ class Metrics:
 
     url: str
     headers: Mapping[str, str]
-    tls: "SSLContext"
+    tls: Trust
     deadline: Deadline
 
     def ask(self, query: str) -> list[float]:

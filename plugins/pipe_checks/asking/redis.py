@@ -41,7 +41,7 @@ class Server:
 def run(call: "CheckCall") -> CheckResult:
     settings = Settings(call.with_)
     server = _server(settings.text("url"))
-    tls = trust(call, settings) if server.is_secure else None
+    tls = trust(call, settings)() if server.is_secure else None
     start = time.monotonic()
     try:
         answer = _asked(call, settings, server, tls, deadline_of(call))

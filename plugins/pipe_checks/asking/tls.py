@@ -73,7 +73,7 @@ def _contexts(call: "CheckCall", settings: Settings) -> "tuple[SSLContext, bool]
     import ssl
 
     has_chain = settings.flag("chain", default=True)
-    context = trust(call, settings)
+    context = trust(call, settings)()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED if has_chain else ssl.CERT_NONE
     context.minimum_version = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}[
