@@ -101,6 +101,7 @@ class Shooting:
         is_cut_short = self.call.cancelled() or time.monotonic() >= self.last
         if number >= self.pace.lead and not (problem and is_cut_short):
             self.shots.append(Shot(time.monotonic() - due, problem, is_kept))
+            # it only tells when to stop: one that two threads lose does no harm
             self.failures += bool(problem)
 
     def _due(self, number: int) -> float:
