@@ -30,6 +30,13 @@ from runner.source import load, read
 
 ROOT = Path(__file__).parents[1]
 CASES = sorted((Path(__file__).parent / "cases" / "lint").glob("*.yaml"))
+
+
+def _settings(**types: str) -> dict[str, Any]:
+    properties = {name: {"type": each} for name, each in types.items()}
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
 STEPS: dict[str, dict[str, Any]] = {
     "template": {
         "type": "object",
@@ -42,7 +49,12 @@ STEPS: dict[str, dict[str, Any]] = {
         },
     }
 }
-BROUGHT = Brought(STEPS)
+BROUGHT = Brought(
+    STEPS,
+    targets={"docker": _settings(image="string")},
+    switches={"proxy": _settings(listen="integer")},
+    checks={"ping": _settings(path="string")},
+)
 
 
 PIPELINE = """\

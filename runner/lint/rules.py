@@ -132,26 +132,26 @@ RULES: Mapping[str, Rule] = {
         "`wait` or `cancel` names a step that does not run in the background above it",
         "give that step an `id` and `background: true`",
     ),
+    "unknown-check": _error(
+        "a check that no plugin brings", "install the plugin, or correct the name"
+    ),
     "unknown-input": _error("an input that is not declared", "declare it, or correct its name"),
     "unknown-job": _error("a job that does not exist", "correct its name"),
     "unknown-matrix-key": _error("a key that the matrix does not have", "correct its name"),
     "unknown-need": _error("a job that is not among the `needs`", "add it there"),
     "unknown-output": _error("an output that the job does not declare", "declare it there"),
     "unknown-property": _warning("a context has no such property", "correct its name"),
-    "unknown-check": _error(
-        "a check that no plugin brings", "install the plugin, or correct the name"
-    ),
     "unknown-step": _error(
         "a bare name in `uses` that no plugin brings", "install the plugin, or correct the name"
+    ),
+    "unknown-step-id": _error(
+        "no step above has this id", "give the step an `id`, or correct the name"
     ),
     "unknown-switch": _error(
         "a switch that no plugin brings", "install the plugin, or correct the name"
     ),
     "unknown-target": _error(
         "a target that no plugin brings", "install the plugin, or correct the name"
-    ),
-    "unknown-step-id": _error(
-        "no step above has this id", "give the step an `id`, or correct the name"
     ),
     "unpinned-action": _warning(
         "an action is taken from a branch: whoever can write there decides what runs",

@@ -119,7 +119,7 @@ class Together:
             for id_, change in self._changes.items()
         ]
         groups = list(self.lines.edits())
-        is_same = all(edit.before == edit.after for edit in runs)
+        is_same = all(not edit.events and edit.before == edit.after for edit in runs)
         if is_same and all(edit.before == edit.after for edit in groups):
             return True
         # Whoever gets a job that needs them finds the artifacts; in vain they do no harm.

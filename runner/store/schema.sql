@@ -151,15 +151,9 @@ CREATE TABLE place (
 
 CREATE INDEX place_in_line ON place (project, name, id);
 
-CREATE INDEX run_by_start ON run (started_at);
-
 CREATE INDEX run_open ON run (process) WHERE state != 'finished';
 
 CREATE INDEX run_due ON run (due_at) WHERE due_at IS NOT NULL;
-
-CREATE INDEX run_expiring ON run (expires_at) WHERE state = 'queued';
-
-CREATE INDEX run_limited ON run (deadline) WHERE state = 'running';
 
 CREATE INDEX run_ended ON run (process, finished_at, result, started_at) WHERE finished_at IS NOT NULL;
 
@@ -323,6 +317,12 @@ CREATE TABLE environment_lock (
     locked_at FLOAT NOT NULL,
     PRIMARY KEY (environment)
 );
+
+CREATE INDEX run_by_start ON run (started_at) WHERE started_at IS NOT NULL;
+
+CREATE INDEX run_expiring ON run (expires_at) WHERE state = 'queued' AND expires_at IS NOT NULL;
+
+CREATE INDEX run_limited ON run (deadline) WHERE state = 'running' AND deadline IS NOT NULL;
 
 INSERT INTO scope (kind, name, maximum, refuses, paused, running, day, started) VALUES ('queue', 'deployments', 5, false, false, 0, '', 0);
 

@@ -39,11 +39,12 @@ class RunRow(SQLModel, table=True):
     __tablename__ = "run"
     __table_args__ = (
         UniqueConstraint("project", "file", "run_number", name="run_by_number"),
-        Index("run_by_start", "started_at"),
+        _where("run_by_start", "started_at", only="started_at IS NOT NULL"),
         _where("run_open", "process", only="state != 'finished'"),
         _where("run_due", "due_at", only="due_at IS NOT NULL"),
-        _where("run_expiring", "expires_at", only="state = 'queued'"),
-        _where("run_limited", "deadline", only="state = 'running'"),
+        # Most runs have neither, and are not written there.
+        _where("run_expiring", "expires_at", only="state = 'queued' AND expires_at IS NOT NULL"),
+        _where("run_limited", "deadline", only="state = 'running' AND deadline IS NOT NULL"),
         # All that statistics of the queue read, so that they need no rows.
         _where(
             "run_ended",

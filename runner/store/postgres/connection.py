@@ -76,6 +76,11 @@ class PostgresDatabase:
         """Does one statement, whose values are named as `:name`."""
         return Answer(self._link.execute(translated(sql), values), self._pipeline)
 
+    def dicts(self, sql: str, values: Mapping[str, Any], /) -> list[dict[str, Any]]:
+        """All rows that a statement finds: for who reads most of their columns."""
+        found: list[dict[str, Any]] = self.execute(sql, values).fetchall()
+        return found
+
     def executemany(self, sql: str, values: Iterable[Mapping[str, Any]], /) -> Answer:
         """Does one statement with each of the values."""
         cursor = self._link.cursor()

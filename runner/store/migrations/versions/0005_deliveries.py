@@ -1,4 +1,7 @@
-"""What deployments need: releases, the journal of each deployment, what is live, who waits."""
+"""What deployments need: releases, the journal of each deployment, what is live, who waits.
+
+Indexes of runs leave out those that they are not for: each that a run is in costs its commits.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +15,7 @@ def upgrade() -> None:
     _create_deployments()
     _create_live()
     _create_environment_locks()
+    _shorten_indexes_of_runs()
 
 
 def _create_releases() -> None:
@@ -112,3 +116,14 @@ def _create_environment_locks() -> None:
         sa.Column("message", sa.String(), nullable=False),
         sa.Column("locked_at", sa.Float(), nullable=False),
     )
+
+
+def _shorten_indexes_of_runs() -> None:
+    for name, column, condition in (
+        ("run_by_start", "started_at", "started_at IS NOT NULL"),
+        ("run_expiring", "expires_at", "state = 'queued' AND expires_at IS NOT NULL"),
+        ("run_limited", "deadline", "state = 'running' AND deadline IS NOT NULL"),
+    ):
+        where = sa.text(condition)
+        op.drop_index(name, "run")
+        op.create_index(name, "run", [column], sqlite_where=where, postgresql_where=where)
