@@ -78,11 +78,12 @@ def problems(text: str, steps: Brought) -> list[Problem]:
 
 @pytest.fixture(scope="module")
 def steps(tmp_path_factory: pytest.TempPathFactory) -> Brought:
-    """What the built-in plugins bring, and the plugin that the documentation writes."""
+    """What the built-in plugins bring, and the plugins that the documentation writes."""
     folder = tmp_path_factory.mktemp("plugins")
     page = (ROOT / "docs" / "plugins.md").read_text("utf-8")
-    first = next(block for block in blocks(page) if block.language == "python")
-    (folder / "announce.py").write_text(first.text)
+    for number, block in enumerate(blocks(page)):
+        if "@hookimpl" in block.text:
+            (folder / f"written{number}.py").write_text(block.text)
     plugins = load_plugins(folder)
     assert not plugins.problems
     return Brought(**plugins.schemas)
