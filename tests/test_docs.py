@@ -82,8 +82,8 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> Brought:
     folder = tmp_path_factory.mktemp("plugins")
     page = (ROOT / "docs" / "plugins.md").read_text("utf-8")
     for number, block in enumerate(blocks(page)):
-        if "@hookimpl" in block.text:
-            (folder / f"written{number}.py").write_text(block.text)
+        if block.language == "python" and "@hookimpl" in block.text:
+            (folder / f"plugin{number}.py").write_text(block.text)
     plugins = load_plugins(folder)
     assert not plugins.problems
     return Brought(**plugins.schemas)

@@ -29,7 +29,7 @@ def build(call: StepCall) -> None:
     tags = _tags(call.with_)
     if credentials := call.with_.get("credentials"):
         call.mask(credentials["password"])
-    folder, dockerfile = _places(call.with_)
+    folder, dockerfile = _places(call)
     with _engine() as api:
         with packed(call, folder, dockerfile) as context:
             id_ = _built(api, call, context, dockerfile)
@@ -70,14 +70,25 @@ def _tags(given: Mapping[str, Any]) -> Sequence[str]:
     return tags
 
 
-def _places(given: Mapping[str, Any]) -> tuple[str, str]:
+def _places(call: StepCall) -> tuple[str, str]:
     """The context, and the Dockerfile in it."""
-    folder = posixpath.normpath(str(given.get("context") or "."))
-    file = posixpath.normpath(str(given.get("file") or posixpath.join(folder, "Dockerfile")))
-    inner = posixpath.relpath(f"/{file}", f"/{folder}") if file[0] != "/" else file
-    if posixpath.isabs(folder) or inner.startswith(("../", "/")):
-        raise StepFailedError(f"`file: {file}` is not in the context `{folder}` of the workspace")
+    folder = _inside(call, "context", ".")
+    file = _inside(call, "file", posixpath.join(folder, "Dockerfile"))
+    inner = posixpath.relpath(file, folder)
+    if inner.startswith("../"):
+        raise StepFailedError(f"`file: {file}` is not in the context `{folder}`")
     return folder, inner
+
+
+def _inside(call: StepCall, name: str, default: str) -> str:
+    """A path as it is seen from the workspace."""
+    given = str(call.with_.get(name) or default)
+    path = posixpath.relpath(posixpath.join("/w", given), "/w")
+    if posixpath.isabs(given):
+        path = posixpath.relpath(given, call.workspace)
+    if path == ".." or path.startswith("../"):
+        raise StepFailedError(f"`{name}: {given}` is not in the workspace")
+    return path
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -63,7 +63,9 @@ def _of_image(
     engine: Engine, call: DeliveryCall, release: Release, settings: Settings
 ) -> Iterator[Finding]:
     """A release that was prepared before needs nobody but this engine."""
-    if not images.of_release(engine, call, release) and (why := images.missing(engine, settings)):
+    if not images.of_release(engine, call, release) and (
+        why := images.missing(engine, call, settings)
+    ):
         yield Finding(why)
 
 

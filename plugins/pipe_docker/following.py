@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 Line = Mapping[str, Any]
 #: Seconds between two questions whether to go on.
 PAUSE = 0.2
+#: Seconds that the thread has to notice that nobody listens; it may be about to send something.
+PATIENCE = 5.0
 
 
 def follow(
@@ -43,7 +45,8 @@ class _Reading:
         self._start = start
         self._responses: list[Any] = []
         self._over = False
-        threading.Thread(target=self._read, name="pipe-docker", daemon=True).start()
+        self._thread = threading.Thread(target=self._read, name="pipe-docker", daemon=True)
+        self._thread.start()
 
     def _read(self) -> None:
         """What is left unread is nobody's: the queue has room for it, or the reader is gone."""
@@ -75,3 +78,6 @@ class _Reading:
             # it may have ended by itself
             with suppress(Exception):
                 CancellableStream(iter(()), response).close()
+        self._thread.join(timeout=PATIENCE)
+        for response in self._responses:
+            response.close()

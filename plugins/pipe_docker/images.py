@@ -5,10 +5,12 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pipe_docker.engine import Engine, described
+from pipe_docker.engine import engine as opened
 from pipe_docker.following import follow
 from pipe_docker.names import release_of, repository, tag
 from pipe_docker.records import Kept, Records
-from pipe_docker.settings import Settings
+from pipe_docker.sending import send
+from pipe_docker.settings import LOCAL, Settings
 from runner.plugin import DeliveryCall, DeliveryError, Release
 
 _ID = re.compile(r"(sha256:)?[0-9a-f]{12,64}")
@@ -43,15 +45,14 @@ def prepare(
 
 
 def _brought(engine: Engine, call: DeliveryCall, settings: Settings, kept: Kept) -> Kept:
-    """Pulled if the settings say so; a second host gets what the first one got."""
+    """Got if the settings say so; a second host gets what the first one got."""
     image = kept.digest or settings.image
     there = found(engine, image)
-    if there is None or (settings.pull == "always" and not kept.digest):
-        _refuse_pull(engine, settings, image)
-        _pull(engine, call, settings, image)
+    if there is None or (_wants_newest(settings) and not kept.digest):
+        _get(engine, call, settings, image)
     facts = found(engine, image)
     if facts is None:
-        raise DeliveryError(f"the image `{image}` is gone right after it was pulled")
+        raise DeliveryError(f"{described(engine.host)} lost the image `{image}` at once")
     known = kept.digest or digest(facts, image)
     _refuse_others(engine, kept, str(facts["Id"]), known)
     pulled = [*kept.pulled, *([] if there else [engine.host])]
@@ -76,11 +77,13 @@ def of_release(engine: Engine, call: DeliveryCall, release: Release) -> str:
     return str(facts["Id"]) if facts else ""
 
 
-def missing(engine: Engine, settings: Settings) -> str:
-    """Why the image could not be brought, as far as that can be told without doing it."""
+def missing(engine: Engine, call: DeliveryCall, settings: Settings) -> str:
+    """Why the image could not be got, as far as that can be told without doing it."""
     from docker.errors import APIError
 
-    if settings.pull != "always" and found(engine, settings.image):
+    if not _wants_newest(settings) and found(engine, settings.image):
+        return ""
+    if _is_only_here(engine, call, settings.image):
         return ""
     try:
         _refuse_pull(engine, settings, settings.image)
@@ -91,6 +94,33 @@ def missing(engine: Engine, settings: Settings) -> str:
         why = str(error.explanation or error).strip()
         return f"{described(engine.host)} cannot pull the image `{settings.image}`: {why}"
     return ""
+
+
+def _wants_newest(settings: Settings) -> bool:
+    return settings.pull == "always" and not is_id(settings.image)
+
+
+def _is_only_here(engine: Engine, call: DeliveryCall, image: str) -> bool:
+    """Whether another engine asks for an image of this machine's that no registry knows."""
+    if engine.host == LOCAL:
+        return False
+    try:
+        with opened(LOCAL, call) as source:
+            facts = found(source, image)
+    except DeliveryError:
+        # this machine needs no engine of its own
+        return False
+    return facts is not None and not digest(facts, image)
+
+
+def _get(engine: Engine, call: DeliveryCall, settings: Settings, image: str) -> None:
+    if _is_only_here(engine, call, image):
+        call.log(f"{engine.host}: taking {image} there")
+        with opened(LOCAL, call) as source:
+            send(source, engine, image, lambda: _go_on(engine, call))
+        return
+    _refuse_pull(engine, settings, image)
+    _pull(engine, call, settings, image)
 
 
 def _refuse_pull(engine: Engine, settings: Settings, image: str) -> None:
@@ -131,7 +161,7 @@ def _pull(engine: Engine, call: DeliveryCall, settings: Settings, image: str) ->
 
 def _go_on(engine: Engine, call: DeliveryCall) -> None:
     if call.cancelled():
-        raise DeliveryError("it was cancelled while an image was pulled")
+        raise DeliveryError("it was cancelled before an image was there")
     if not call.remaining():
         raise DeliveryError(f"the time is over before {described(engine.host)} had the image")
 

@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         passed,
         seconds,
     )
+    from runner.plugin.fencing import fenced
 
     hookimpl: HookimplMarker
 
@@ -115,6 +116,7 @@ __all__ = [
     "Verdict",
     "Weights",
     "failed",
+    "fenced",
     "hookimpl",
     "inconclusive",
     "passed",
@@ -182,6 +184,10 @@ def __getattr__(name: str) -> Any:
         from pluggy import HookimplMarker
 
         return HookimplMarker(GROUP)
+    if name == "fenced":
+        from runner.plugin.fencing import fenced
+
+        return fenced
     if name in __all__:
         from runner.plugin import delivery
 

@@ -139,10 +139,10 @@ def events_after(connection: Connection, run: int, after: int) -> list[tuple[int
 
 
 @whole
-def insert_event(connection: Connection, event: Event) -> None:
-    """Writes one event and what follows from it."""
+def insert_events(connection: Connection, events: Sequence[Event]) -> None:
+    """Writes events and what follows from them."""
     with connection.writing() as database:
-        projection.write(database, (event,))
+        projection.write(database, events)
 
 
 # -- inside a transaction --
