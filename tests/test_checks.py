@@ -1,5 +1,8 @@
 """The built-in checks `http`, `tcp`, `command` and `uptime`, against real servers and programs."""
 
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -45,6 +48,29 @@ def make(tmp_path: Path) -> Make:
 @pytest.mark.parametrize("each", checks(), ids=lambda each: each.name)
 def test_settings_are_described(each: PluginCheck) -> None:
     describes_itself(each)
+
+
+@pytest.mark.parametrize("each", checks(), ids=lambda each: each.name)
+def test_settings_are_on_the_page(each: PluginCheck) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "checks.md").read_text("utf-8")
+    [section] = re.findall(rf"^## `{each.name}`\n(.*?)(?=^## )", page, re.MULTILINE | re.DOTALL)
+    words = {
+        word for row in re.findall(r"^\| (`.*?) \|", section, re.M) for word in row.split(", ")
+    }
+    settings = set(each.schema["properties"]) | set(
+        each.schema["properties"].get("max", {}).get("properties", ())
+    )
+    assert {f"`{name}`" for name in settings} == words
+
+
+def test_settings_are_read_without_what_asks() -> None:
+    """Every run loads the plugins, and most ask nothing."""
+    program = (
+        "import sys, pipe_checks; pipe_checks.checks();"
+        "print(sorted({'pipe_checks.asking', 'socket', 'ssl', 'http', 'psycopg'} & set(sys.modules)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert ended.stdout.strip() == b"[]"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from runner import __version__
 from runner.cli import COMMANDS, group
 from runner.errors import InvalidInputError, Problem
 from runner.lint import Brought, lint
+from runner.lint.deliveries import check_list
 from runner.parse import parse, schema
 from runner.plugins import load_plugins
 from runner.project.config import read_project_config, read_user_config
@@ -22,9 +23,19 @@ from runner.source import load
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
 PIPELINES = sorted([*(ROOT / "examples").glob("*.yaml"), *(ROOT / "pipelines").glob("*.yaml")])
+
+
+def read_checks(file: Path) -> None:
+    """Raises for a list of checks that `pipe verify` would refuse."""
+    schemas = {name: dict(each.schema) for name, each in load_plugins(None).checks.items()}
+    document = load(file.read_text("utf-8"), str(file))
+    assert list(check_list(document.data["verify"], ("verify",), document, schemas)) == []
+
+
 CONFIGURATIONS: Mapping[str, Callable[[Path], object]] = {
     "title=pipe.yaml": read_project_config,
     "title=config.yaml": read_user_config,
+    "title=checks.yaml": read_checks,
 }
 JOB = {"runs-on": "ubuntu-latest", "steps": [{"run": "make"}]}
 

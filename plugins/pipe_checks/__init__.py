@@ -18,6 +18,12 @@ MODULES = (
     "error_rate",
     "prometheus",
     "resources",
+    "tls",
+    "headers",
+    "ports",
+    "files",
+    "postgres",
+    "redis",
 )
 
 

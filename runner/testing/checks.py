@@ -96,7 +96,7 @@ def ends_in_time(
     settings: Mapping[str, Any],
     make: Make,
     within: float = 1.0,
-    slack: float = 1.0,
+    slack: float = 3.0,
 ) -> CheckResult:
     """It answers when its time is up, and does not say that all is well; give it something that
     never answers."""
@@ -113,7 +113,7 @@ def ends_when_cancelled(
     settings: Mapping[str, Any],
     make: Make,
     after: float = 0.3,
-    slack: float = 1.0,
+    slack: float = 3.0,
 ) -> None:
     """It answers soon after somebody asked it to end; give it something that never answers."""
     start = time.monotonic()

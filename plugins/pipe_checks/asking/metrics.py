@@ -7,29 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from pipe_checks.deadlines import Deadline, deadline_of
-from pipe_checks.fetching import Answer, fetch, question
-from pipe_checks.schemas import map_of, text
-from pipe_checks.settings import Settings
-from pipe_checks.subjects import short
-from pipe_checks.trust import CA, INSECURE, trust
-from pipe_checks.wires import trouble
+from pipe_checks.asking.deadlines import Deadline, deadline_of
+from pipe_checks.asking.fetching import Answer, fetch, question
+from pipe_checks.asking.settings import Settings
+from pipe_checks.asking.subjects import short
+from pipe_checks.asking.trust import Trust, trust
+from pipe_checks.asking.wires import LIMIT, trouble
 from runner.plugin import DeliveryError
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
-
     from runner.plugin import CheckCall
-
-#: The settings that say where the server is.
-SERVER = {
-    "url": text("The server's URL.", "http://prometheus.internal:9090"),
-    "headers": map_of(
-        ("string",), "Headers to send.", {"Authorization": "Bearer ${{ secrets.TOKEN }}"}
-    ),
-    "ca": CA,
-    "insecure": INSECURE,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +25,7 @@ class Metrics:
 
     url: str
     headers: Mapping[str, str]
-    tls: "SSLContext"
+    tls: Trust
     deadline: Deadline
 
     def ask(self, query: str) -> list[float]:
@@ -52,6 +39,8 @@ class Metrics:
             answer = fetch(asked, self.deadline, self.tls)
         except OSError as error:
             raise DeliveryError(f"{asked.url}: {trouble(error)}") from None
+        if len(answer.body) >= LIMIT:
+            raise DeliveryError(f"{asked.url}: there are too many values: sum them up in the query")
         try:
             return [value for value in _values(answer) if not math.isnan(value)]
         except (ValueError, TypeError, KeyError, IndexError, RecursionError):

@@ -6,16 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipe_checks.deadlines import MARGIN, Deadline
-from pipe_checks.fetching import Question, exchange
-from pipe_checks.subjects import Place
-from pipe_checks.wires import Wire, connect, trouble
+from pipe_checks.asking.deadlines import MARGIN, Deadline
+from pipe_checks.asking.fetching import Question, exchange
+from pipe_checks.asking.subjects import Place
+from pipe_checks.asking.trust import Trust
+from pipe_checks.asking.wires import Wire, connect, trouble
 from runner.plugin import DeliveryError
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
-
-    from pipe_checks.load import Pace
+    from pipe_checks.asking.load import Pace
     from runner.plugin import CheckCall
 
 #: How many requests are under way at once; later ones wait, and their time counts.
@@ -37,7 +36,7 @@ class Shot:
 class Connections:
     """Those that can be used again. Lists are safe among threads for what is done here."""
 
-    tls: "SSLContext"
+    tls: Trust
     idle: dict[Place, list[Wire]] = field(default_factory=dict)
 
     def take(self, asked: Question, deadline: Deadline, *, keep: bool) -> tuple[Wire, bool]:
@@ -51,7 +50,7 @@ class Connections:
             if wire.is_quiet():
                 return wire, True
             wire.close()
-        tls = self.tls if place.scheme == "https" else None
+        tls = self.tls() if place.scheme == "https" else None
         return connect(place.host, place.port, deadline, tls, asked.name), False
 
     def give_back(self, place: Place, wire: Wire) -> None:
@@ -102,6 +101,7 @@ class Shooting:
         is_cut_short = self.call.cancelled() or time.monotonic() >= self.last
         if number >= self.pace.lead and not (problem and is_cut_short):
             self.shots.append(Shot(time.monotonic() - due, problem, is_kept))
+            # it only tells when to stop: one that two threads lose does no harm
             self.failures += bool(problem)
 
     def _due(self, number: int) -> float:
@@ -112,7 +112,7 @@ def shoot(
     call: "CheckCall",
     pace: "Pace",
     questions: Sequence[Question],
-    tls: "SSLContext",
+    tls: Trust,
     statuses: Collection[int],
     enough: float,
 ) -> list[Shot]:

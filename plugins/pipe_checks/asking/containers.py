@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from pipe_checks.resources import Use
-from pipe_checks.subjects import AT_ONCE
+from pipe_checks.asking.resources import Use
+from pipe_checks.asking.subjects import AT_ONCE
 from runner.plugin import DeliveryError
 
 if TYPE_CHECKING:

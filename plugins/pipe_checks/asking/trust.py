@@ -1,10 +1,11 @@
 """Whom a check believes over TLS."""
 
+from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
-from pipe_checks.schemas import Schema, flag, text
-from pipe_checks.settings import Settings
-from pipe_checks.subjects import machine
+from pipe_checks.asking.settings import Settings
+from pipe_checks.asking.subjects import machine
 from runner.plugin import DeliveryError
 
 if TYPE_CHECKING:
@@ -12,17 +13,23 @@ if TYPE_CHECKING:
 
     from runner.plugin import CheckCall
 
-CA: Schema = text(
-    "Certificates of authorities to trust besides none other: PEM text, or a file in the job's "
-    "workspace (without a job: of this machine).",
-    "certs/ca.pem",
-)
-INSECURE: Schema = flag("Believe every certificate.", default=False)
 PEM = "-----BEGIN "
 
 
-def trust(call: "CheckCall", settings: Settings) -> "SSLContext":
-    """The context that `ca` and `insecure` ask for. Raises DeliveryError."""
+#: Gives the same context each time. To make one takes longer than most questions do.
+Trust = Callable[[], "SSLContext"]
+
+
+def trust(call: "CheckCall", settings: Settings) -> Trust:
+    """Gives the context that `ca` and `insecure` ask for, once it is needed. Raises DeliveryError
+    for a `ca` that is none, needed or not."""
+    give = cache(lambda: _context(call, settings))
+    if settings.has("ca"):
+        give()
+    return give
+
+
+def _context(call: "CheckCall", settings: Settings) -> "SSLContext":
     import ssl
 
     context = ssl.create_default_context() if not settings.has("ca") else _only(call, settings)

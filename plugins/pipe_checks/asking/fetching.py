@@ -6,14 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin
 
-from pipe_checks.subjects import Place, place_of, split
-from pipe_checks.wires import LIMIT, Wire, wire
+from pipe_checks.asking.subjects import Place, place_of, split
+from pipe_checks.asking.trust import Trust
+from pipe_checks.asking.wires import LIMIT, Wire, wire
 from runner.plugin import DeliveryError
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
-
-    from pipe_checks.deadlines import Deadline
+    from pipe_checks.asking.deadlines import Deadline
 
 REDIRECTS = (301, 302, 303, 307, 308)
 #: All that may stand in a request's first line as it is.
@@ -67,17 +66,17 @@ def path_of(url: str) -> str:
     return f"{path}?{quote(parts.query, PLAIN)}" if parts.query else path
 
 
-def fetch(asked: Question, deadline: "Deadline", tls: "SSLContext") -> Answer:
+def fetch(asked: Question, deadline: "Deadline", tls: Trust) -> Answer:
     """Ask on a connection of its own. Raises OSError, and DeliveryError for what is no question."""
     start = time.monotonic()
     place = asked.place
-    context = tls if place.scheme == "https" else None
+    context = tls() if place.scheme == "https" else None
     with wire(place.host, place.port, deadline, context, asked.name) as opened:
         answer, _ = exchange(opened, asked, keep=False)
     return replace(answer, seconds=time.monotonic() - start)
 
 
-def follow(asked: Question, deadline: "Deadline", tls: "SSLContext", redirects: int) -> Answer:
+def follow(asked: Question, deadline: "Deadline", tls: Trust, redirects: int) -> Answer:
     """Ask, and go where the answers lead, so many times."""
     answer = fetch(asked, deadline, tls)
     for _ in range(redirects):

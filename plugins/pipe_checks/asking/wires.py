@@ -1,16 +1,19 @@
 """Connections that end at a deadline, however slowly the other side talks."""
 
+import errno
 import io
+import os
+import select
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from pipe_checks.deadlines import BLINK, Deadline, within
+from pipe_checks.asking.deadlines import BLINK, Deadline, within
 from runner.plugin import DeliveryError
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
+    from ssl import SSLContext, SSLSocket
 
 #: What is read of an answer: those of applications are of any length.
 LIMIT = 64 * 1024
@@ -44,8 +47,6 @@ class Wire:
 
     def is_quiet(self) -> bool:
         """Whether it can be used again: nothing came on it, not even its end."""
-        import select
-
         return not select.select([self.socket], [], [], 0)[0]
 
     def close(self) -> None:
@@ -85,7 +86,7 @@ def connect(
     Raises OSError, and DeliveryError when the host is not known.
     """
     error: OSError = OSError("it has no address")
-    for family, address in _addresses(host, port, deadline):
+    for family, address in addresses(host, port, deadline):
         try:
             return _secured(_connect(family, address, deadline), deadline, tls, name or host)
         except OSError as found:
@@ -98,7 +99,9 @@ def connect_unix(path: str, deadline: Deadline) -> Wire:
     return Wire(_connect(socket.AF_UNIX, path, deadline), deadline)
 
 
-def _addresses(host: str, port: int, deadline: Deadline) -> list[tuple[int, Any]]:
+def addresses(host: str, port: int, deadline: Deadline) -> list[tuple[int, Any]]:
+    """The families and addresses of a host. Raises OSError, and DeliveryError when there is none."""
+
     def ask(flags: int = 0) -> list[tuple[int, Any]]:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
         return [(family, address) for family, _, _, _, address in found]
@@ -114,8 +117,14 @@ def _addresses(host: str, port: int, deadline: Deadline) -> list[tuple[int, Any]
 def _connect(family: int, address: Any, deadline: Deadline) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        sock.settimeout(deadline.left())
-        sock.connect(address)
+        sock.setblocking(False)
+        begun = sock.connect_ex(address)
+        if begun == errno.EINPROGRESS:
+            while not select.select([], [sock], [], min(deadline.left(), BLINK))[1]:
+                pass
+            begun = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if begun:
+            raise OSError(begun, os.strerror(begun))
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
@@ -128,11 +137,26 @@ def _secured(sock: socket.socket, deadline: Deadline, tls: "SSLContext | None", 
     if tls is None:
         return Wire(sock, deadline)
     try:
-        sock.settimeout(deadline.left())
-        return Wire(tls.wrap_socket(sock, server_hostname=name), deadline)
+        sock.settimeout(BLINK)
+        secured = tls.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
     except BaseException:
         sock.close()
         raise
+    try:
+        _shake_hands(secured, deadline)
+    except BaseException:
+        secured.close()
+        raise
+    return Wire(secured, deadline)
+
+
+def _shake_hands(sock: "SSLSocket", deadline: Deadline) -> None:
+    while True:
+        sock.settimeout(min(deadline.left(), BLINK))
+        try:
+            return sock.do_handshake()
+        except TimeoutError:
+            continue
 
 
 def trouble(error: Exception) -> str:
@@ -144,7 +168,7 @@ def trouble(error: Exception) -> str:
             return "it did not answer in time"
         case ConnectionRefusedError():
             return "nothing listens there"
-        case ConnectionResetError() | BrokenPipeError():
+        case ConnectionResetError() | BrokenPipeError() | ssl.SSLEOFError():
             return "it cut the connection"
         case ssl.SSLCertVerificationError(verify_message=reason):
             return f"its certificate is not trusted: {reason}"

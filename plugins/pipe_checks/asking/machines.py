@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from pipe_checks.resources import Use
-from pipe_checks.subjects import machine
+from pipe_checks.asking.resources import Use
+from pipe_checks.asking.subjects import machine
 from runner.plugin import DeliveryError
 
 if TYPE_CHECKING:
