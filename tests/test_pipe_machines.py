@@ -100,3 +100,43 @@ def test_command_holds_with_an_eye_of_its_own(
 ) -> None:
     settings = {**there, **STATE, "env": {"STATE": f"{there['to']}-state"}}
     target_holds(noun("command"), settings, settings, call)
+
+
+# -- systemd
+
+SERVER = """\
+#!/usr/bin/python3
+import os, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(repr([os.environ.get(name) for name in NAMES]).encode())
+
+NAMES = ("VERSION", "RELEASE", "SLOT", "PORT", "ODD")
+HTTPServer(("0.0.0.0", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+@pytest.fixture
+def served(far: tuple[Remote, Remote], work: Path) -> dict[str, Any]:
+    """The settings of a program that answers on the first machine."""
+    program = work / "v1" / "bin" / "server"
+    program.parent.mkdir()
+    program.write_text(SERVER)
+    program.chmod(0o755)
+    return {
+        "path": "v1",
+        "to": "/srv/shop",
+        "hosts": [far[0].url],
+        "ports": list(far[0].ports),
+        "run": "bin/server {port}",
+        "stop-grace": "2s",
+    }
+
+
+@pytest.mark.docker
+def test_systemd_holds(served: dict[str, Any], call: NewCall) -> None:
+    target_holds(noun("systemd"), served, served, call)
