@@ -145,8 +145,13 @@ def _keygen(*argv: str) -> None:
 
 def _answers(made: Remote) -> bool:
     done = subprocess.run(
-        [str(made.folder / "bin" / "ssh"), "-p", str(made.port), "root@127.0.0.1"]
-        + ["systemctl is-system-running"],
+        [
+            str(made.folder / "bin" / "ssh"),
+            "-p",
+            str(made.port),
+            "root@127.0.0.1",
+            "systemctl is-system-running",
+        ],
         capture_output=True,
         check=False,
         stdin=subprocess.DEVNULL,
