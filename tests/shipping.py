@@ -1,0 +1,20 @@
+"""A process that deploys a shop, and dies where it is told: `python -m tests.shipping`.
+
+Arguments: the shop as `shops.written` has it, a version, its fault or "", the strategy, and how many
+lines of the journal it lives for, as in `deploying`; 0 is to the end.
+"""
+
+import json
+import sys
+
+from tests.deploying import die_at
+from tests.shops import read
+
+
+def main(shop: str, version: str, fault: str, strategy: str, lines: str) -> None:
+    die_at(int(lines))
+    read(shop).deploy(version, fault, strategy=json.loads(strategy))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
