@@ -1,7 +1,7 @@
 """A process that deploys a shop, and dies where it is told: `python -m tests.shipping`.
 
-Arguments: the shop as `shops.written` has it, a version, its fault or "", the strategy, and how many
-lines of the journal it lives for, as in `deploying`; 0 is to the end.
+Arguments: the shop as `shops.written` has it, a version, its fault or "", keys of the step as JSON,
+and how many lines of the journal it lives for, as in `deploying`; 0 is to the end.
 """
 
 import json
@@ -11,9 +11,9 @@ from tests.deploying import die_at
 from tests.shops import read
 
 
-def main(shop: str, version: str, fault: str, strategy: str, lines: str) -> None:
+def main(shop: str, version: str, fault: str, changes: str, lines: str) -> None:
     die_at(int(lines))
-    read(shop).deploy(version, fault, strategy=json.loads(strategy))
+    read(shop).deploy(version, fault, **json.loads(changes))
 
 
 if __name__ == "__main__":

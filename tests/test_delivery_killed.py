@@ -51,7 +51,8 @@ class Trial:
     def kill(self, lines: int, fault: str) -> None:
         """At that line; then there is a version that serves, and soon everything is in order."""
         version = self._next()
-        arguments = [written(self.shop), version, fault, json.dumps(self.strategy), str(lines)]
+        changes = json.dumps({"strategy": self.strategy})
+        arguments = [written(self.shop), version, fault, changes, str(lines)]
         ended = subprocess.run(
             [sys.executable, "-m", "tests.shipping", *arguments],
             cwd=ROOT,

@@ -264,14 +264,16 @@ class Crew:
             )
 
         cancelled = self.make(kind, self.deadline).cancelled
-        gone = (lambda: self._gone(names)) if names else (lambda: "")
-        return Asker(dict(self.checks), call, cancelled, gone)
+        awaited = names or [name for name, weight in self._weights.items() if weight]
+        return Asker(dict(self.checks), call, cancelled, lambda: self._gone(awaited))
 
     def _has_addresses(self, names: Sequence[str]) -> bool:
         return all(each.address for each in self.instances(names))
 
     def _gone(self, names: Sequence[str]) -> str:
         """Which of them has ended by itself; nothing that is asked of it can pass any more."""
+        if not names:
+            return ""
         there = {each.name: each for each in self.observe().instances}
         ended = [name for name in names if name not in there or not there[name].is_running]
         return f"{', '.join(ended)} does not run" if ended else ""
