@@ -1,8 +1,6 @@
 """Releases that take each other's place while users go on: what became of every request."""
 
-import json
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -109,10 +107,9 @@ def deployed(shop: "Shop", version: str, fault: str = "", **changes: Any) -> Map
     """The report of a deployment by another process."""
     from runner.cli.report import read_report
     from runner.store.deliveries import deployments
-    from tests.shops import written
+    from tests.shops import shipping
 
-    command = [sys.executable, "-m", "tests.shipping", written(shop), version, fault]
-    subprocess.run([*command, json.dumps(changes), "0"], check=True)
+    subprocess.run(shipping(shop, version, fault, **changes), check=True)
     with shop.desk() as desk:
         known = deployments(desk.store.promises)
         return read_report(desk.store, [each.id for each in known if each.kind == "deploy"][-1])

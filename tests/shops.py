@@ -1,6 +1,8 @@
 """A shop in containers, behind a proxy that Pipe runs, and deployments of it by the real plugins."""
 
 import json
+import signal
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,7 +16,7 @@ from runner.delivery.deliver import deliver
 from runner.delivery.order import Desk, Ending, Order
 from runner.plugins import load_plugins
 from runner.store import Store
-from runner.store.deliveries import Subject, deployments, live, releases
+from runner.store.deliveries import LEASE, Subject, deployments, live, releases
 from runner.store.process import process_identity
 from tests.load import Kind, Plan
 from tests.proxied import docker, free_port
@@ -37,6 +39,8 @@ class Shop:
     proxy: Literal["haproxy", "nginx"] = "haproxy"
     #: Seconds that a version has to become ready.
     patience: int = 10
+    #: Seconds after which who says nothing has lost the right to change what is live.
+    lease: float = LEASE
 
     def definition(self, version: str, fault: str = "", **changes: Any) -> Definition:
         """A deployment of it; `changes` are keys of the step."""
@@ -74,7 +78,7 @@ class Shop:
     @contextmanager
     def desk(self) -> Iterator[Desk]:
         with Store.open(Path(self.home)) as store:
-            yield Desk(store, load_plugins(None), process_identity())
+            yield Desk(store, load_plugins(None), process_identity(), self.lease)
 
     def deploy(self, version: str, fault: str = "", **changes: Any) -> Ending:
         with self.desk() as desk:
@@ -155,8 +159,17 @@ def open_shop(folder: Path, **settings: Any) -> Iterator[Shop]:
         shop.remove()
 
 
-def written(shop: Shop) -> str:
-    return json.dumps(asdict(shop))
+def shipping(
+    shop: Shop,
+    version: str,
+    fault: str = "",
+    lines: int = 0,
+    how: int = signal.SIGKILL,
+    **changes: Any,
+) -> list[str]:
+    """The command of a process that deploys; see `shipping`."""
+    given = [json.dumps(asdict(shop)), version, fault, json.dumps(changes), str(lines), f"{how:d}"]
+    return [sys.executable, "-m", "tests.shipping", *given]
 
 
 def read(text: str) -> Shop:

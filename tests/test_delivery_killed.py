@@ -1,6 +1,5 @@
 """A process that deploys containers is killed at every line of its journal, while users go on."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from runner.delivery.call import Nowhere
 from runner.delivery.recovery import recover_one, unfinished
 from runner.store.deliveries import deployments, journal
 from tests.load import Load, under_load
-from tests.shops import Shop, open_shop, written
+from tests.shops import Shop, open_shop, shipping
 
 pytestmark = pytest.mark.docker
 
@@ -51,10 +50,8 @@ class Trial:
     def kill(self, lines: int, fault: str) -> None:
         """At that line; then there is a version that serves, and soon everything is in order."""
         version = self._next()
-        changes = json.dumps({"strategy": self.strategy})
-        arguments = [written(self.shop), version, fault, changes, str(lines)]
         ended = subprocess.run(
-            [sys.executable, "-m", "tests.shipping", *arguments],
+            shipping(self.shop, version, fault, lines, strategy=self.strategy),
             cwd=ROOT,
             capture_output=True,
             text=True,
