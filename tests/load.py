@@ -12,6 +12,8 @@ from typing import Literal
 #: On a connection of its own, on one that others have used before, or one that takes its time, and that
 #: no proxy may send a second time.
 Kind = Literal["fresh", "reused", "slow"]
+#: Seconds after which clients do not use a connection again.
+RESTS = 20.0
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -46,7 +48,8 @@ class Load:
 
     plan: Plan
     answers: list[Answer] = field(default_factory=list)
-    idle: list[Connection] = field(default_factory=list)
+    #: Connections that can be used again, and since when nobody does.
+    idle: list[tuple[Connection, float]] = field(default_factory=list)
     #: When those left that have no answer yet.
     waiting: set[float] = field(default_factory=set)
 
@@ -72,7 +75,7 @@ class Load:
                 kind = self.plan.kinds[sent % len(self.plan.kinds)]
                 going.create_task(self._ask(kind))
                 sent += 1
-        for _, writer in self.idle:
+        for (_, writer), _ in self.idle:
             writer.close()
 
     async def _ask(self, kind: Kind) -> None:
@@ -92,7 +95,7 @@ class Load:
         self.answers.append(Answer(kind, sent, time.monotonic() - sent, body, fault))
 
     async def _exchange(self, kind: Kind) -> tuple[int, str]:
-        used = self.idle.pop() if kind == "reused" and self.idle else None
+        used = self._used() if kind == "reused" else None
         reader, writer = used or await asyncio.open_connection(self.plan.host, self.plan.port)
         is_kept = False
         try:
@@ -105,12 +108,21 @@ class Load:
             status, body, is_kept = await _answer(reader)
         finally:
             if is_kept and kind == "reused":
-                self.idle.append((reader, writer))
+                self.idle.append(((reader, writer), time.monotonic()))
             else:
                 writer.close()
                 with suppress(OSError):
                     await writer.wait_closed()
         return status, body
+
+    def _used(self) -> Connection | None:
+        """One that was used before, unless that was too long ago: servers end those that rest."""
+        while self.idle:
+            connection, since = self.idle.pop()
+            if time.monotonic() - since < RESTS:
+                return connection
+            connection[1].close()
+        return None
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, str, bool]:
