@@ -123,6 +123,7 @@ class Crew:
 
     def _start(self, names: Sequence[str]) -> Mapping[str, Any]:
         places = [place for place in (*self.scene.new, *self.scene.old) if place.name in names]
+        ran = {each.name for each in self.instances(names) if self._runs(each)}
         started = self.ask_target(
             "start", lambda target, call: target.start(call, self.release, places)
         )
@@ -134,8 +135,12 @@ class Crew:
                 f" {', '.join(missing)}, and then that there is no such instance"
             )
         for each in started:
-            self.say(f"started {each.name}{f' at {each.address}' if each.address else ''}")
+            verb = "still there:" if each.name in ran else "started"
+            self.say(f"{verb} {each.name}{f' at {each.address}' if each.address else ''}")
         return {"instances": [asdict(there[name]) for name in names]}
+
+    def _runs(self, instance: Instance) -> bool:
+        return instance.is_running and instance.release == self.release.id
 
     def _ready(self, names: Sequence[str]) -> Mapping[str, Any]:
         asks = self.definition.verify.ready or (FALLBACK,)
