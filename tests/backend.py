@@ -1,6 +1,6 @@
 """A small web application that runs anywhere: `backend.py PORT VERSION` answers with its version.
 
-`/slow` takes a while before its answer, `/long` in it, and `/broken` is.
+`/slow` takes a while before its answer, `/long` in it, `/broken` is, and `/cut` has none.
 """
 
 import asyncio
@@ -16,6 +16,8 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, vers
     with suppress(EOFError, OSError):
         while head := await reader.readuntil(b"\r\n\r\n"):
             path = head.split()[1]
+            if path == b"/cut":
+                break
             await asyncio.sleep(SLOW if path == b"/slow" else 0)
             status = "500 Broken" if path == b"/broken" else "200 OK"
             length = f"Content-Length: {len(version)}"

@@ -46,6 +46,12 @@ class Load:
     plan: Plan
     answers: list[Answer] = field(default_factory=list)
     idle: list[Connection] = field(default_factory=list)
+    #: When those left that have no answer yet.
+    waiting: set[float] = field(default_factory=set)
+
+    def is_answered(self, until: float) -> bool:
+        """Whether all requests that left before that time are through."""
+        return all(sent > until for sent in self.waiting.copy())
 
     def faults(self, *kinds: Kind) -> Counter[str]:
         """What went wrong, and how often, with requests of these kinds (of all without any)."""
@@ -70,6 +76,7 @@ class Load:
 
     async def _ask(self, kind: Kind) -> None:
         sent, body, fault = time.monotonic(), "", ""
+        self.waiting.add(sent)
         try:
             async with asyncio.timeout(self.plan.timeout):
                 status, body = await self._exchange(kind)
@@ -80,6 +87,7 @@ class Load:
             fault = "refused"
         except (OSError, EOFError):
             fault = "reset"
+        self.waiting.discard(sent)
         self.answers.append(Answer(kind, sent, time.monotonic() - sent, body, fault))
 
     async def _exchange(self, kind: Kind) -> tuple[int, str]:

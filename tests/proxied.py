@@ -4,17 +4,20 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 from uuid import uuid4
 
 from runner.delivery.call import Call, Nowhere
-from runner.plugin import Instance, Switch
+from runner.plugin import Ended, Instance, Machine, PluginSwitch, Switch
 from runner.testing import delivery_call
+from runner.testing.switches import Ground, conforms
 from tests.leftovers import wait_until
+from tests.load import Kind, Plan
 
 BACKEND = Path(__file__).with_name("backend.py")
 IMAGE = "pipe-test/debian:12"
@@ -47,6 +50,40 @@ def answers(address: str) -> bool:
     return False
 
 
+class Local:
+    """This machine."""
+
+    name = "local"
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        input: bytes | Iterator[bytes] = b"",  # noqa: A002 - as in `subprocess.run`
+        within: float = 30.0,
+    ) -> Ended:
+        given = input if isinstance(input, bytes) else b"".join(input)
+        done = subprocess.run(argv, input=given, capture_output=True, timeout=within, check=False)
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def read_file(self, path: str) -> bytes | None:
+        return Path(path).read_bytes() if Path(path).exists() else None
+
+    def write_file(self, path: str, data: bytes, mode: int = 0o644) -> None:
+        Path(path).write_bytes(data)
+
+    def unpack(self, path: str, blocks: Iterator[bytes]) -> None:
+        raise NotImplementedError
+
+
+class Here(Nowhere):
+    """No job, but a machine."""
+
+    def machine(self, name: str) -> Machine:
+        return Local() if name == "local" else super().machine(name)
+
+
 @dataclass(frozen=True)
 class App:
     """An application of a name that nothing else has, and calls for it."""
@@ -57,7 +94,7 @@ class App:
 
     def call(self, **changes: object) -> Call:
         settings = {"application": self.name, **changes}
-        return delivery_call(self.folder, Nowhere(self.printed.append), **settings)
+        return delivery_call(self.folder, Here(self.printed.append), **settings)
 
 
 def new_app(folder: Path) -> App:
@@ -161,6 +198,54 @@ def in_processes() -> Iterator[Processes]:
             processes.stop(colour)
 
 
+@dataclass(frozen=True)
+class Scene:
+    """A switch, what is behind it, and where clients come in."""
+
+    plugin: PluginSwitch
+    app: App
+    settings: Mapping[str, Any]
+    address: str
+    backends: Containers | Processes
+
+    @property
+    def switch(self) -> Switch:
+        return self.plugin.open(self.settings)
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        return self.backends.instances
+
+    @property
+    def containers(self) -> Containers:
+        assert isinstance(self.backends, Containers)
+        return self.backends
+
+    def apply(self, **weights: int) -> Mapping[str, int]:
+        named = {f"{colour}-1": weight for colour, weight in weights.items()}
+        return self.switch.apply(self.app.call(), self.instances, named)
+
+    def observe(self) -> Mapping[str, int]:
+        return self.switch.observe(self.app.call())
+
+    def conforms(self) -> None:
+        blue, green = self.instances
+        conforms(Ground(self.plugin, self.settings, self.app.call, blue, green, self.address))
+
+    def plan(self, rate: float, kinds: Sequence[Kind]) -> Plan:
+        host, _, port = self.address.rpartition(":")
+        return Plan(host, int(port), rate, kinds)
+
+
+@contextmanager
+def managed(plugin: PluginSwitch, folder: Path, **settings: Any) -> Iterator[Scene]:
+    """A switch that runs its proxy itself, with two instances on its network."""
+    address = f"127.0.0.1:{free_port()}"
+    app = new_app(folder)
+    with in_containers(app) as backends:
+        yield Scene(plugin, app, {"listen": address, **settings}, address, backends)
+
+
 @contextmanager
 def own_proxy(image: str, mounts: Sequence[Path], command: Sequence[str]) -> Iterator[str]:
     """A proxy that Pipe did not make, on this machine's network; gives the container's name."""
@@ -182,8 +267,3 @@ def short_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder)
-
-
-def drained(switch: Switch, call: Callable[[], Call], instance: Instance) -> bool:
-    """Whether the switch says that no request is left at the instance."""
-    return (switch.traffic(call(), [instance]) or {})[instance.name].in_flight == 0

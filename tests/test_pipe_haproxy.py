@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from http.cookiejar import CookieJar
 from pathlib import Path
@@ -15,21 +14,18 @@ from urllib.request import HTTPCookieProcessor, build_opener
 import pytest
 from pipe_proxies import haproxy
 
-from runner.plugin import DeliveryError, Instance, PluginSwitch, Switch
-from runner.testing.switches import Ground, conforms
+from runner.plugin import DeliveryError, Instance, PluginSwitch
 from tests.leftovers import wait_until
-from tests.load import Kind, Plan, under_load
+from tests.load import Kind, under_load
 from tests.proxied import (
     COLOURS,
-    App,
-    Containers,
     Processes,
+    Scene,
     docker,
-    drained,
     free_port,
     get,
-    in_containers,
     in_processes,
+    managed,
     new_app,
     own_proxy,
     short_folder,
@@ -60,43 +56,9 @@ backend shop
 """
 
 
-@dataclass(frozen=True)
-class Scene:
-    """A switch, what is behind it, and where clients come in."""
-
-    app: App
-    settings: Mapping[str, Any]
-    address: str
-    backends: Containers | Processes
-
-    @property
-    def switch(self) -> Switch:
-        return plugin().open(self.settings)
-
-    @property
-    def instances(self) -> tuple[Instance, ...]:
-        return self.backends.instances
-
-    def apply(self, **weights: int) -> Mapping[str, int]:
-        named = {f"{colour}-1": weight for colour, weight in weights.items()}
-        return self.switch.apply(self.app.call(), self.instances, named)
-
-    def observe(self) -> Mapping[str, int]:
-        return self.switch.observe(self.app.call())
-
-
 def plugin() -> PluginSwitch:
     [found] = haproxy.switches()
     return found
-
-
-@contextmanager
-def managed(folder: Path, **settings: Any) -> Iterator[Scene]:
-    address = f"127.0.0.1:{free_port()}"
-    app = new_app(folder)
-    with in_containers(app) as backends:
-        given = {"listen": address, "image": IMAGE, **settings}
-        yield Scene(app, given, address, backends)
 
 
 @contextmanager
@@ -107,18 +69,18 @@ def existing(folder: Path) -> Iterator[Scene]:
         settings = {"socket": str(made), "backend": "shop", "state-file": str(place / "state")}
         with own_proxy(IMAGE, [place], ["haproxy", "-db", "-f", str(file)]):
             wait_until(made.exists, "haproxy does not start")
-            yield Scene(new_app(folder), settings, f"127.0.0.1:{port}", backends)
+            yield Scene(plugin(), new_app(folder), settings, f"127.0.0.1:{port}", backends)
 
 
-@pytest.fixture(params=[managed, existing], ids=["managed", "existing"])
-def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
-    with request.param(tmp_path) as made:
-        yield made
+@pytest.fixture(params=["ours", "theirs"])
+def scene(request: pytest.FixtureRequest) -> Scene:
+    made: Scene = request.getfixturevalue(request.param)
+    return made
 
 
 @pytest.fixture
 def ours(tmp_path: Path) -> Iterator[Scene]:
-    with managed(tmp_path) as made:
+    with managed(plugin(), tmp_path, image=IMAGE) as made:
         yield made
 
 
@@ -129,15 +91,13 @@ def theirs(tmp_path: Path) -> Iterator[Scene]:
 
 
 def test_it_does_what_every_switch_does(scene: Scene) -> None:
-    blue, green = scene.instances
-    conforms(Ground(plugin(), scene.settings, scene.app.call, blue, green, scene.address))
+    scene.conforms()
 
 
 def test_no_request_is_lost(scene: Scene) -> None:
     """Ten switches, and after each the old version is killed as soon as haproxy says it is idle."""
-    host, port = scene.address.split(":")
     scene.apply(blue=100)
-    with under_load(Plan(host, int(port), 400, KINDS)) as load:
+    with under_load(scene.plan(400, KINDS)) as load:
         for turn in range(10):
             old, new = COLOURS[turn % 2], COLOURS[1 - turn % 2]
             assert scene.apply(**{new: 100}) == {f"{new}-1": 100, f"{old}-1": 0}
@@ -151,7 +111,9 @@ def test_no_request_is_lost(scene: Scene) -> None:
 
 
 def idle(scene: Scene, colour: str) -> bool:
-    return drained(scene.switch, scene.app.call, scene.backends.instance(colour))
+    instance = scene.backends.instance(colour)
+    traffic = scene.switch.traffic(scene.app.call(), [instance]) or {}
+    return traffic[instance.name].in_flight == 0
 
 
 def test_a_share_of_the_requests(scene: Scene) -> None:
@@ -174,12 +136,13 @@ def counted(scene: Scene) -> dict[str, int]:
 
 def test_errors_are_counted(theirs: Scene) -> None:
     theirs.apply(blue=100)
-    with pytest.raises(HTTPError, match="500"):
-        get(theirs.address, "/broken")
+    for path, status in (("/broken", "500"), ("/cut", "502")):
+        with pytest.raises(HTTPError, match=status):
+            get(theirs.address, path)
     get(theirs.address, "/slow")
     traffic = theirs.switch.traffic(theirs.app.call(), theirs.instances) or {}
     blue = traffic["blue-1"]
-    assert (blue.errors, blue.requests, blue.in_flight) == (1, 2, 0)
+    assert (blue.errors, blue.requests, blue.in_flight) == (2, 3, 0)
     assert blue.mean_time is not None
     assert 0.1 < blue.mean_time < 1
     assert traffic["green-1"].mean_time is None
@@ -198,17 +161,16 @@ def test_nothing_moves_to_an_instance_that_is_down(scene: Scene) -> None:
 
 def test_it_comes_back_as_it_was(ours: Scene) -> None:
     """After a restart of the proxy, and with instances whose addresses are others than before."""
-    assert isinstance(ours.backends, Containers)
     ours.apply(blue=75, green=25)
-    ours.backends.stop("blue")
-    docker("run", "-d", "--name", f"{ours.backends.proxy}-squatter", "--network",
-           ours.backends.network, "pipe-test/busybox:1", "sleep", "60")  # fmt: skip
+    ours.containers.stop("blue")
+    docker("run", "-d", "--name", f"{ours.containers.proxy}-squatter", "--network",
+           ours.containers.network, "pipe-test/busybox:1", "sleep", "60")  # fmt: skip
     try:
-        docker("start", ours.backends.container("blue"))
-        docker("restart", "-t", "0", ours.backends.proxy)
+        docker("start", ours.containers.container("blue"))
+        docker("restart", "-t", "0", ours.containers.proxy)
         wait_until(lambda: bodies(ours.address) == set(COLOURS), "blue or green is not back")
     finally:
-        docker("rm", "-f", f"{ours.backends.proxy}-squatter")
+        docker("rm", "-f", f"{ours.containers.proxy}-squatter")
     assert ours.observe() == {"blue-1": 75, "green-1": 25}
 
 
@@ -220,10 +182,9 @@ def bodies(address: str) -> set[str]:
 
 
 def test_a_proxy_that_has_stopped(ours: Scene) -> None:
-    assert isinstance(ours.backends, Containers)
     assert ours.observe() == {}
     ours.apply(blue=100)
-    docker("stop", "-t", "0", ours.backends.proxy)
+    docker("stop", "-t", "0", ours.containers.proxy)
     assert ours.observe() == {"blue-1": 0, "green-1": 0}
     assert ours.apply(blue=100) == {"blue-1": 100, "green-1": 0}
     assert get(ours.address) == "blue"
@@ -241,17 +202,16 @@ def test_other_settings_make_another_proxy(ours: Scene) -> None:
 
 
 def test_what_it_makes_is_found_by_labels(ours: Scene) -> None:
-    assert isinstance(ours.backends, Containers)
     ours.apply(blue=100)
     label = f"pipe.delivery={ours.app.name}/test"
     listed = docker("ps", "--filter", f"label={label}", "--format", "{{.Names}} {{.Labels}}")
-    assert listed.startswith(f"{ours.backends.proxy} ")
+    assert listed.startswith(f"{ours.containers.proxy} ")
     assert "pipe.deployment" not in listed
 
 
 def test_clients_stay_where_they_were(tmp_path: Path) -> None:
     """By their cookie, but not with an instance that gets nothing any more."""
-    with managed(tmp_path, sticky=True) as scene:
+    with managed(plugin(), tmp_path, image=IMAGE, sticky=True) as scene:
         scene.apply(blue=50, green=50)
         client = build_opener(HTTPCookieProcessor(CookieJar()))
         seen = {client.open(f"http://{scene.address}/").read() for _ in range(6)}
@@ -262,7 +222,10 @@ def test_clients_stay_where_they_were(tmp_path: Path) -> None:
 
 
 def test_more_instances_than_places(tmp_path: Path) -> None:
-    with managed(tmp_path, places=1) as scene, pytest.raises(DeliveryError, match="raise `places`"):
+    with (
+        managed(plugin(), tmp_path, image=IMAGE, places=1) as scene,
+        pytest.raises(DeliveryError, match="raise `places`"),
+    ):
         scene.apply(blue=50, green=50)
 
 
@@ -282,8 +245,7 @@ def test_a_port_that_is_taken(ours: Scene, theirs: Scene) -> None:
 
 
 def test_a_name_that_others_have(ours: Scene) -> None:
-    assert isinstance(ours.backends, Containers)
-    docker("create", "--name", ours.backends.proxy, IMAGE)
+    docker("create", "--name", ours.containers.proxy, IMAGE)
     [finding] = ours.switch.preflight(ours.app.call())
     assert "belongs to others" in finding.message
     with pytest.raises(DeliveryError, match="belongs to others"):
@@ -322,8 +284,8 @@ def test_a_backend_or_a_socket_that_is_not_there(theirs: Scene, tmp_path: Path) 
     ("settings", "message"),
     [
         ({}, "set `listen` to the port"),
-        ({"listen": 0}, "set `listen` to the port"),
-        ({"listen": "localhost:80"}, "set `listen` to the port"),
+        ({"listen": 0}, "`listen` is the port"),
+        ({"listen": "localhost:80"}, "'localhost:80' is none"),
         ({"listen": 80, "timeout": "1x"}, "1x"),
         ({"listen": 80, "backend": "shop"}, "`backend` goes with `socket`"),
         ({"socket": "/run/x", "listen": 80, "backend": "shop"}, "`listen` is for a haproxy that"),

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runner.plugin import DeliveryCall, DeliveryError
+from pipe_proxies.addresses import free_or_findings
+from runner.plugin import DeliveryCall, DeliveryError, Finding
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -90,6 +91,20 @@ def is_as_wanted(container: Mapping[str, Any], wanted: Lasting) -> bool:
 def is_ours(container: Mapping[str, Any], wanted: Lasting) -> bool:
     labels = container["Config"]["Labels"] or {}
     return bool(labels.get(_OWNER) == wanted.labels[_OWNER])
+
+
+def findings(wanted: Lasting) -> list[Finding]:
+    """What would keep it from running, or what happens to traffic when it is made anew."""
+    with engine() as api:
+        there = found(api, wanted.name)
+    if there is None:
+        return free_or_findings(wanted.published)
+    if not is_ours(there, wanted):
+        return [Finding(f"a container {wanted.name} is there already, and belongs to others")]
+    if not is_as_wanted(there, wanted):
+        text = f"{wanted.name} is made anew, because its settings changed: traffic waits for it"
+        return [Finding(text, "warning")]
+    return []
 
 
 def ensure(api: "APIClient", call: DeliveryCall, wanted: Lasting) -> None:

@@ -1,6 +1,5 @@
 """The switch `haproxy`: moves traffic without a reload, so that no request is lost."""
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +8,6 @@ from runner.plugin import hookimpl
 if TYPE_CHECKING:
     from runner.plugin import PluginSwitch, Switch
 
-#: [HOST:]PORT, with the host in brackets when it is an IPv6 address.
-LISTEN = re.compile(r"(?:(\[[0-9a-fA-F:]+\]|[0-9.]+):)?([0-9]{1,5})")
 DEFAULT_IMAGE = "haproxy:lts"
 
 SCHEMA: dict[str, Any] = {
@@ -121,16 +118,22 @@ def open_switch(settings: Mapping[str, Any]) -> "Switch":
         return _existing(settings)
     if mixed := own & ours:
         raise DeliveryError(f"haproxy: `{min(mixed)}` goes with `socket`, which is missing")
+    if "listen" not in settings:
+        raise DeliveryError(
+            "haproxy: set `listen` to the port that it is to have on this machine, or `socket` and "
+            "`backend` of a haproxy of your own"
+        )
     return _managed(settings)
 
 
 def _managed(settings: Mapping[str, Any]) -> "Switch":
+    from pipe_proxies.addresses import listen_address
     from pipe_proxies.haproxy.managed import ManagedProxy, Settings
     from runner.plugin import seconds
 
     return ManagedProxy(
         Settings(
-            published=_listen(settings.get("listen")),
+            published=listen_address("haproxy", settings["listen"]),
             image=settings.get("image", DEFAULT_IMAGE),
             network=settings.get("network", ""),
             name=settings.get("name", ""),
@@ -140,18 +143,6 @@ def _managed(settings: Mapping[str, Any]) -> "Switch":
             timeout=seconds(settings.get("timeout", "60s")),
         )
     )
-
-
-def _listen(value: object) -> tuple[str, int]:
-    from runner.plugin import DeliveryError
-
-    found = LISTEN.fullmatch(str(value))
-    if not found or not 0 < int(found[2]) < 65536:
-        raise DeliveryError(
-            "haproxy: set `listen` to the port that it is to have on this machine (8080, or "
-            "127.0.0.1:8080), or `socket` and `backend` of a haproxy of your own"
-        )
-    return (found[1] or "0.0.0.0").strip("[]"), int(found[2])
 
 
 def _existing(settings: Mapping[str, Any]) -> "Switch":

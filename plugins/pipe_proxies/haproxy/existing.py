@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipe_proxies.addresses import address_of, shares_of
+from pipe_proxies.files import replace_file
 from pipe_proxies.haproxy.counting import traffic_of
 from pipe_proxies.haproxy.runtime import Runtime, Server
-from pipe_proxies.haproxy.seats import replace_file
 from pipe_proxies.haproxy.shifting import shift, unscaled
 from runner.plugin import DeliveryCall, DeliveryError, Finding, Instance, Traffic, fenced
 
@@ -39,9 +40,9 @@ class ExistingProxy:
     def apply(
         self, call: DeliveryCall, instances: Sequence[Instance], weights: Mapping[str, int]
     ) -> Mapping[str, int]:
+        given = shares_of(instances, weights)
         with fenced(call, call.folder / "haproxy"):
             self._place(instances)
-            given = {each.name: weights.get(each.name, 0) for each in instances}
             shift(call, self.runtime, given, {})
             if self.state_file:
                 state = self.runtime.ask(f"show servers state {self.backend}")
@@ -74,11 +75,9 @@ class ExistingProxy:
 
 def _resolved(instance: Instance) -> tuple[str, int]:
     """haproxy takes an address and no name at runtime."""
-    host, _, port = instance.address.rpartition(":")
+    host, port = address_of(instance)
     try:
-        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
-    except (OSError, ValueError) as error:
-        raise DeliveryError(
-            f"{instance.name} has no address: {instance.address} ({error})"
-        ) from error
-    return str(found[0][4][0]), int(port)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise DeliveryError(f"{instance.name}: {host} has no address ({error})") from error
+    return str(found[0][4][0]), port

@@ -1,12 +1,13 @@
 """A haproxy that Pipe runs itself: one lasting container for each application and environment."""
 
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipe_proxies import container
+from pipe_proxies.addresses import shares_of
+from pipe_proxies.files import replace_file
 from pipe_proxies.haproxy import seats as places
 from pipe_proxies.haproxy.configuration import BACKEND, INSIDE, PORT, Shape, render
 from pipe_proxies.haproxy.counting import traffic_of
@@ -42,18 +43,8 @@ class ManagedProxy:
     settings: Settings
 
     def preflight(self, call: DeliveryCall) -> Sequence[Finding]:
-        wanted = self._container(call)
         places.read(self._seats(call), self.settings.places)
-        with container.engine() as api:
-            there = container.found(api, wanted.name)
-        if there is None:
-            return _port_findings(wanted.published)
-        if not container.is_ours(there, wanted):
-            return [Finding(f"a container {wanted.name} is there already, and belongs to others")]
-        if not container.is_as_wanted(there, wanted):
-            text = f"{wanted.name} is made anew, because its settings changed: traffic waits for it"
-            return [Finding(text, "warning")]
-        return []
+        return container.findings(self._container(call))
 
     def observe(self, call: DeliveryCall) -> Mapping[str, int]:
         taken = [seat for seat in places.read(self._seats(call), self.settings.places) if seat.name]
@@ -65,7 +56,7 @@ class ManagedProxy:
     def apply(
         self, call: DeliveryCall, instances: Sequence[Instance], weights: Mapping[str, int]
     ) -> Mapping[str, int]:
-        given = {instance.name: weights.get(instance.name, 0) for instance in instances}
+        given = shares_of(instances, weights)
         with fenced(call, self._folder(call)):
             before = places.read(self._seats(call), self.settings.places)
             during = places.seated(before, instances)
@@ -111,7 +102,7 @@ class ManagedProxy:
     def _remember(self, call: DeliveryCall, seats: Sequence[Seat]) -> None:
         places.write(self._seats(call), seats)
         file = self._folder(call) / "haproxy.cfg"
-        places.replace_file(file, render(self._shape(call), seats))
+        replace_file(file, render(self._shape(call), seats))
 
     def _is_running(self, call: DeliveryCall) -> bool:
         with container.engine() as api:
@@ -146,15 +137,3 @@ class ManagedProxy:
             labels=container.labels_of(call),
             settings=render(shape, [Seat(number + 1) for number in range(self.settings.places)]),
         )
-
-
-def _port_findings(published: tuple[str, int]) -> list[Finding]:
-    host, port = published
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            return [Finding(f"the proxy cannot listen at {host}:{port}: {error.strerror}")]
-    return []

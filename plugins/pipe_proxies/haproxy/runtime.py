@@ -15,6 +15,7 @@ from runner.plugin import DeliveryError
 FULL = 256
 #: Seconds without an answer after which haproxy counts as stuck.
 PATIENCE = 10.0
+_LONGEST_PATH = 103
 _LONGEST = 4 * 1024 * 1024
 _REFUSAL = re.compile(r"^\[[0-3]\]: *(.*)", re.MULTILINE)
 
@@ -101,19 +102,21 @@ def _connected(place: str) -> Iterator[socket.socket]:
         with socket.create_connection((host.strip("[]"), int(port)), PATIENCE) as connection:
             yield connection
         return
-    path = Path(place)
-    with _folder(path.parent) as folder, socket.socket(socket.AF_UNIX) as connection:
+    with socket.socket(socket.AF_UNIX) as connection, _short(Path(place)) as path:
         connection.settimeout(PATIENCE)
-        # A socket's path may have 107 bytes at most; a folder that is open has a short one.
-        connection.connect(f"/proc/self/fd/{folder}/{path.name}")
+        connection.connect(path)
         yield connection
 
 
 @contextmanager
-def _folder(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def _short(path: Path) -> Iterator[str]:
+    """A path of a socket that the system takes; a folder that is open has a short one."""
+    if len(os.fsencode(path)) <= _LONGEST_PATH:
+        yield str(path)
+        return
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        yield descriptor
+        yield f"/proc/self/fd/{descriptor}/{path.name}"
     finally:
         os.close(descriptor)
 

@@ -1,11 +1,12 @@
 """Which of a managed haproxy's predeclared servers stands for which instance."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pipe_proxies.addresses import inside_of
+from pipe_proxies.files import replace_file
 from runner.plugin import DeliveryError, Instance
 
 
@@ -46,13 +47,8 @@ def seated(seats: Sequence[Seat], instances: Sequence[Instance]) -> tuple[Seat, 
 
 
 def _at(seat: Seat, instance: Instance) -> Seat:
-    host, _, port = instance.inside.rpartition(":")
-    if not host or not port.isdecimal():
-        raise DeliveryError(
-            f"{instance.name} has no lasting name and port for other containers: with this target, "
-            "use an haproxy of your own by `socket` and `backend`"
-        )
-    return replace(seat, host=host, port=int(port))
+    host, port = inside_of(instance, "`socket` and `backend`")
+    return replace(seat, host=host, port=port)
 
 
 def read(file: Path, places: int) -> tuple[Seat, ...]:
@@ -72,21 +68,6 @@ def read(file: Path, places: int) -> tuple[Seat, ...]:
 def write(file: Path, seats: Sequence[Seat]) -> None:
     """Remember them in one step."""
     replace_file(file, json.dumps([asdict(seat) for seat in seats if seat.name]))
-
-
-def replace_file(file: Path, text: str) -> None:
-    """All of a file at once, and on disk: nobody ever finds half of it, also after a crash."""
-    written = file.with_name(f"{file.name}.new")
-    with written.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    written.replace(file)
-    descriptor = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def settled(seats: Sequence[Seat], weights: Mapping[str, int]) -> tuple[Seat, ...]:
