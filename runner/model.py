@@ -98,8 +98,8 @@ class Strategy:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step as written. Exactly one of `run`, `uses`, `wait`, `cancel` and `parallel` is set in a
-    pipeline that passed `parse`."""
+    """One step as written. Exactly one of `run`, `uses`, `wait`, `cancel`, `parallel`, `deploy`,
+    `verify` and `rollback` is set in a pipeline that passed `parse`."""
 
     id: str
     path: Path
@@ -120,6 +120,9 @@ class Step:
     wait: tuple[str, ...] | None = None
     cancel: str | None = None
     parallel: tuple["Step", ...] = ()
+    deploy: Templated = None
+    verify: Templated = None
+    rollback: Templated = None
     #: False when `id` was generated; such a step is not in the `steps` context under that name.
     named: bool = True
 

@@ -64,6 +64,10 @@ class Masker:
         masked = self.mask(data)
         return text if masked is data else masked.decode(errors="surrogateescape")
 
+    def has_secrets(self) -> bool:
+        """Whether there is anything to mask."""
+        return bool(self._patterns.needles)
+
     def holds_secret(self, text: str) -> bool:
         return bool(self._patterns.spans(_encoded(text)))
 
@@ -111,7 +115,7 @@ def masking(emit: Emit, masker: Masker) -> Emit:
     """`emit`, but secrets in the texts of events are masked; keys and results stay as they are."""
 
     def emit_masked(event: Event) -> None:
-        emit(_masked(event, masker))
+        emit(_masked(event, masker) if masker.has_secrets() else event)
 
     return emit_masked
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from runner import __version__
 from runner.cli import COMMANDS, group
 from runner.errors import InvalidInputError, Problem
-from runner.lint import StepSchemas, lint
+from runner.lint import Brought, lint
 from runner.parse import parse, schema
 from runner.plugins import load_plugins
 from runner.project.config import read_project_config, read_user_config
@@ -57,7 +57,7 @@ def yaml_blocks(*, configuration: bool) -> list[Any]:
     ]
 
 
-def problems(text: str, steps: StepSchemas) -> list[Problem]:
+def problems(text: str, steps: Brought) -> list[Problem]:
     try:
         document = load(text, "pipeline.yaml")
         return lint(parse(document), document, steps)
@@ -66,19 +66,20 @@ def problems(text: str, steps: StepSchemas) -> list[Problem]:
 
 
 @pytest.fixture(scope="module")
-def steps(tmp_path_factory: pytest.TempPathFactory) -> StepSchemas:
-    """What the built-in plugins bring, and the plugin that the documentation writes."""
+def steps(tmp_path_factory: pytest.TempPathFactory) -> Brought:
+    """What the built-in plugins bring, and the plugins that the documentation writes."""
     folder = tmp_path_factory.mktemp("plugins")
     page = (ROOT / "docs" / "plugins.md").read_text("utf-8")
-    first = next(block for block in blocks(page) if block.language == "python")
-    (folder / "announce.py").write_text(first.text)
+    for number, block in enumerate(blocks(page)):
+        if block.language == "python" and "@hookimpl" in block.text:
+            (folder / f"plugin{number}.py").write_text(block.text)
     plugins = load_plugins(folder)
     assert not plugins.problems
-    return plugins.schemas
+    return Brought(**plugins.schemas)
 
 
 @pytest.mark.parametrize("block", yaml_blocks(configuration=False))
-def test_pipelines_in_the_pages_are_valid(block: Block, steps: StepSchemas) -> None:
+def test_pipelines_in_the_pages_are_valid(block: Block, steps: Brought) -> None:
     assert re.fullmatch(r"(title=pipelines/[\w-]+\.yaml)?", block.title)
     assert [each for each in problems(block.text, steps) if each.severity == "error"] == []
 
@@ -91,7 +92,7 @@ def test_configurations_in_the_pages_are_valid(block: Block, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("file", PIPELINES, ids=lambda file: file.name)
-def test_our_own_pipelines_have_no_problems(file: Path, steps: StepSchemas) -> None:
+def test_our_own_pipelines_have_no_problems(file: Path, steps: Brought) -> None:
     assert problems(file.read_text("utf-8"), steps) == []
 
 

@@ -71,7 +71,7 @@ class Place:
 
     @property
     def mark(self) -> str:
-        return Path(self.box.facts.control).parent.name
+        return Path(self.box.facts.temp).parent.name
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import InvalidInputError, Problem
-from runner.lint import review
+from runner.lint import Brought, review
 from runner.model import Path as Place
 from runner.source import load
 
@@ -26,6 +26,7 @@ FILES = sorted(
 TEXTS = [file.read_text(encoding="utf-8") for file in FILES]
 DATA = [load(text, "p.yaml").data for text in TEXTS]
 STEPS: dict[str, dict[str, Any]] = {"template": {"type": "object", "required": ["source"]}}
+BROUGHT = Brought(STEPS)
 JUNK: tuple[Any, ...] = (None, True, 0, -1.5, "", "x", "${{ x", "${{ needs.x.outputs.y }}", [], {})
 
 
@@ -70,7 +71,7 @@ def reported(text: str) -> tuple[Problem, ...]:
         document = load(text, "p.yaml")
     except InvalidInputError as error:
         return error.problems
-    return review(document, STEPS).problems
+    return review(document, BROUGHT).problems
 
 
 def stands_in(problem: Problem, lines: list[str]) -> bool:

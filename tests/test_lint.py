@@ -12,7 +12,16 @@ from runner.cli.called import Reader
 from runner.cli.problems import render
 from runner.errors import Problem, did_you_mean
 from runner.expressions import CONTEXTS
-from runner.lint import FILE_RULES, MOST_FINDINGS, RULES, ActionInputs, lint, review, review_all
+from runner.lint import (
+    FILE_RULES,
+    MOST_FINDINGS,
+    RULES,
+    ActionInputs,
+    Brought,
+    lint,
+    review,
+    review_all,
+)
 from runner.lint.findings import by_position
 from runner.lint.known_actions import KNOWN
 from runner.parse import parse
@@ -21,6 +30,13 @@ from runner.source import load, read
 
 ROOT = Path(__file__).parents[1]
 CASES = sorted((Path(__file__).parent / "cases" / "lint").glob("*.yaml"))
+
+
+def _settings(**types: str) -> dict[str, Any]:
+    properties = {name: {"type": each} for name, each in types.items()}
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
 STEPS: dict[str, dict[str, Any]] = {
     "template": {
         "type": "object",
@@ -33,6 +49,12 @@ STEPS: dict[str, dict[str, Any]] = {
         },
     }
 }
+BROUGHT = Brought(
+    STEPS,
+    targets={"docker": _settings(image="string")},
+    switches={"proxy": _settings(listen="integer")},
+    checks={"ping": _settings(path="string")},
+)
 
 
 PIPELINE = """\
@@ -56,7 +78,7 @@ jobs:
 
 def problems(text: str) -> list[Problem]:
     document = load(text, "p.yaml")
-    return lint(parse(document), document, STEPS)
+    return lint(parse(document), document, BROUGHT)
 
 
 def codes(top: str = "", job: str = "", step: str = "name: x", more: str = "run: make") -> set[str]:
@@ -69,7 +91,7 @@ def test_case(case: Path) -> None:
     document = read(case, case.name)
     gathered = gather(document, case.name, Reader(case.parent, None))
     documents = {"": document, **gathered.documents}
-    reports = review_all(documents, STEPS, strict=case.stem.startswith("strict")).values()
+    reports = review_all(documents, BROUGHT, strict=case.stem.startswith("strict")).values()
     found = [*gathered.problems, *(problem for report in reports for problem in report.problems)]
     texts = {each.file: each.text for each in documents.values()}
     shown = render(sorted(found, key=by_position), texts, color=False)
@@ -328,7 +350,7 @@ ORDINARY = [case for case in CASES if case.stem.startswith("ordinary-")]
 
 @pytest.mark.parametrize("case", ORDINARY, ids=lambda case: case.stem)
 def test_ordinary_pipelines_have_no_findings(case: Path) -> None:
-    assert review(read(case, case.name), STEPS).problems == ()
+    assert review(read(case, case.name), BROUGHT).problems == ()
 
 
 @pytest.mark.parametrize(

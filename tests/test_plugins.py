@@ -83,7 +83,7 @@ def test_a_file_of_the_project_is_a_plugin(folder: Path, site: Path) -> None:
     plugins = load_plugins(folder)
     assert plugins.problems == []
     assert plugins.steps["hello"].run is print
-    assert plugins.schemas["hello"]["properties"] == {"name": {"type": "string"}}
+    assert plugins.schemas["steps"]["hello"]["properties"] == {"name": {"type": "string"}}
     [info] = plugins.described
     assert (info.name, info.source) == ("hello", str(folder / "hello.py"))
     assert (info.brings, info.hooks) == ({"steps": ("hello",)}, ("steps",))
@@ -265,7 +265,7 @@ def test_two_plugins_with_one_step_are_both_named(folder: Path, site: Path) -> N
     problem = only(plugins.problems)
     first = "plugin `pipe_stranger_j` (pipe_stranger_j)"
     second = f"plugin `other` ({folder}/other.py)"
-    assert problem.message == f"two plugins bring a step `hello`: {first} and {second}"
+    assert problem.message == f"two plugins bring steps `hello`: {first} and {second}"
     assert [info.brings["steps"] for info in plugins.described] == [("hello",), ()]
 
 
@@ -340,8 +340,9 @@ before = time.process_time()
 from runner.plugins import load_plugins
 plugins = load_plugins(None, Path(sys.argv[1]))
 print((time.process_time() - before) * 1000)
-assert list(plugins.steps) == ["template"], plugins.described
-print(*sorted({"jinja2", "importlib.metadata", "yaml", "click"} & set(sys.modules)))
+assert {"image", "template"} <= set(plugins.steps), plugins.described
+heavy = {"docker", "requests", "jinja2", "importlib.metadata", "yaml", "click"}
+print(*sorted(heavy & set(sys.modules)))
 """
 
 
@@ -367,9 +368,9 @@ def test_the_command_lists_plugins(
     ended = CliRunner().invoke(command)
     lines = [line.split() for line in ended.output.splitlines()]
     assert lines == [
-        ["NAME", "SOURCE", "VERSION", "STEPS", "HOOKS"],
+        ["NAME", "SOURCE", "VERSION", "BRINGS", "HEARS"],
         ["pipe_stranger_k", "pipe_stranger_k", "3.1", "-", "on_event"],
-        ["hello", str(folder / "hello.py"), "-", "hello", "steps"],
+        ["hello", str(folder / "hello.py"), "-", "steps", "hello", "-"],
     ]
     assert ended.exit_code == 0
 

@@ -197,6 +197,14 @@ def test_a_cancelled_step_ends(box: Box, reported: Reported) -> None:
     assert stopped.value.reason == "cancelled"
 
 
+def test_what_goes_on_outside_of_the_box_hears_of_the_end(
+    box: Box, call: StepCall, reported: Reported
+) -> None:
+    call.go_on()
+    with pytest.raises(StepStoppedError, match="cancelled"):
+        BoxStepCall(box, {}, {}, WORKSPACE, Stopped(), lambda _: None, reported).go_on()
+
+
 def test_a_template_is_rendered_in_a_box(
     box: Box, printed: list[bytes], reported: Reported
 ) -> None:

@@ -207,7 +207,7 @@ HOT = {
 
 @pytest.mark.parametrize("name", HOT)
 def test_plain_sql_fits_the_tables(store: Store, name: str) -> None:
-    sql = HOT[name].replace("{scopes}", "VALUES (:kind, :name)")
+    sql = HOT[name]
     values = dict.fromkeys(re.findall(r":(\w+)", sql))
     with store.notes.reading() as database:
         assert database.execute(f"EXPLAIN {sql}", values).fetchall()
@@ -243,6 +243,7 @@ def test_the_index_delivers_the_order_of_leasing(store: Store) -> None:
         (claims._PROMOTE, "job_due"),
         (claims._IS_DUE, "job_due"),
         (claims._OF_RUN, "sqlite_autoindex_job_1"),
+        (limits._OF_RUN, "sqlite_autoindex_scope_1"),
         (limits._IS_HELD, "job_held"),
         (limits._HELD_OWNERS, "job_held"),
         (limits._HELD_RUNS, "job_held"),
@@ -254,7 +255,6 @@ def test_the_index_delivers_the_order_of_leasing(store: Store) -> None:
         (claims._LEASE, "sqlite_autoindex_job_1"),
         (claims._IS_READY_IN_RUN, "sqlite_autoindex_job_1"),
         (claims._IS_COMING, "run_due"),
-        (claims._STATE, "INTEGER PRIMARY KEY"),
         (claims._START, "INTEGER PRIMARY KEY"),
         (claims._TOUCH, "INTEGER PRIMARY KEY"),
         (raw.SELECT_RUN, "INTEGER PRIMARY KEY"),

@@ -34,6 +34,11 @@ COMMANDS = {
     "cancel": "Ask a run to stop.",
     "rerun": "Run a past run again.",
     "prune": "Forget old runs, and free what nothing needs.",
+    "verify": "Check something that runs, without deploying.",
+    "releases": "List what is live where, and what was.",
+    "rollback": "Go back to an earlier release.",
+    "report": "Tell all about a deployment.",
+    "recover": "End deployments whose process is gone.",
     "doctor": "Check engine, versions, disk and leftovers.",
     "plugins": "List plugins and what they bring.",
 }

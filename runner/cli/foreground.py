@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from runner import queue
 from runner.cli.action_sources import action_store
+from runner.cli.desk import desk_of
 from runner.cli.loading import Loaded
 from runner.cli.opening import opened_store
 from runner.cli.places import images_of
@@ -146,6 +147,7 @@ class ForegroundRun:
             prepared.secrets,
             plugins.steps,
             action_store(self._loaded.project, self._options, self._home),
+            partial(desk_of, store, plugins),
         )
         storage = self._storage
         with self._view(storage) as view:

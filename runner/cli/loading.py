@@ -89,10 +89,10 @@ def _checked(
 def _check(
     document: Document, gathered: "Gathered", plugins: "Plugins"
 ) -> tuple[Pipeline, tuple[Problem, ...]]:
-    from runner.lint import NULL_AT_RUN_TIME, review_all
+    from runner.lint import NULL_AT_RUN_TIME, Brought, review_all
     from runner.lint.findings import by_position
 
-    reports = review_all({"": document, **gathered.documents}, plugins.schemas)
+    reports = review_all({"": document, **gathered.documents}, Brought(**plugins.schemas))
     found = [*gathered.problems, *(each for report in reports.values() for each in report.problems)]
     errors = sorted((each for each in found if each.severity == "error"), key=by_position)
     fatal = [problem for problem in errors if problem.code not in NULL_AT_RUN_TIME]
@@ -108,7 +108,7 @@ def _fingerprint(document: Document, gathered: "Gathered", plugins: "Plugins") -
     files = [document, *gathered.documents.values()]
     parts = [
         version("pipe-runner"),
-        json.dumps(dict(plugins.schemas), sort_keys=True),
+        json.dumps(plugins.schemas, sort_keys=True),
         *map(str, gathered.problems),
         *(part for file in files for part in (file.file, file.text)),
     ]

@@ -47,7 +47,11 @@ def command(context: click.Context, files: tuple[str, ...], form: str, strict: b
     plugins = load_plugins(project.folder / "plugins")
     show(plugins.problems)
     actions = ProjectActions(project.root, known_actions(project, home_folder()))
-    verdicts = judge(dict.fromkeys(_paths(files)), plugins.schemas, actions, strict=strict)
+    from runner.lint import Brought
+
+    verdicts = judge(
+        dict.fromkeys(_paths(files)), Brought(**plugins.schemas), actions, strict=strict
+    )
     color = is_colored(sys.stdout)
     click.echo(_printed(verdicts, form, color), color=color)
     if not all(verdict.is_valid for verdict in verdicts):

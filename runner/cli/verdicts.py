@@ -10,7 +10,7 @@ from runner.cli.called import Reader
 from runner.cli.loading import shown_name
 from runner.cli.problems import read_source
 from runner.errors import InvalidInputError, Problem
-from runner.lint import Actions, Report, StepSchemas, review_all
+from runner.lint import Actions, Brought, Report, review_all
 from runner.lint.findings import by_position
 from runner.parse.gather import Gathered, gather, has_calls
 from runner.project import find_project
@@ -52,10 +52,10 @@ class Verdict:
 
 
 def judge(
-    paths: Iterable[Path], schemas: StepSchemas, actions: Actions, *, strict: bool
+    paths: Iterable[Path], brought: Brought, actions: Actions, *, strict: bool
 ) -> list[Verdict]:
     """Read and check the files and all that they call; every problem is in a verdict."""
-    check = partial(review_all, schemas=schemas, actions=actions, strict=strict)
+    check = partial(review_all, brought=brought, actions=actions, strict=strict)
     found: dict[str, Verdict] = {}
     for path in paths:
         for verdict in _of_family(path, check):

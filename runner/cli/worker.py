@@ -110,6 +110,7 @@ def _serve(
     misfire: "Misfire | None",
 ) -> None:
     from runner.cli.action_sources import stored_action_store
+    from runner.cli.desk import desk_of
     from runner.cli.opening import opened_store
     from runner.cli.storage import open_storage
     from runner.engines.box import Engine
@@ -122,16 +123,17 @@ def _serve(
     home, storage = home_folder(), open_storage()
     docker = DockerEngine(home)
     engines: Mapping[str, Engine] = {"docker": docker, "host": HostEngine(home)}
-    site = Site(
-        home,
-        storage.folder,
-        engines,
-        docker.confirm,
-        allow_host,
-        secrets,
-        partial(stored_action_store, home=home),
-    )
     with ExitStack() as ends, opened_store(home) as store:
+        site = Site(
+            home,
+            storage.folder,
+            engines,
+            docker.confirm,
+            allow_host,
+            secrets,
+            partial(stored_action_store, home=home),
+            partial(desk_of, store),
+        )
         for engine in engines.values():
             ends.callback(engine.finish)
         beside = _schedules(store, misfire, log) if misfire else lambda: None

@@ -77,6 +77,10 @@ class AskedCall(Call):
     instances: Sequence[Instance] = ()
     before: CheckResult | None = None
     count: Callable[[], Mapping[str, Traffic] | None] = lambda: None
+    look: Callable[[], Sequence[Instance]] | None = None
+
+    def observe(self) -> Sequence[Instance]:
+        return self.look() if self.look else self.instances
 
     def traffic(self) -> Mapping[str, Traffic] | None:
         return self.count()

@@ -140,6 +140,12 @@ def _read_regular(fd: int) -> bytes:
         return file.read(LIMIT)
 
 
+def make_open(folder: Path) -> None:
+    """A new folder that every user of the box may write to."""
+    folder.mkdir()
+    folder.chmod(0o777)
+
+
 class HostControl:
     """The control folder as a folder of this host: 0777, under a parent that only its owner enters."""
 
@@ -147,11 +153,8 @@ class HostControl:
         """`inside` is how the box names the folder that is `path` here."""
         self.path = path
         self._inside = inside
-        path.mkdir()
-        path.chmod(0o777)
+        make_open(path)
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        (path / "temp").mkdir()
-        (path / "temp").chmod(0o777)
 
     def put(self, name: str, data: bytes) -> None:
         (self.path / name).write_bytes(data)

@@ -21,6 +21,8 @@ STEP = "PIPE_STEP"
 PATIENCE = 5.0
 
 PROCESSES = Path("/proc")
+#: Most environments need no second one.
+_BLOCK = 1 << 16
 
 
 def marked(name: str, value: str) -> list[int]:
@@ -124,11 +126,30 @@ def _guard(name: str) -> None:
 
 
 def _from_proc(entry: bytes) -> Iterator[int]:
-    for folder in os.listdir(PROCESSES):  # noqa: PTH208 - hundreds of them, several times a job
-        if folder.isdecimal():
-            with contextlib.suppress(OSError), open(f"{PROCESSES}/{folder}/environ", "rb") as file:  # noqa: PTH123
-                if entry in file.read().split(b"\0"):
-                    yield int(folder)
+    # There are hundreds of them, and each job looks at all.
+    top = bytes(PROCESSES)
+    for folder in os.listdir(top):  # noqa: PTH208
+        if not folder.isdigit():
+            continue
+        found = _environment(b"%b/%b/environ" % (top, folder))
+        if entry in found and entry in found.split(b"\0"):
+            yield int(folder)
+
+
+def _environment(file: bytes) -> bytes:
+    try:
+        opened = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        data = b""
+        while block := os.read(opened, _BLOCK):
+            data += block
+        return data
+    except OSError:
+        return b""
+    finally:
+        os.close(opened)
 
 
 def _from_ps(entry: bytes) -> Iterator[int]:

@@ -10,6 +10,7 @@ from runner.execute.action_stages import RunStage, pre_stage
 from runner.execute.around import StepEnd, Surroundings
 from runner.execute.background import Background
 from runner.execute.composite import enter
+from runner.execute.deploy_step import deliver_step, delivers
 from runner.execute.frame import Frame
 from runner.execute.job_actions import Loaded
 from runner.execute.post import shown_as
@@ -24,6 +25,8 @@ from runner.model import Step
 
 def work_of(step: Step) -> Work:
     """How a step is done that does something itself."""
+    if delivers(step):
+        return deliver_step
     return use if step.run is None else run_script
 
 

@@ -48,6 +48,10 @@ class Scope:
         """The value, of whatever type."""
         return resolve(written, self.contexts, self._functions)
 
+    def value_with(self, written: Any, contexts: Mapping[str, Any]) -> Any:
+        """As `value`, where these contexts are known besides."""
+        return resolve(written, {**self.contexts, **contexts}, self._functions)
+
     def text(self, written: Any) -> str:
         """The value as text."""
         return text(written, self.contexts, self._functions)

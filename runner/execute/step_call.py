@@ -149,6 +149,10 @@ class BoxStepCall:
         """Print to the step's log."""
         self.write(text.encode(errors="surrogateescape") + b"\n")
 
+    def go_on(self) -> None:
+        """Raises StepStoppedError when the step has to end."""
+        _not_stopped(self.stop.reason())
+
     def set_output(self, name: str, value: str) -> None:
         """Give an output of the step its value."""
         self.reporter.outputs[name] = value

@@ -4,18 +4,21 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as File
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runner.actions.fetch import ActionStore
 from runner.engines.box import Image, Service, Workspace
 from runner.environments import Entered
-from runner.errors import Position
+from runner.errors import InvalidInputError, Position
 from runner.events import Result
 from runner.model import Job, Path, Pipeline
 from runner.plan import PlannedJob
 from runner.plugin import PluginStep
 from runner.project import Environment
 from runner.storage import Storage
+
+if TYPE_CHECKING:
+    from runner.delivery.order import Desk
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,11 @@ class Policy:
     shell_on_failure: bool = False
     debug: bool = False
     environments: Mapping[str, Environment] = field(default_factory=dict)
+
+
+def no_desk() -> "Desk":
+    """For jobs that nobody lets deploy anything."""
+    raise InvalidInputError("nothing can be deployed from here")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,8 @@ class JobTask:
     steps: Mapping[str, PluginStep] = field(default_factory=dict)
     actions: ActionStore = field(default_factory=lambda: ActionStore(File()))
     environment: Entered = field(default_factory=Entered)
+    #: Where its steps deploy; made when the first one does.
+    desk: "Callable[[], Desk]" = no_desk
 
     def where(self) -> dict[str, Any]:
         """What every event of this attempt begins with."""

@@ -35,11 +35,12 @@ from runner.expressions.values import (
     to_string,
 )
 
-#: GitHub's contexts.
+#: GitHub's contexts, and ours: what a `deploy` step knows of itself.
 CONTEXTS = frozenset(
     {
         *("github", "env", "vars", "job", "jobs", "steps", "runner"),
         *("secrets", "strategy", "matrix", "needs", "inputs"),
+        *("deploy", "environment"),
     }
 )
 #: The longest expression, in characters.

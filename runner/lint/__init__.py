@@ -14,6 +14,7 @@ from runner.lint import (
     commands,
     concurrency,
     conditions,
+    deliveries,
     environment,
     events,
     exposure,
@@ -31,11 +32,11 @@ from runner.lint import (
     unused,
     uses,
 )
+from runner.lint.brought import Brought
 from runner.lint.calls import Called
 from runner.lint.findings import NULL_AT_RUN_TIME, by_position
 from runner.lint.known_actions import ActionInputs, Actions, known_inputs
 from runner.lint.rules import FILE_RULES, RULES, Rule
-from runner.lint.steps import StepSchemas
 from runner.model import Pipeline
 from runner.parse import Gaps, Refused, examine
 from runner.source import Document
@@ -47,9 +48,9 @@ __all__ = [
     "RULES",
     "ActionInputs",
     "Actions",
+    "Brought",
     "Report",
     "Rule",
-    "StepSchemas",
     "known_inputs",
     "lint",
     "review",
@@ -63,7 +64,7 @@ _PARTS = (
 )
 #: Checks of the expressions in it.
 _EXPRESSIONS = (injection, exposure, commands, environment, checkouts)
-_NO_STEPS: StepSchemas = {}
+_NOTHING = Brought()
 _NO_GAPS = Gaps()
 _NO_CALLS: Called = {}
 #: More findings of one check than this are one mistake, and each takes time for its hint.
@@ -80,22 +81,22 @@ class Report:
 
 def review(
     document: Document,
-    schemas: StepSchemas = _NO_STEPS,
+    brought: Brought = _NOTHING,
     actions: Actions = known_inputs,
     *,
     strict: bool = False,
 ) -> Report:
     """Everything that the schema and the checks have against a document, at once.
 
-    Where the schema refuses something, the checks go on with what is sound. `schemas`, `actions`
+    Where the schema refuses something, the checks go on with what is sound. `brought`, `actions`
     and `strict` are as for `lint`.
     """
-    return review_all({"": document}, schemas, actions, strict=strict)[""]
+    return review_all({"": document}, brought, actions, strict=strict)[""]
 
 
 def review_all(
     documents: Mapping[str, Document],
-    schemas: StepSchemas = _NO_STEPS,
+    brought: Brought = _NOTHING,
     actions: Actions = known_inputs,
     *,
     strict: bool = False,
@@ -103,7 +104,7 @@ def review_all(
     """As `review`, of documents that call each other by these names; what nobody calls is ""."""
     examined = {name: examine(document) for name, document in documents.items()}
     called = {n: each for n, each in examined.items() if n and isinstance(each, Pipeline)}
-    check = partial(lint, schemas=schemas, called=called, actions=actions, strict=strict)
+    check = partial(lint, brought=brought, called=called, actions=actions, strict=strict)
     return {name: _report(examined[name], documents[name], check) for name in documents}
 
 
@@ -120,7 +121,7 @@ def _report(
 def lint(
     pipeline: Pipeline,
     document: Document,
-    schemas: StepSchemas = _NO_STEPS,
+    brought: Brought = _NOTHING,
     gaps: Gaps = _NO_GAPS,
     called: Called = _NO_CALLS,
     *,
@@ -129,14 +130,15 @@ def lint(
 ) -> list[Problem]:
     """Every error and warning about a pipeline that was made from `document`, by position.
 
-    `schemas` maps the name of each step that plugins bring to the JSON schema of its `with`.
+    `brought` has the schemas of all that plugins bring.
     `gaps` are places in the document of which nothing is known, `called` the pipelines that are
     known of those that it calls. `actions` tells the inputs of an action, as far as it knows them.
     `strict` adds what is only advised. A check stops after MOST_FINDINGS.
     """
     found, problems = uses.read(document)
     parts = [
-        steps.check(pipeline, document, schemas, gaps),
+        steps.check(pipeline, document, brought, gaps),
+        deliveries.check(pipeline, document, brought, gaps),
         events.check(document, gaps),
         *(part.check(pipeline, document) for part in _PARTS),
         action_inputs.check(pipeline, document, actions, gaps),

@@ -17,6 +17,7 @@ _JOB = _BEFORE_LEGS | {"strategy", "matrix"}
 _BOX = _JOB | {"env", "job", "runner"}
 _CONDITION = _BOX | {"steps"}
 _STEP = _CONDITION | _SECRETS
+_DEPLOYMENT = frozenset({"deploy", "environment"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ _ROWS: tuple[Availability, ...] = (
     *_rows("jobs.*.steps.*.", "name run with env working-directory", _STEP, _HASH),
     *_rows("jobs.*.steps.*.", "timeout-minutes continue-on-error", _STEP, _HASH),
     *_rows("jobs.*.steps.*.", "parallel", _STEP, STATUS_FUNCTIONS | _HASH),
-    *_rows("jobs.*.steps.*.", "image deploy verify snapshot rollback", _STEP, _HASH),
+    *_rows("jobs.*.steps.*.", "image verify snapshot rollback", _STEP, _HASH),
+    *_rows("jobs.*.steps.*.", "deploy", _STEP | _DEPLOYMENT, _HASH),
 )
 
 #: The rows as a tree of key parts; a leaf row stands under the empty part.

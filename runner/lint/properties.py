@@ -20,6 +20,8 @@ _STRATEGY = "fail-fast job-index job-total max-parallel"
 #: Context -> the properties that it has, in lower case.
 PROPERTIES: Mapping[str, frozenset[str]] = {
     "github": frozenset(_GITHUB.split()),
+    "deploy": frozenset({"version"}),
+    "environment": frozenset({"name", "url"}),
     "job": frozenset(_JOB.split()),
     "runner": frozenset(_RUNNER.split()),
     "strategy": frozenset(_STRATEGY.split()),

@@ -132,6 +132,9 @@ RULES: Mapping[str, Rule] = {
         "`wait` or `cancel` names a step that does not run in the background above it",
         "give that step an `id` and `background: true`",
     ),
+    "unknown-check": _error(
+        "a check that no plugin brings", "install the plugin, or correct the name"
+    ),
     "unknown-input": _error("an input that is not declared", "declare it, or correct its name"),
     "unknown-job": _error("a job that does not exist", "correct its name"),
     "unknown-matrix-key": _error("a key that the matrix does not have", "correct its name"),
@@ -143,6 +146,12 @@ RULES: Mapping[str, Rule] = {
     ),
     "unknown-step-id": _error(
         "no step above has this id", "give the step an `id`, or correct the name"
+    ),
+    "unknown-switch": _error(
+        "a switch that no plugin brings", "install the plugin, or correct the name"
+    ),
+    "unknown-target": _error(
+        "a target that no plugin brings", "install the plugin, or correct the name"
     ),
     "unpinned-action": _warning(
         "an action is taken from a branch: whoever can write there decides what runs",

@@ -8,7 +8,13 @@ from runner.parse.build import build
 from runner.parse.durations import parse_duration
 from runner.parse.ids import duplicate_step_ids
 from runner.parse.problems import MAX_PROBLEMS
-from runner.parse.schema import check_schema, pipeline_errors, pipeline_problems, schema
+from runner.parse.schema import (
+    check_schema,
+    pipeline_errors,
+    pipeline_problems,
+    schema,
+    settings_problems,
+)
 from runner.parse.sound import Gaps, Sound, sound_part
 from runner.source import Document
 
@@ -21,6 +27,7 @@ __all__ = [
     "parse",
     "parse_duration",
     "schema",
+    "settings_problems",
 ]
 
 

@@ -30,7 +30,7 @@ _Data = Mapping[str, Any]
 
 _UNSUPPORTED_IN_JOB = ("snapshot",)
 _WAITING = frozenset({"wait", "wait-all", "cancel"})
-_UNSUPPORTED_IN_STEP = ("deploy", "rollback", "snapshot", "verify")
+_UNSUPPORTED_IN_STEP = ("snapshot",)
 
 
 def build(document: Document) -> Pipeline:
@@ -174,6 +174,9 @@ def _step(data: _Data, path: Path, step_id: str) -> Step:
         wait=_wait(data),
         cancel=_text(get("cancel")),
         parallel=build_steps(get("parallel", ()), path, "parallel"),
+        deploy=get("deploy"),
+        verify=get("verify"),
+        rollback=get("rollback"),
         named="id" in data,
     )
 

@@ -11,7 +11,7 @@ from runner.errors import Problem
 from runner.expressions import has_expression
 from runner.model import Path
 from runner.parse.problems import MAX_PROBLEMS, NEVER, problems
-from runner.source import Document
+from runner.source import Document, load
 
 Schema = dict[str, Any]
 
@@ -46,6 +46,12 @@ def check_schema(schema: Schema, data: Any, document: Document, path: Path) -> l
     rules = {key: value for key, value in _without_false(schema).items() if key != "$schema"}
     validator = _lenient_validator()(rules, registry=Registry())
     return problems(validator.iter_errors(data), rules, document, path)
+
+
+def settings_problems(schema: Schema, data: Any) -> list[str]:
+    """What `schema` has against settings that were evaluated, in the user's words."""
+    document = load(json.dumps(data), "settings")
+    return [problem.message for problem in check_schema(schema, data, document, ())]
 
 
 @cache

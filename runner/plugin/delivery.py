@@ -254,6 +254,12 @@ class Target(Protocol):
 class Switch(Protocol):
     """Moves traffic between instances. Every method raises DeliveryError."""
 
+    @property
+    def address(self) -> str:
+        """Where it takes requests, as this machine reaches it: `http://127.0.0.1:8080`; "" when it
+        does not know."""
+        ...
+
     def preflight(self, call: DeliveryCall) -> Sequence[Finding]:
         """What would keep it from working; changes nothing."""
         ...
@@ -331,6 +337,10 @@ class CheckCall(DeliveryCall, Protocol):
         """What the same check found for the version before, if it was asked then."""
         ...
 
+    def observe(self) -> Sequence[Instance]:
+        """The same instances as their target sees them now, without those that are gone."""
+        ...
+
     def traffic(self) -> Mapping[str, Traffic] | None:
         """What the switch has counted, by the instance's name; None when nothing counts."""
         ...
@@ -395,12 +405,15 @@ class PluginCheck:
     Its schema may not have the settings that all checks have: `name`, `interval`, `timeout`,
     `successes`, `failures`, `within` and `required`. Where `compares` says so of its settings, it is
     asked about the old version too, before any traffic moves; that answer is `CheckCall.before`.
+    `lasts` says how many seconds it takes with its settings where all goes well, because it watches
+    for a while: its call ends so much later than others.
     """
 
     name: str
     schema: Mapping[str, Any]
     run: Callable[[CheckCall], CheckResult]
     compares: Callable[[Mapping[str, Any]], bool] = lambda _: False
+    lasts: Callable[[Mapping[str, Any]], float] = lambda _: 0.0
 
 
 @dataclass(frozen=True, slots=True)

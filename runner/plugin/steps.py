@@ -81,6 +81,13 @@ class StepCall(Protocol):
         """Print to the step's log; a newline is added."""
         ...
 
+    def go_on(self) -> None:
+        """Ask this now and then in what takes long outside of the box.
+
+        Raises StepFailedError when the step was cancelled, or its time is over.
+        """
+        ...
+
     def set_output(self, name: str, value: str) -> None:
         """Give `steps.<id>.outputs.<name>` a value."""
         ...

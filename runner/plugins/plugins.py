@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.errors import Problem
 from runner.events import Event
+from runner.plugin import BRINGING
 from runner.plugins.installed import find_installed
 from runner.plugins.loading import Loaded, PluginInfo, load, names_of, raised_at, told
 from runner.plugins.local import Local, find_local
@@ -92,9 +93,12 @@ class Plugins:
         return self._brought("notifiers")
 
     @property
-    def schemas(self) -> "Mapping[str, dict[str, Any]]":
-        """The JSON schema of each step's `with`, by the name of the step."""
-        return {name: dict(step.schema) for name, step in self.steps.items()}
+    def schemas(self) -> Mapping[str, Mapping[str, dict[str, Any]]]:
+        """The JSON schemas of their settings: by what they are (`steps`, ...), and by name."""
+        return {
+            hook: {name: dict(each.schema) for name, each in self._brought(hook).items()}
+            for hook in BRINGING
+        }
 
     @property
     def described(self) -> list[PluginInfo]:

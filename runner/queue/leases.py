@@ -1,6 +1,6 @@
 """The right to run one attempt of a job: taken, held, and given back with how it ended."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -106,13 +106,16 @@ def stay(store: Store, run: int, now: float) -> None:
     leases.stay(store.notes, run, now + LEASE_SECONDS)
 
 
-def finish(store: Store, lease: Lease, outcome: JobOutcome, now: float) -> list[Event]:
+def finish(
+    store: Store, lease: Lease, outcome: JobOutcome, now: float, earlier: Sequence[Event] = ()
+) -> list[Event]:
     """Ends an attempt and all that is decided by it; returns the events recorded with it.
 
-    Once this returns, the result survives a loss of power. Raises LeaseLostError when the lease is
-    not held any more.
+    What happened `earlier` in the attempt, and is not yet written, is recorded before them. Once
+    this returns, the result survives a loss of power. Raises LeaseLostError when the lease is not
+    held any more.
     """
-    return _finish(store, lease, outcome, now)
+    return _finish(store, lease, outcome, now, earlier)
 
 
 def finish_and_lease(
@@ -124,6 +127,7 @@ def finish_and_lease(
     labels: Collection[str] = (),
     only: str = "",
     now: float,
+    earlier: Sequence[Event] = (),
 ) -> tuple[list[Event], Lease | None]:
     """As `finish`, and leases the job of the queue that comes next, if one is there: in one go."""
     lessee = Lessee(worker, now + LEASE_SECONDS, labels, only)
@@ -132,7 +136,7 @@ def finish_and_lease(
     def take(database: Database) -> None:
         claimed[0] = claims.take(database, lessee, 1, now)
 
-    events = _finish(store, lease, outcome, now, take)
+    events = _finish(store, lease, outcome, now, earlier, take)
     if claimed[0].has_moved:
         store.wake()
     return events, next(_leases(store, claimed[0], lessee.until, now), None)
@@ -143,6 +147,7 @@ def _finish(
     lease: Lease,
     outcome: JobOutcome,
     now: float,
+    earlier: Sequence[Event],
     then: Callable[[Database], None] | None = None,
 ) -> list[Event]:
     return change(
@@ -152,6 +157,7 @@ def _finish(
         lambda it: _end_attempt(it, lease, outcome),
         known=lease.stored,
         then=then,
+        earlier=earlier,
     )
 
 

@@ -1,6 +1,6 @@
 """Several runs that change at once, and are written in one transaction."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 
@@ -15,6 +15,8 @@ from runner.queue.past import Past
 from runner.store import Store, dead, hot, lines
 from runner.store.connection import Database
 from runner.store.rows import RunEdit, StoredRun
+
+_NONE: Mapping[int, Sequence[Event]] = {}
 
 
 class UnreadableRunError(PipeError):
@@ -102,16 +104,20 @@ class Together:
         self._open[newcomer.run] = None
         return True
 
-    def is_written(self, then: Callable[[Database], None] | None = None) -> bool:
+    def is_written(
+        self,
+        then: Callable[[Database], None] | None = None,
+        earlier: Mapping[int, Sequence[Event]] = _NONE,
+    ) -> bool:
         """Whether nothing had to be written or it could be; False when others were faster.
 
-        `then` is done in the transaction that writes.
+        `then` is done in the transaction that writes; what runs have of `earlier` is not yet written.
         """
         runs = [
             RunEdit(
                 before=self._befores[id_],
                 after=change.run,
-                events=change.events,
+                events=[*earlier.get(id_, ()), *change.events],
                 dead=change.dead,
                 successes=change.successes,
                 letter=self._letters.get(id_),
@@ -119,7 +125,7 @@ class Together:
             for id_, change in self._changes.items()
         ]
         groups = list(self.lines.edits())
-        is_same = all(edit.before == edit.after for edit in runs)
+        is_same = all(not edit.events and edit.before == edit.after for edit in runs)
         if is_same and all(edit.before == edit.after for edit in groups):
             return True
         # Whoever gets a job that needs them finds the artifacts; in vain they do no harm.
@@ -151,12 +157,13 @@ def change(
     act: Callable[[Change], None],
     known: StoredRun | None = None,
     then: Callable[[Database], None] | None = None,
+    earlier: Sequence[Event] = (),
 ) -> list[Event]:
     """Does something to a run, and all that follows; returns the events recorded for that run.
 
     `known` is the run as it was some time ago, and may be still. `then` is done in the transaction
-    that writes; it may be done again, in another one. A run that cannot be read dies of that; if it
-    is this one, UnreadableRunError is raised then.
+    that writes; it may be done again, in another one. `earlier` happened in the run before. A run
+    that cannot be read dies of that; if it is this one, UnreadableRunError is raised then.
     """
     while True:
         together = Together(store, now)
@@ -165,7 +172,7 @@ def change(
             known = None
             together.do(run, act)
             together.settle(run)
-            if together.is_written(then):
+            if together.is_written(then, {run: earlier}):
                 break
         except ChangedMeanwhileError:
             continue

@@ -146,9 +146,9 @@ class Situation:
         if run.state != "queued":
             return ""
         day = limits.day_of(self._now)
-        for kind, name in limits.scopes_of(its.project, its.file, its.queue, its.owner):
-            scope = self._scopes.get(str(Scope(kind, name)))
-            if scope and scope.room(day) == 0:
+        its_scopes = limits.scopes_of(its.project, its.file, its.queue, its.owner)
+        for scope in self._scopes.values():
+            if its_scopes[scope.kind] == scope.name and scope.room(day) == 0:
                 return str(scope)
         return ""
 

@@ -70,15 +70,16 @@ class Store:
         """What `wake` rings at, until it is closed."""
         return self.location.listener()
 
-    def record(self, event: Event) -> None:
-        """Writes one event down, at once: a sink for all but what the queue writes itself.
+    def record(self, *events: Event) -> None:
+        """Writes events down, at once: a sink for all but what the queue writes itself.
 
         Progress (`OutputWritten`, `ImagePulling` before it is done) is not kept.
         """
-        if isinstance(event, _OF_THE_QUEUE):
-            raise PipeError(f"{type(event).__name__} is recorded by the queue, and only there")
-        if projection.is_kept(event):
-            hot.insert_event(self.notes, event)
+        for event in events:
+            if isinstance(event, _OF_THE_QUEUE):
+                raise PipeError(f"{type(event).__name__} is recorded by the queue, and only there")
+        if kept := [event for event in events if projection.is_kept(event)]:
+            hot.insert_events(self.notes, kept)
 
     def events(self, run: int, after: int = 0) -> list[tuple[int, Event]]:
         """The events of a run with a `seq` above `after`, each with its own, in order."""

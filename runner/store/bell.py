@@ -64,7 +64,7 @@ def ring(home: Path) -> None:
     """Wakes every process of this machine that listens; does not wait, and never fails."""
     # What was committed is so, whether anybody hears of it now or looks for it later.
     with contextlib.suppress(OSError):
-        with os.scandir(home / _FOLDER) as found:
+        with os.scandir(f"{home}/{_FOLDER}") as found:
             names = [each.name for each in found]
         if not names:
             return

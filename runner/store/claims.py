@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.events import Event, RunStarted
+from runner.plan import callers_of
 from runner.store import limits, projection, raw
-from runner.store.connection import Connection, Database, whole
+from runner.store.connection import Connection, Database, Row, whole
 from runner.store.raw import RawRun
 from runner.store.rows import PRIVATE_POOL
 
@@ -46,13 +47,16 @@ WITH RECURSIVE ready (owner) AS (
 SELECT ready.owner, turn.served
 FROM ready LEFT JOIN turn ON turn.owner = ready.owner WHERE ready.owner IS NOT NULL
 """
+#: With what says whether its run may start.
 _FIRST = """
-SELECT run, key, attempt, rank, position FROM job
-WHERE state = 'queued' AND pool = :pool AND owner = :owner
-ORDER BY rank, run, position LIMIT 1
+SELECT job.run, job.key, job.attempt, job.rank, job.position,
+       run.state, run.project, run.file, run.queue, run.owner
+FROM job JOIN run ON run.id = job.run
+WHERE job.state = 'queued' AND job.pool = :pool AND job.owner = :owner
+ORDER BY job.rank, job.run, job.position LIMIT 1
 """
 _OF_RUN = """
-SELECT run, key, attempt, rank, position FROM job WHERE state = 'queued' AND run = :run
+SELECT run, key, attempt FROM job WHERE state = 'queued' AND run = :run
 ORDER BY position LIMIT :limit
 """
 _LEASE = """
@@ -63,15 +67,10 @@ _INSERT_ATTEMPT = """
 INSERT INTO attempt (run, job, number, worker, image, started_at, reason)
 VALUES (:run, :key, :attempt, :worker, '', :now, '')
 """
-_STATE = "SELECT state, project, file, queue, owner FROM run WHERE id = :run"
 _START = """
 UPDATE run SET state = 'running', started_at = :now, deadline = :now + time_limit,
                version = version + 1
 WHERE id = :run AND state = 'queued'
-RETURNING name, file, (
-    SELECT count(*) FROM job WHERE run = :run AND NOT EXISTS (
-        SELECT 1 FROM job AS inside WHERE inside.run = :run
-        AND inside.key >= job.key || ' / ' AND inside.key < job.key || ' /!')) AS jobs
 """
 _TOUCH = "UPDATE run SET version = version + 1 WHERE id = :run"
 #: An owner whom nobody knows comes after those who wait already, not before them.
@@ -130,7 +129,7 @@ def of_run(connection: Connection, lessee: Lessee, run: int, limit: int, now: fl
             database.execute(_PROMOTE, values)
         found = database.execute(_OF_RUN, values).fetchall()
         for job in found:
-            _lease(database, lessee, dict(job), now)
+            _lease(database, lessee, job, now)
         return _claimed(database, [(job["run"], job["key"]) for job in found], now)
 
 
@@ -160,8 +159,7 @@ def of_queue(connection: Connection, lessee: Lessee, limit: int, now: float) -> 
 def take(database: Database, lessee: Lessee, limit: int, now: float) -> Claimed:
     """As `of_queue`, inside a transaction; what waits for its time goes on waiting."""
     choice = _Choice(database, lessee, now)
-    claimed = _claimed(database, list(choice.take(limit)), now)
-    return replace(claimed, has_moved=choice.aside > 0, goes_on=choice.aside == _MOST_ASIDE)
+    return _claimed(database, list(choice.take(limit)), now, choice.aside)
 
 
 @whole
@@ -210,14 +208,14 @@ class _Choice:
             job = self._next()
             if job is None:
                 return
-            if self._is_put_aside(job["run"]):
+            if self._is_put_aside(job):
                 self.aside += 1
                 continue
             _lease(self._database, self._lessee, job, self._now)
             taken += 1
             yield job["run"], job["key"]
 
-    def _next(self) -> dict[str, Any] | None:
+    def _next(self) -> Row | None:
         turns: dict[str, int | None] = {}
         pools: dict[str, list[str]] = {}
         for pool in self._pools:
@@ -242,18 +240,16 @@ class _Choice:
         found: int = self._database.execute(_COME_LAST, {"owner": owner}).fetchone()["served"]
         return found
 
-    def _first(self, pool: str, owner: str) -> dict[str, Any]:
-        found = self._database.execute(_FIRST, {"pool": pool, "owner": owner})
-        return dict(found.fetchone())
+    def _first(self, pool: str, owner: str) -> Row:
+        found: Row = self._database.execute(_FIRST, {"pool": pool, "owner": owner}).fetchone()
+        return found
 
-    def _is_put_aside(self, run: int) -> bool:
-        """Whether a limit keeps the run from starting; otherwise it counts from now on."""
-        if run in self._started:
+    def _is_put_aside(self, job: Row) -> bool:
+        """Whether a limit keeps its run from starting; otherwise it counts from now on."""
+        run = job["run"]
+        if job["state"] != "queued" or run in self._started:
             return False
-        row = self._database.execute(_STATE, {"run": run}).fetchone()
-        if row["state"] != "queued":
-            return False
-        scopes = limits.scopes_of(row["project"], row["file"], row["queue"], row["owner"])
+        scopes = limits.scopes_of(job["project"], job["file"], job["queue"], job["owner"])
         obstacle = limits.obstacle(self._database, scopes, self._now)
         if obstacle:
             limits.put_aside(self._database, run, obstacle, scopes, self._now)
@@ -262,24 +258,43 @@ class _Choice:
         return False
 
 
-def _lease(database: Database, lessee: Lessee, job: Mapping[str, Any], now: float) -> None:
-    token = f"{lessee.worker}/{job['attempt']}"
-    values = {**job, "worker": lessee.worker, "token": token, "until": lessee.until, "now": now}
+def _lease(database: Database, lessee: Lessee, job: Row, now: float) -> None:
+    values = {
+        "run": job["run"],
+        "key": job["key"],
+        "attempt": job["attempt"],
+        "worker": lessee.worker,
+        "token": f"{lessee.worker}/{job['attempt']}",
+        "until": lessee.until,
+        "now": now,
+    }
     database.execute(_LEASE, values)
     database.execute(_INSERT_ATTEMPT, values)
 
 
-def _claimed(database: Database, jobs: list[tuple[int, str]], now: float) -> Claimed:
+def _claimed(
+    database: Database, jobs: list[tuple[int, str]], now: float, aside: int = 0
+) -> Claimed:
     events: list[Event] = []
-    runs = sorted({run for run, _ in jobs})
-    for run in runs:
-        started = database.execute(_START, {"run": run, "now": now}).fetchone()
-        if started:
-            events.append(RunStarted(run=run, time=now, **dict(started)))
-        else:
+    runs: dict[int, RawRun] = {}
+    for run in sorted({run for run, _ in jobs}):
+        starts = database.execute(_START, {"run": run, "now": now}).rowcount == 1
+        if not starts:
             database.execute(_TOUCH, {"run": run})
+        runs[run] = raw.read(database, run)
+        if starts:
+            events.append(_started(runs[run], now))
     projection.write(database, events)
-    return Claimed(jobs, {run: raw.read(database, run) for run in runs}, events)
+    return Claimed(jobs, runs, events, has_moved=aside > 0, goes_on=aside == _MOST_ASIDE)
+
+
+def _started(found: RawRun, now: float) -> RunStarted:
+    keys = {job["key"] for job in found.jobs}
+    calls = {caller for key in keys for caller in callers_of(key)}
+    row = found.run
+    return RunStarted(
+        run=row["id"], time=now, name=row["name"], file=row["file"], jobs=len(keys - calls)
+    )
 
 
 def _pools(database: Database, lessee: Lessee, sql: str = _POOLS) -> list[str]:

@@ -43,6 +43,9 @@ class Database(Protocol):
     def execute(self, sql: str, values: Mapping[str, Any] = ..., /) -> Cursor:
         """Does one statement."""
 
+    def dicts(self, sql: str, values: Mapping[str, Any], /) -> list[dict[str, Any]]:
+        """All rows that a statement finds: for who reads most of their columns."""
+
     def executemany(self, sql: str, values: Iterable[Mapping[str, Any]], /) -> Cursor:
         """Does one statement with each of the values."""
 

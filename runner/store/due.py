@@ -13,8 +13,9 @@ ORDER BY deadline, id
 _NEXT = """
 SELECT min(found) AS due_at FROM (
     SELECT min(due_at) AS found FROM run WHERE due_at IS NOT NULL
-    UNION ALL SELECT min(expires_at) FROM run WHERE state = 'queued'
-    UNION ALL SELECT min(deadline) FROM run WHERE state = 'running' AND NOT cancel_requested
+    UNION ALL SELECT min(expires_at) FROM run WHERE state = 'queued' AND expires_at IS NOT NULL
+    UNION ALL SELECT min(deadline) FROM run
+    WHERE state = 'running' AND deadline IS NOT NULL AND NOT cancel_requested
     UNION ALL SELECT min(due_at) FROM job WHERE state = 'scheduled') AS times
 """
 

@@ -4,14 +4,12 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
 
-from runner import plan as planning
 from runner.events import Event, from_json
 from runner.store import dead, limits, lines, projection, raw, reusable
 from runner.store.connection import Connection, Database, whole
-from runner.store.raw import JOB_COLUMNS, SUBMISSION_COLUMNS
-from runner.store.rows import LineEdit, RunEdit, StoredJob, StoredRun, is_submitted
+from runner.store.raw import FIXED_COLUMNS, JOB_COLUMNS
+from runner.store.rows import LineEdit, RunEdit, StoredRun, is_submitted
 
 _COUNT_RUN = """
 INSERT INTO pipeline (project, file, runs) VALUES (:project, :file, :run_number)
@@ -32,17 +30,19 @@ VALUES (:id, :text, :called, :trigger, :contexts, :snapshot, :options, :priority
 _UPDATE_RUN = """
 UPDATE run SET version = version + 1, state = :state, result = :result, reason = :reason,
                cancel_requested = :cancel_requested, finished_at = :finished_at, due_at = :due_at
-WHERE id = :id
+WHERE id = :id AND version = :version
 """
-_WRITE_JOB = f"""
+_INSERT_JOB = f"""
 INSERT INTO job (run, worker, token, {", ".join(JOB_COLUMNS)})
 VALUES (:run, '', '', {", ".join(f":{name}" for name in JOB_COLUMNS)})
-ON CONFLICT (run, key) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in JOB_COLUMNS)}
+"""
+_UPDATE_JOB = f"""
+UPDATE job SET {", ".join(f"{name} = :{name}" for name in JOB_COLUMNS if name not in FIXED_COLUMNS)}
+WHERE run = :run AND key = :key
 """
 _UPDATE_PLAN = 'UPDATE submission SET "plan" = :plan WHERE run = :run'
 _REMOVE_JOB = "DELETE FROM job WHERE run = :run AND key = :key"
 _RUNS = "SELECT runs FROM pipeline WHERE project = :project AND file = :file"
-_VERSION = "SELECT version FROM run WHERE id = :run"
 _IS_CANCELLED = "SELECT cancel_requested FROM run WHERE id = :run"
 _REASON = "SELECT reason FROM run WHERE id = :run"
 _EVENTS = "SELECT seq, data FROM event WHERE run = :run AND seq > :after ORDER BY seq"
@@ -95,10 +95,11 @@ def save(
     with suppress(_ChangedError), connection.writing() as database:
         if not lines.are_as_read(database, groups):
             raise _ChangedError
+        _insert_runs(database, [run for run in runs if run.before is None])
         for run in runs:
-            if not _is_as_read(database, run):
-                raise _ChangedError
-            _write_run(database, run)
+            if run.before is not None:
+                _update_run(database, run.before, run.after)
+        _write_what_follows(database, runs)
         lines.write(database, groups)
         if then:
             then(database)
@@ -138,18 +139,23 @@ def events_after(connection: Connection, run: int, after: int) -> list[tuple[int
 
 
 @whole
-def insert_event(connection: Connection, event: Event) -> None:
-    """Writes one event and what follows from it."""
+def insert_events(connection: Connection, events: Sequence[Event]) -> None:
+    """Writes events and what follows from them."""
     with connection.writing() as database:
-        projection.write(database, (event,))
+        projection.write(database, events)
 
 
 # -- inside a transaction --
 
 
 def _next_numbers(database: Database, project: str, file: str) -> tuple[int, int]:
-    runs = database.execute(_RUNS, {"project": project, "file": file}).fetchone()
-    return database.last_id("run") + 1, (runs["runs"] if runs else 0) + 1
+    return database.last_id("run") + 1, _runs_of(database, project, file) + 1
+
+
+def _runs_of(database: Database, project: str, file: str) -> int:
+    """How many runs of the file there were."""
+    row = database.execute(_RUNS, {"project": project, "file": file}).fetchone()
+    return row["runs"] if row else 0
 
 
 def _submitted(database: Database, project: str, key: str) -> int | None:
@@ -157,106 +163,91 @@ def _submitted(database: Database, project: str, key: str) -> int | None:
     return row["id"] if row else None
 
 
-def _is_as_read(database: Database, edit: RunEdit) -> bool:
-    run = edit.after
-    if edit.before is None:
-        submission = run.submission
-        numbers = _next_numbers(database, submission.project, submission.file)
-        key = submission.submission_key
-        is_taken = key is not None and _submitted(database, submission.project, key) is not None
-        return numbers == (run.id, run.run_number) and not is_taken
-    row = database.execute(_VERSION, {"run": run.id}).fetchone()
-    return row is not None and bool(row["version"] == edit.before.version)
-
-
-def _write_run(database: Database, edit: RunEdit) -> None:
-    before, after = edit.before, edit.after
-    if before is None:
-        row = _run_row(after)
-        if is_submitted(after) and after.state != "finished":
-            limits.refuse(database, _scopes_of(after), after.due_at, after.created_at)
-        for statement in (_COUNT_RUN, _INSERT_RUN, _INSERT_SUBMISSION):
-            database.execute(statement, row)
-        database.use_id("run", after.id)
-        _write_jobs(database, after.id, after.jobs.values())
+def _insert_runs(database: Database, edits: Sequence[RunEdit]) -> None:
+    """Runs that are new; raises _ChangedError when another one has taken their numbers, or a key."""
+    runs = [edit.after for edit in edits]
+    if not runs:
+        return
+    if not _are_next(database, runs) or _is_key_taken(database, runs):
+        raise _ChangedError
+    coming = [(_scopes_of(run), run.due_at) for run in runs if _counts(run)]
+    limits.refuse(database, coming, runs[0].created_at)
+    rows = [raw.run_row(run) for run in runs]
+    last_of_files = {(row["project"], row["file"]): row for row in rows}
+    database.executemany(_COUNT_RUN, last_of_files.values())
+    database.executemany(_INSERT_RUN, rows)
+    database.executemany(_INSERT_SUBMISSION, rows)
+    database.use_id("run", runs[-1].id)
+    database.executemany(
+        _INSERT_JOB, [raw.job_row(run.id, job) for run in runs for job in run.jobs.values()]
+    )
+    for edit in edits:
         if edit.letter is not None:
-            dead.take(database, edit.letter, after.id)
-    else:
-        _update_run(database, before, after)
-    if edit.dead is not None:
-        values = {**asdict(edit.dead), "run": after.id, "died_at": after.finished_at}
-        database.execute(_INSERT_DEAD, values)
-    reusable.write(database, after, edit.successes)
-    projection.write(database, edit.events)
+            dead.take(database, edit.letter, edit.after.id)
+
+
+def _are_next(database: Database, runs: Sequence[StoredRun]) -> bool:
+    """Whether these, in their order, have the numbers that the next runs have."""
+    last = database.last_id("run")
+    counts: dict[tuple[str, str], int] = {}
+    for id_, run in enumerate(runs, last + 1):
+        file = run.submission.project, run.submission.file
+        if file not in counts:
+            counts[file] = _runs_of(database, *file)
+        counts[file] += 1
+        if (run.id, run.run_number) != (id_, counts[file]):
+            return False
+    return True
+
+
+def _is_key_taken(database: Database, runs: Iterable[StoredRun]) -> bool:
+    keys = ((run.submission.project, run.submission.submission_key) for run in runs)
+    return any(
+        key is not None and _submitted(database, project, key) is not None for project, key in keys
+    )
+
+
+def _counts(run: StoredRun) -> bool:
+    """Whether limits hold for it."""
+    return is_submitted(run) and run.state != "finished"
 
 
 def _update_run(database: Database, before: StoredRun, after: StoredRun) -> None:
-    database.execute(_UPDATE_RUN, _state_row(after))
-    if after.plan != before.plan:
-        plan = _dump(planning.to_json(after.plan))
-        database.execute(_UPDATE_PLAN, {"plan": plan, "run": after.id})
+    """Raises _ChangedError when the run is not any more what it was before."""
+    row = {**raw.state_row(after), "version": before.version}
+    if database.execute(_UPDATE_RUN, row).rowcount != 1:
+        raise _ChangedError
+    if after.plan is not before.plan and after.plan != before.plan:
+        values = {"plan": raw.plan_text(after.plan), "run": after.id}
+        database.execute(_UPDATE_PLAN, values)
     for key in before.jobs.keys() - after.jobs.keys():
         database.execute(_REMOVE_JOB, {"run": after.id, "key": key})
-    changed = (job for key, job in after.jobs.items() if before.jobs.get(key) != job)
-    _write_jobs(database, after.id, changed)
-    if before.state != "finished" and after.state == "finished" and is_submitted(after):
+    _write_jobs(database, before, after)
+    if _counts(before) and after.state == "finished":
         has_run = before.state == "running"
         limits.count_end(database, _scopes_of(after), after.finished_at or 0.0, has_run=has_run)
+
+
+def _write_jobs(database: Database, before: StoredRun, after: StoredRun) -> None:
+    changed = [job for key, job in after.jobs.items() if before.jobs.get(key) is not job]
+    for sql, jobs in (
+        (_INSERT_JOB, [job for job in changed if job.key not in before.jobs]),
+        (_UPDATE_JOB, [job for job in changed if job.key in before.jobs]),
+    ):
+        if jobs:
+            database.executemany(sql, [raw.job_row(after.id, job) for job in jobs])
+
+
+def _write_what_follows(database: Database, edits: Sequence[RunEdit]) -> None:
+    """What is kept of how the runs got where they are."""
+    for edit in edits:
+        if edit.dead is not None:
+            values = {**asdict(edit.dead), "run": edit.after.id, "died_at": edit.after.finished_at}
+            database.execute(_INSERT_DEAD, values)
+        reusable.write(database, edit.after, edit.successes)
+    projection.write(database, [event for edit in edits for event in edit.events])
 
 
 def _scopes_of(run: StoredRun) -> limits.Scopes:
     its = run.submission
     return limits.scopes_of(its.project, its.file, its.queue, its.owner)
-
-
-def _write_jobs(database: Database, run: int, jobs: Iterable[StoredJob]) -> None:
-    database.executemany(_WRITE_JOB, [_job_row(run, job) for job in jobs])
-
-
-# -- values and rows --
-
-
-def _run_row(run: StoredRun) -> dict[str, Any]:
-    submission = run.submission
-    return _state_row(run) | {
-        "event": submission.trigger.get("event", ""),
-        **{name: getattr(submission, name) for name in SUBMISSION_COLUMNS if name != "text"},
-        "run_number": run.run_number,
-        "version": run.version,
-        "created_at": run.created_at,
-        "started_at": run.started_at,
-        "expires_at": run.expires_at,
-        "deadline": run.deadline,
-        "text": submission.text,
-        "called": _dump(submission.called),
-        "trigger": _dump(submission.trigger),
-        "contexts": _dump(submission.contexts),
-        "snapshot": _dump(submission.snapshot),
-        "options": _dump(submission.options),
-        "plan": _dump(planning.to_json(run.plan)),
-    }
-
-
-def _state_row(run: StoredRun) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        "state": run.state,
-        "result": run.result,
-        "reason": run.reason,
-        "cancel_requested": run.cancel_requested,
-        "finished_at": run.finished_at,
-        "due_at": run.due_at,
-    }
-
-
-def _job_row(run: int, job: StoredJob) -> dict[str, Any]:
-    row = {name: getattr(job, name) for name in JOB_COLUMNS}
-    return {**row, "run": run, "outputs": _dump(job.outputs)}
-
-
-def _dump(value: object) -> str:
-    # Most are empty, and telling so is faster than finding out.
-    return _encode(value) if value else "{}"
-
-
-_encode = json.JSONEncoder(separators=(",", ":")).encode

@@ -4,28 +4,38 @@ A run counts from its first lease to its end. One that may not start is put asid
 `blocked` and `held` by a scope, until that has room again.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Literal
 
 from runner.errors import RefusedError
 from runner.store.connection import Connection, Database, Row, whole
 
 Kind = Literal["global", "project", "pipeline", "queue", "owner"]
-#: What a run counts in, as kind and name.
-Scopes = tuple[tuple[Kind, str], ...]
+#: What a run counts in: the name by kind.
+Scopes = Mapping[str, str]
 
 _COLUMNS = "kind, name, maximum, per_day, refuses, paused, running, day, started"
-_OF_SCOPES = f"SELECT {_COLUMNS} FROM scope WHERE (kind, name) IN ({{scopes}})"
+#: Not as a list of pairs: SQLite would make a table of that first.
+_OF_RUN = f"""
+SELECT {_COLUMNS} FROM scope
+WHERE kind = 'global' AND name = :global OR kind = 'project' AND name = :project
+   OR kind = 'pipeline' AND name = :pipeline OR kind = 'queue' AND name = :queue
+   OR kind = 'owner' AND name = :owner
+ORDER BY kind, name
+"""
+_ONE = f"SELECT {_COLUMNS} FROM scope WHERE kind = :kind AND name = :name"
+_REFUSING = (
+    f"SELECT {_COLUMNS} FROM scope WHERE refuses AND per_day IS NOT NULL ORDER BY kind, name"
+)
 _ALL = f"SELECT {_COLUMNS} FROM scope ORDER BY kind, name"
 _COUNT_START = """
 UPDATE scope SET running = running + 1, day = :day,
                  started = CASE WHEN day = :day THEN started + 1 ELSE 1 END
-WHERE (kind, name) IN ({scopes})
+WHERE kind = :kind AND name = :name
 """
-_COUNT_END = "UPDATE scope SET running = running - 1 WHERE (kind, name) IN ({scopes})"
+_COUNT_END = "UPDATE scope SET running = running - 1 WHERE kind = :kind AND name = :name"
 _PUT_ASIDE = """
 UPDATE job SET state = 'blocked', held = :held WHERE run = :run AND state = 'queued'
 """
@@ -115,13 +125,13 @@ class Scope:
 
 def scopes_of(project: str, file: str, queue: str, owner: str) -> Scopes:
     """All that a run with these counts in."""
-    return (
-        ("global", ""),
-        ("project", project),
-        ("pipeline", f"{project}/{file}"),
-        ("queue", queue),
-        ("owner", owner),
-    )
+    return {
+        "global": "",
+        "project": project,
+        "pipeline": f"{project}/{file}",
+        "queue": queue,
+        "owner": owner,
+    }
 
 
 def day_of(now: float) -> str:
@@ -149,7 +159,8 @@ def adjust(
     """As `change`, to what `act` makes of the limits as they are; returns these."""
     with connection.writing() as database:
         kind, name = which
-        scope = act(next(iter(_read(database, (which,))), Scope(kind, name)))
+        row = database.execute(_ONE, {"kind": kind, "name": name}).fetchone()
+        scope = act(_scope(row) if row else Scope(kind, name))
         counted = _counted(database, scope, now)
         has_limits = scope.paused or scope.maximum is not None or scope.per_day is not None
         database.execute(_SET if has_limits else _REMOVE, _row(counted))
@@ -199,35 +210,43 @@ def obstacle(database: Database, scopes: Scopes, now: float) -> str:
     full = [scope for scope in limited if scope.room(day) == 0]
     if full:
         return str(full[0])
-    database.execute(_with(_COUNT_START, scopes), {**_names(scopes), "day": day})
+    for scope in limited:
+        database.execute(_COUNT_START, {"kind": scope.kind, "name": scope.name, "day": day})
     return ""
 
 
-def refuse(database: Database, scopes: Scopes, due_at: float | None, now: float) -> None:
-    """Raises RefusedError if a run that comes now is more than may start in this day, where such are
-    refused; those that wait count as well."""
-    tomorrow = _midnight(now) + _DAY_SECONDS
-    if due_at is not None and due_at >= tomorrow:
+def refuse(database: Database, coming: Sequence[tuple[Scopes, float | None]], now: float) -> None:
+    """Raises RefusedError if runs that come now are more than may start in this day, where such are
+    refused; those that wait count as well. Of each it takes what it counts in, and when it is due."""
+    refusing = database.execute(_REFUSING).fetchall()
+    if not refusing:
         return
-    for scope in _read(database, scopes):
-        if not scope.refuses or scope.per_day is None:
-            continue
-        values = {"kind": scope.kind, "name": scope.name, "midnight": tomorrow}
-        waiting = database.execute(_WAITING_NOW, values).fetchone()["found"]
-        started = scope.started_on(day_of(now))
-        if started + waiting >= scope.per_day:
-            raise RefusedError(
-                f"{scope} has had its {scope.per_day} runs of today: {started} started,"
-                f" {waiting} wait",
-                hint=f"submit it after midnight (UTC), or raise the limit: `pipe queue limit {scope}`",
-            )
+    tomorrow = _midnight(now) + _DAY_SECONDS
+    today = [scopes for scopes, due_at in coming if due_at is None or due_at < tomorrow]
+    for scope in map(_scope, refusing):
+        count = sum(scopes[scope.kind] == scope.name for scopes in today)
+        if count:
+            _refuse(database, scope, count, now)
+
+
+def _refuse(database: Database, scope: Scope, coming: int, now: float) -> None:
+    tomorrow = _midnight(now) + _DAY_SECONDS
+    values = {"kind": scope.kind, "name": scope.name, "midnight": tomorrow}
+    waiting = database.execute(_WAITING_NOW, values).fetchone()["found"]
+    started, most = scope.started_on(day_of(now)), scope.per_day or 0
+    if started + waiting + coming > most:
+        also = f", {coming} come" if coming > 1 else ""
+        raise RefusedError(
+            f"{scope} has had its {most} runs of today: {started} started, {waiting} wait{also}",
+            hint=f"submit it after midnight (UTC), or raise the limit: `pipe queue limit {scope}`",
+        )
 
 
 def count_end(database: Database, scopes: Scopes, now: float, *, has_run: bool) -> None:
     """A run has ended: who waits for that may start; if it had not, in the place kept for it."""
     limited = _read(database, scopes)
-    if limited and has_run:
-        database.execute(_with(_COUNT_END, scopes), _names(scopes))
+    for scope in limited if has_run else ():
+        database.execute(_COUNT_END, {"kind": scope.kind, "name": scope.name})
     for scope in limited:
         _free(database, replace(scope, running=scope.running - has_run), day_of(now))
 
@@ -266,8 +285,8 @@ def _held_runs(database: Database, held: str, room: int | None) -> Iterator[int]
 
 
 def _read(database: Database, scopes: Scopes) -> list[Scope]:
-    found = database.execute(_with(_OF_SCOPES, scopes), _names(scopes)).fetchall()
-    return [_scope(row) for row in found]
+    """Those of them that have limits."""
+    return [_scope(row) for row in database.execute(_OF_RUN, scopes).fetchall()]
 
 
 def _counted(database: Database, scope: Scope, now: float) -> Scope:
@@ -288,21 +307,6 @@ def _midnight(now: float) -> float:
         .replace(hour=0, minute=0, second=0, microsecond=0)
         .timestamp()
     )
-
-
-@lru_cache(maxsize=8)
-def _with_scopes(sql: str, count: int) -> str:
-    named = ", ".join(f"(:kind{at}, :name{at})" for at in range(count))
-    return sql.format(scopes=f"VALUES {named}")
-
-
-def _with(sql: str, scopes: Scopes) -> str:
-    return _with_scopes(sql, len(scopes))
-
-
-def _names(scopes: Scopes) -> dict[str, str]:
-    kinds = {f"kind{at}": kind for at, (kind, _) in enumerate(scopes)}
-    return kinds | {f"name{at}": name for at, (_, name) in enumerate(scopes)}
 
 
 def _scope(row: Row) -> Scope:

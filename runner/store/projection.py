@@ -69,14 +69,17 @@ def is_kept(event: Event) -> bool:
 
 def write(database: Database, events: Iterable[Event]) -> None:
     """Writes events and what follows from them, inside the transaction that `database` is in."""
-    for event in events:
-        values = _values(event)
-        data = _dump(values)
-        row = {"job": "", "attempt": 0, **values, "data": data, "place": _place(event)}
-        database.execute(_INSERT_EVENT, row)
-        projection = PROJECTIONS.get(type(event))
+    rows = [(PROJECTIONS.get(type(event)), _row(event)) for event in events]
+    database.executemany(_INSERT_EVENT, [row for _, row in rows])
+    for projection, row in rows:
         if projection:
             database.execute(projection, row)
+
+
+def _row(event: Event) -> dict[str, Any]:
+    values = _values(event)
+    data = _dump(values)
+    return {"job": "", "attempt": 0, **values, "data": data, "place": _place(event)}
 
 
 def _values(event: Event) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A run as its rows have it, and what they mean."""
+"""A run as its rows have it, what they mean, and how they are made."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,8 @@ from runner.store.rows import StoredJob, StoredRun, Submission
 #: Set by leasing and renewing alone, so that deciding about a run never writes back an old deadline.
 _LEASE_COLUMNS = ("worker", "token", "lease_until")
 JOB_COLUMNS = tuple(f.name for f in fields(StoredJob) if f.name not in _LEASE_COLUMNS)
+#: What a job is found and leased by, from the start to the end.
+FIXED_COLUMNS = ("key", "job", "owner", "rank")
 RUN_COLUMNS = (
     *("id", "run_number", "version", "state", "result", "reason"),
     *("created_at", "started_at", "finished_at", "due_at", "expires_at", "deadline"),
@@ -24,13 +26,12 @@ SUBMISSION_COLUMNS = (
     *("file", "text", "project", "name", "process", "owner", "queue", "priority"),
     *("submission_key", "time_limit", "rerun_of"),
 )
-_ALL_JOB_COLUMNS = (*JOB_COLUMNS, *_LEASE_COLUMNS)
 _MAPPINGS = ("called", "trigger", "contexts", "snapshot", "options")
 
 SELECT_RUN = """
 SELECT * FROM run JOIN submission ON submission.run = run.id WHERE run.id = :run
 """
-SELECT_JOBS = "SELECT * FROM job WHERE run = :run"
+SELECT_JOBS = f"SELECT {', '.join((*JOB_COLUMNS, *_LEASE_COLUMNS))} FROM job WHERE run = :run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,10 @@ class RawRun:
 def read(database: Database, run: int) -> RawRun:
     """Raises InvalidInputError for no such run."""
     values = {"run": run}
-    row = database.execute(SELECT_RUN, values).fetchone()
-    if row is None:
+    found = database.dicts(SELECT_RUN, values)
+    if not found:
         raise InvalidInputError(f"there is no run {run}", hint="`pipe runs` lists them")
-    jobs = database.execute(SELECT_JOBS, values).fetchall()
-    return RawRun(row, jobs, lines.groups_of(database, run))
+    return RawRun(found[0], database.dicts(SELECT_JOBS, values), lines.groups_of(database, run))
 
 
 def made(found: RawRun) -> StoredRun:
@@ -67,6 +67,60 @@ def made(found: RawRun) -> StoredRun:
     )
 
 
+def run_row(run: StoredRun) -> dict[str, Any]:
+    """All values of a new run and of its submission, by column."""
+    submission = run.submission
+    return state_row(run) | {
+        "event": submission.trigger.get("event", ""),
+        **{name: getattr(submission, name) for name in SUBMISSION_COLUMNS if name != "text"},
+        "run_number": run.run_number,
+        "version": run.version,
+        "created_at": run.created_at,
+        "started_at": run.started_at,
+        "expires_at": run.expires_at,
+        "deadline": run.deadline,
+        "text": submission.text,
+        "called": _dump(submission.called),
+        "trigger": _dump(submission.trigger),
+        "contexts": _dump(submission.contexts),
+        "snapshot": _dump(submission.snapshot),
+        "options": _dump(submission.options),
+        "plan": plan_text(run.plan),
+    }
+
+
+def state_row(run: StoredRun) -> dict[str, Any]:
+    """What changes of a run."""
+    return {
+        "id": run.id,
+        "state": run.state,
+        "result": run.result,
+        "reason": run.reason,
+        "cancel_requested": run.cancel_requested,
+        "finished_at": run.finished_at,
+        "due_at": run.due_at,
+    }
+
+
+def job_row(run: int, job: StoredJob) -> dict[str, Any]:
+    """All of a job but what leasing alone writes."""
+    row = {name: getattr(job, name) for name in JOB_COLUMNS}
+    return {**row, "run": run, "outputs": _dump(job.outputs)}
+
+
+def plan_text(plan: Plan) -> str:
+    """As it is kept."""
+    return _dump(planning.to_json(plan))
+
+
+def _dump(value: object) -> str:
+    # Most are empty, and telling so is faster than finding out.
+    return _encode(value) if value else "{}"
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def _submission(row: Row) -> Submission:
     return Submission(
         **_picked(row, SUBMISSION_COLUMNS),
@@ -75,11 +129,12 @@ def _submission(row: Row) -> Submission:
 
 
 def _job(row: Row) -> StoredJob:
-    values = _picked(row, _ALL_JOB_COLUMNS)
-    values["failed_softly"] = bool(values["failed_softly"])
-    values["cancel_requested"] = bool(values["cancel_requested"])
-    values["outputs"] = _load(values["outputs"])
-    return StoredJob(**values)
+    decoded = {
+        "failed_softly": bool(row["failed_softly"]),
+        "cancel_requested": bool(row["cancel_requested"]),
+        "outputs": _load(row["outputs"]),
+    }
+    return StoredJob(**{**row, **decoded})
 
 
 def _picked(row: Row, names: Sequence[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import sqlalchemy
 
 #: The newest migration. A database that has it is opened without importing Alembic.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 MIGRATIONS = Path(__file__).parent / "migrations"
 #: What all migrations together make of an empty SQLite file; `migrations/dump.py` writes it.
 SCHEMA = Path(__file__).parent / "schema.sql"

@@ -151,15 +151,9 @@ CREATE TABLE place (
 
 CREATE INDEX place_in_line ON place (project, name, id);
 
-CREATE INDEX run_by_start ON run (started_at);
-
 CREATE INDEX run_open ON run (process) WHERE state != 'finished';
 
 CREATE INDEX run_due ON run (due_at) WHERE due_at IS NOT NULL;
-
-CREATE INDEX run_expiring ON run (expires_at) WHERE state = 'queued';
-
-CREATE INDEX run_limited ON run (deadline) WHERE state = 'running';
 
 CREATE INDEX run_ended ON run (process, finished_at, result, started_at) WHERE finished_at IS NOT NULL;
 
@@ -237,8 +231,101 @@ CREATE TABLE identity (
     PRIMARY KEY (name)
 );
 
+CREATE TABLE release (
+    application VARCHAR NOT NULL,
+    environment VARCHAR NOT NULL,
+    number INTEGER NOT NULL,
+    version VARCHAR NOT NULL,
+    digest VARCHAR NOT NULL,
+    commit_sha VARCHAR NOT NULL,
+    definition VARCHAR NOT NULL,
+    settings VARCHAR NOT NULL,
+    state VARCHAR NOT NULL,
+    created_at FLOAT NOT NULL,
+    created_by VARCHAR NOT NULL,
+    PRIMARY KEY (application, environment, number)
+);
+
+CREATE TABLE deployment (
+    id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    application VARCHAR NOT NULL,
+    environment VARCHAR NOT NULL,
+    release INTEGER NOT NULL,
+    previous INTEGER,
+    kind VARCHAR NOT NULL,
+    cause INTEGER,
+    "key" VARCHAR NOT NULL,
+    run INTEGER NOT NULL,
+    job VARCHAR NOT NULL,
+    step VARCHAR NOT NULL,
+    owner VARCHAR NOT NULL,
+    why VARCHAR NOT NULL,
+    state VARCHAR NOT NULL,
+    reason VARCHAR NOT NULL,
+    message VARCHAR NOT NULL,
+    course VARCHAR NOT NULL,
+    created_at FLOAT NOT NULL,
+    deadline FLOAT NOT NULL,
+    finished_at FLOAT,
+    UNIQUE ("key")
+);
+
+CREATE INDEX deployment_of ON deployment (application, environment, id);
+
+CREATE INDEX deployment_of_run ON deployment (run, environment);
+
+CREATE INDEX deployment_open ON deployment (application, environment) WHERE finished_at IS NULL;
+
+CREATE TABLE journal (
+    seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    deployment INTEGER NOT NULL,
+    move INTEGER NOT NULL,
+    kind VARCHAR NOT NULL,
+    data VARCHAR NOT NULL,
+    time FLOAT NOT NULL,
+    FOREIGN KEY(deployment) REFERENCES deployment (id) ON DELETE CASCADE
+);
+
+CREATE INDEX journal_of ON journal (deployment, seq);
+
+CREATE TABLE live (
+    application VARCHAR NOT NULL,
+    environment VARCHAR NOT NULL,
+    release INTEGER,
+    token INTEGER NOT NULL,
+    holder INTEGER,
+    process VARCHAR NOT NULL,
+    expires_at FLOAT NOT NULL,
+    PRIMARY KEY (application, environment)
+);
+
+CREATE TABLE delivery_turn (
+    id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    application VARCHAR NOT NULL,
+    environment VARCHAR NOT NULL,
+    deployment INTEGER NOT NULL,
+    process VARCHAR NOT NULL,
+    seen_at FLOAT NOT NULL
+);
+
+CREATE INDEX delivery_turn_of ON delivery_turn (application, environment, id);
+
+CREATE TABLE environment_lock (
+    environment VARCHAR NOT NULL,
+    owner VARCHAR NOT NULL,
+    message VARCHAR NOT NULL,
+    locked_at FLOAT NOT NULL,
+    PRIMARY KEY (environment)
+);
+
+CREATE INDEX run_by_start ON run (started_at) WHERE started_at IS NOT NULL;
+
+CREATE INDEX run_expiring ON run (expires_at) WHERE state = 'queued' AND expires_at IS NOT NULL;
+
+CREATE INDEX run_limited ON run (deadline) WHERE state = 'running' AND deadline IS NOT NULL;
+
 INSERT INTO scope (kind, name, maximum, refuses, paused, running, day, started) VALUES ('queue', 'deployments', 5, false, false, 0, '', 0);
 
-INSERT INTO alembic_version (version_num) VALUES ('0004');
+INSERT INTO alembic_version (version_num) VALUES ('0005');
 
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;

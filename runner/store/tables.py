@@ -39,11 +39,12 @@ class RunRow(SQLModel, table=True):
     __tablename__ = "run"
     __table_args__ = (
         UniqueConstraint("project", "file", "run_number", name="run_by_number"),
-        Index("run_by_start", "started_at"),
+        _where("run_by_start", "started_at", only="started_at IS NOT NULL"),
         _where("run_open", "process", only="state != 'finished'"),
         _where("run_due", "due_at", only="due_at IS NOT NULL"),
-        _where("run_expiring", "expires_at", only="state = 'queued'"),
-        _where("run_limited", "deadline", only="state = 'running'"),
+        # Most runs have neither, and are not written there.
+        _where("run_expiring", "expires_at", only="state = 'queued' AND expires_at IS NOT NULL"),
+        _where("run_limited", "deadline", only="state = 'running' AND deadline IS NOT NULL"),
         # All that statistics of the queue read, so that they need no rows.
         _where(
             "run_ended",
@@ -344,6 +345,125 @@ class EventRow(SQLModel, table=True):
     time: float
     kind: str
     data: str
+
+
+class ReleaseRow(SQLModel, table=True):
+    """An immutable version of an application in an environment; `number` counts them.
+
+    `definition` is the `deploy` step that made it and `settings` those of its target, with secrets
+    as `${{ secrets.NAME }}`. `state` is candidate, good, bad or pruned.
+    """
+
+    __tablename__ = "release"
+
+    application: str = Field(primary_key=True)
+    environment: str = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    version: str
+    digest: str
+    commit_sha: str
+    definition: str
+    settings: str
+    state: str
+    created_at: float
+    created_by: str
+
+
+class DeploymentRow(SQLModel, table=True):
+    """One attempt to make a release live, `kind` deploy or rollback; `key` names the step.
+
+    `course` is what it does, move by move; `cause` is the deployment that a rollback undoes,
+    `previous` the release that was live before. `deadline` is in seconds since the epoch.
+    """
+
+    __tablename__ = "deployment"
+    __table_args__ = (
+        Index("deployment_of", "application", "environment", "id"),
+        Index("deployment_of_run", "run", "environment"),
+        _where("deployment_open", "application", "environment", only="finished_at IS NULL"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int = Field(primary_key=True)
+    application: str
+    environment: str
+    release: int
+    previous: int | None
+    kind: str
+    cause: int | None
+    key: str = Field(unique=True)
+    run: int
+    job: str
+    step: str
+    owner: str
+    why: str
+    state: str
+    reason: str
+    message: str
+    course: str
+    created_at: float
+    deadline: float
+    finished_at: float | None
+
+
+class JournalRow(SQLModel, table=True):
+    """What a deployment is about to do, and what came of it; `move` counts its moves from 0."""
+
+    __tablename__ = "journal"
+    __table_args__ = (Index("journal_of", "deployment", "seq"), {"sqlite_autoincrement": True})
+
+    seq: int = Field(primary_key=True)
+    deployment: int = Field(foreign_key="deployment.id", ondelete="CASCADE")
+    move: int
+    kind: str
+    data: str
+    time: float
+
+
+class LiveRow(SQLModel, table=True):
+    """Which release of an application is live in an environment, and who may change that.
+
+    `holder` is the deployment that does, for as long as its process lives and `expires_at` is not
+    over; `token` grows with every holder.
+    """
+
+    __tablename__ = "live"
+
+    application: str = Field(primary_key=True)
+    environment: str = Field(primary_key=True)
+    release: int | None
+    token: int
+    holder: int | None
+    process: str
+    expires_at: float
+
+
+class DeliveryTurnRow(SQLModel, table=True):
+    """A deployment that waits for the one before it; `seen_at` tells that somebody still does."""
+
+    __tablename__ = "delivery_turn"
+    __table_args__ = (
+        Index("delivery_turn_of", "application", "environment", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int = Field(primary_key=True)
+    application: str
+    environment: str
+    deployment: int
+    process: str
+    seen_at: float
+
+
+class EnvironmentLockRow(SQLModel, table=True):
+    """An environment that a person keeps deployments away from, until somebody unlocks it."""
+
+    __tablename__ = "environment_lock"
+
+    environment: str = Field(primary_key=True)
+    owner: str
+    message: str
+    locked_at: float
 
 
 METADATA = SQLModel.metadata

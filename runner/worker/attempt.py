@@ -51,6 +51,7 @@ def _task(lease: Lease, sight: Sight, means: Means, storage: Storage) -> JobTask
         storage=storage,
         steps=means.steps,
         actions=means.actions,
+        desk=means.desk,
     )
 
 

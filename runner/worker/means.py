@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.actions.fetch import ActionStore
 from runner.engines.box import Engine, Workspace
 from runner.environments import laid_over
 from runner.events import Emit
-from runner.execute.task import Policy
+from runner.execute.task import Policy, no_desk
 from runner.plugin import PluginStep
-from runner.plugins import Loaded, load_installed, load_plugins
+from runner.plugins import Loaded, Plugins, load_installed, load_plugins
 from runner.project import (
     ProjectConfig,
     Snapshot,
@@ -22,6 +22,9 @@ from runner.project import (
     read_project_config,
 )
 from runner.queue import Lease, Submission
+
+if TYPE_CHECKING:
+    from runner.delivery.order import Desk
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Means:
     secrets: Mapping[str, str] = field(default_factory=dict)
     steps: Mapping[str, PluginStep] = field(default_factory=dict)
     actions: ActionStore = field(default_factory=lambda: ActionStore(Path()))
+    desk: "Callable[[], Desk]" = no_desk
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ class Site:
     actions: Callable[[ProjectConfig, Path, Mapping[str, Any]], ActionStore] = (
         lambda _, folder, __: ActionStore(folder)
     )
+    #: Where plugins deploy to, for the runs of a project.
+    desk: "Callable[[Plugins], Desk]" = lambda _: no_desk()
 
     def installed(self) -> tuple[Loaded, ...]:
         """The plugins of this machine."""
@@ -81,6 +87,7 @@ class Site:
             self.secrets,
             plugins.steps,
             self.actions(config, folder, options),
+            lambda: self.desk(plugins),
         )
         return RunMeans(means, plugins.emit, snapshot.release)
 

@@ -1,9 +1,10 @@
 """A worker of the queue: takes what is ready, whoever submitted it, until told to stop."""
 
+import gc
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from runner.store import Store, dead, workers
 from runner.store.workers import WorkerRecord, WorkerState
 from runner.worker.attempt import attempt
 from runner.worker.hands import HEARTBEAT, Hands, Wish
+from runner.worker.journal import Journal
 from runner.worker.lacking import PATIENCE, Lacking
 from runner.worker.listening import listen
 from runner.worker.log import Log
@@ -27,6 +29,8 @@ from runner.worker.remainder import what_stays
 
 #: Seconds between looks at what time and others did: what is due, who died.
 TEND = 1.0
+#: Seconds between looks while all hands are full: somebody may want that a job stops.
+CALM = 0.1
 #: Seconds between counting anew what limits count.
 RECONCILE = 60.0
 #: What it means to be asked to stop, the first time and each time after.
@@ -73,6 +77,7 @@ class QueueWorker:
         self._beside = beside
         self._site = site
         self._shared = Shared(site)
+        self._journal = Journal(lambda events: store.record(*events), log)
         self._hands = Hands(store, self.name, self._run, self._notice)
         #: So that nobody finds a job leased and not yet in hand.
         self._handing_over = threading.Lock()
@@ -96,10 +101,14 @@ class QueueWorker:
 
         Raises EnvironmentMissingError when it cannot even begin.
         """
+        # What is there by now stays: no need to look through it for garbage again and again.
+        gc.freeze()
         with ExitStack() as ends:
+            ends.callback(gc.unfreeze)
             ends.callback(self._listener.close)
             workers.register(self._store.notes, self._record())
             ends.callback(self._leave)
+            ends.callback(self._journal.close)
             ends.callback(self._hands.end)
             self._lacking.confirm_engine()
             self._go_on()
@@ -207,8 +216,17 @@ class QueueWorker:
             return PATIENCE
 
     def _wait(self, seconds: float) -> None:
-        if not self._is_done():
-            listen(self._listener, seconds)
+        if self._is_done():
+            return
+        begun = time.monotonic()
+        listen(self._listener, seconds)
+        # Others ring at each end of a job, and who has no hand free need not look each time.
+        while self._has_time() and (left := begun + CALM - time.monotonic()) > 0:
+            self._listener.calm()
+            listen(self._listener, left)
+
+    def _has_time(self) -> bool:
+        return len(self._hands) >= self._terms.slots and self._heard == self._asked
 
     def _is_done(self) -> bool:
         if len(self._hands):
@@ -255,7 +273,7 @@ class QueueWorker:
             with self._shared.of(lease) as run:
 
                 def emit(event: Event) -> None:
-                    self._store.record(event)
+                    self._journal.add(event)
                     self._show(event)
                     run.emit(event)
 
@@ -285,6 +303,7 @@ class QueueWorker:
         try:
             if outcome is not None:
                 return self._finished(lease, outcome)
+            self._journal.flush()
             self._tell(queue.give_back(self._store, lease, self._store.now()))
         except (queue.LeaseLostError, queue.UnreadableRunError) as error:
             self._log.say("warning", error.message, run=lease.run, job=lease.key)
@@ -307,23 +326,34 @@ class QueueWorker:
 
     def _finished(self, lease: Lease, outcome: JobOutcome) -> list[Lease]:
         """Records it, and in the same transaction leases the next job, if that is to go on."""
-        now = self._store.now()
-        following: Lease | None = None
-        if self._leases_no_more() or self._lacking.engine:
-            events = queue.finish(self._store, lease, outcome, now)
-        else:
-            with self._handing_over:
-                events, following = queue.finish_and_lease(
-                    self._store, lease, outcome, self.name, labels=self._labels(), now=now
-                )
-                if following:
-                    self._hands.follow(lease, following)
+        with self._journal.taken(lease.run, lease.key) as earlier:
+            events, following = self._finished_with(lease, outcome, earlier)
         self._tell(events)
         self._let_go(lease, events)
         if following is None:
             return []
         self._announce(following)
         return [following]
+
+    def _finished_with(
+        self, lease: Lease, outcome: JobOutcome, earlier: Sequence[Event]
+    ) -> tuple[list[Event], Lease | None]:
+        now = self._store.now()
+        if self._leases_no_more() or self._lacking.engine:
+            return queue.finish(self._store, lease, outcome, now, earlier), None
+        with self._handing_over:
+            events, following = queue.finish_and_lease(
+                self._store,
+                lease,
+                outcome,
+                self.name,
+                labels=self._labels(),
+                now=now,
+                earlier=earlier,
+            )
+            if following:
+                self._hands.follow(lease, following)
+        return events, following
 
     def _leases_no_more(self) -> bool:
         return bool(self._asked) or self._has_crashed or self._terms.once

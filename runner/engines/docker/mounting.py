@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.engines.box import EngineError
-from runner.engines.control import HostControl
+from runner.engines.control import HostControl, make_open
 from runner.engines.docker import workspace
 from runner.engines.docker.archive import CONTROL
 from runner.engines.docker.locality import Locality
@@ -47,6 +47,7 @@ def mount(plan: Plan, reach: Reach) -> None:
 
 def _control(plan: Plan, *, with_hello: bool) -> workspace.Mount:
     plan.control = HostControl(plan.folder.control, CONTROL)
+    make_open(plan.control.path / "temp")
     plan.nonce = secrets.token_hex(8)
     for name, data in {**plan.spec.files, "nonce": f"{plan.nonce}\n".encode()}.items():
         plan.control.put(name, data)
@@ -58,8 +59,7 @@ def _control(plan: Plan, *, with_hello: bool) -> workspace.Mount:
 def _temp(plan: Plan) -> workspace.Mount:
     """Large files belong on a disk, wherever the small ones are."""
     temp = plan.folder.path / "temp"
-    temp.mkdir()
-    temp.chmod(0o777)
+    make_open(temp)
     return workspace.bind(temp, f"{CONTROL}/temp")
 
 

@@ -20,7 +20,7 @@ from runner.engines.box import (
     Write,
     nowhere,
 )
-from runner.engines.control import HostControl
+from runner.engines.control import HostControl, make_open
 from runner.engines.folders import BoxFolder, leftovers
 from runner.engines.host.box import HostBox
 from runner.engines.host.environment import without_ours
@@ -34,6 +34,8 @@ from runner.events import Result
 PREFIX = "host-"
 #: Seconds that removal may take after the last box has closed.
 DEADLINE = 15
+#: Seconds for which the shells of this machine are taken for known.
+MOMENT = 1.0
 SHELLS = ("bash", "sh", "pwsh", "python")
 SYSTEMS = {"Darwin": "macOS"}
 
@@ -51,10 +53,11 @@ class HostEngine:
         self._removals: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._cleaned = False
+        self._seen_shells: tuple[float, frozenset[str]] = (float("-inf"), frozenset())
 
     def check(self) -> None:
         """Raises EnvironmentMissingError when this machine has no shell."""
-        if self._which("sh") is None:
+        if "sh" not in self._shells():
             raise EnvironmentMissingError(
                 "`sh`, which every step needs, is in no folder of PATH", hint="correct PATH"
             )
@@ -87,8 +90,7 @@ class HostEngine:
         with contextlib.ExitStack() as undo:
             folder = BoxFolder.create(self._home, PREFIX)
             undo.callback(self._remove_soon, folder)
-            inside = folder.path / "control"
-            control = HostControl(inside, str(inside))
+            control = HostControl(folder.control, str(folder.control))
             undo.callback(control.close)
             for name, data in spec.files.items():
                 control.put(name, data)
@@ -96,7 +98,9 @@ class HostEngine:
             trees = HostTrees(folder.path / "given")
             for name, given in spec.mounts.items():
                 trees.bring(name, given)
-            facts = self._facts(spec, workspace, inside)
+            # Large files belong on a disk, wherever the small ones are.
+            make_open(folder.path / "temp")
+            facts = self._facts(spec, workspace, folder)
             self._guard.watch(folder.label)
             undo.pop_all()
 
@@ -109,24 +113,31 @@ class HostEngine:
 
         return HostBox(facts, folder.label, control, trees, let_go)
 
-    def _facts(self, spec: BoxSpec, workspace: Path, control: Path) -> BoxFacts:
+    def _facts(self, spec: BoxSpec, workspace: Path, folder: BoxFolder) -> BoxFacts:
         tools = os.environ.get("RUNNER_TOOL_CACHE") or str(self._home / "tools")
         Path(tools).mkdir(parents=True, exist_ok=True)
         machine = os.uname()
         return BoxFacts(
             workspace=str(workspace),
-            control=str(control),
-            temp=str(control / "temp"),
+            control=str(folder.control),
+            temp=str(folder.path / "temp"),
             tool_cache=tools,
             env={**self._env, **spec.env},
-            shells=frozenset(filter(self._which, SHELLS)),
+            shells=self._shells(),
             os=SYSTEMS.get(machine.sysname, machine.sysname),
             arch=ARCHITECTURES.get(machine.machine, machine.machine.upper()),
-            objects=tuple(str(folder.absolute()) for folder in spec.workspace.objects),
+            objects=tuple(str(each.absolute()) for each in spec.workspace.objects),
         )
 
-    def _which(self, shell: str) -> str | None:
-        return shutil.which(shell, path=self._env.get("PATH"))
+    def _shells(self) -> frozenset[str]:
+        """Those that are here now, or were a moment ago: many short jobs need not look each."""
+        now = time.monotonic()
+        since, shells = self._seen_shells
+        if now - since > MOMENT:
+            path = self._env.get("PATH")
+            shells = frozenset(each for each in SHELLS if shutil.which(each, path=path))
+            self._seen_shells = now, shells
+        return shells
 
     def clean(self, *, kept: bool = False) -> list[str]:
         """Remove boxes whose runner is gone, those kept on purpose too if asked; gives their names."""

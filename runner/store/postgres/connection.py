@@ -3,8 +3,8 @@
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -26,7 +26,7 @@ _WRITE = f"{_TOUCH}; SELECT pg_advisory_xact_lock({WRITER})"
 #: Kept with what a transaction writes, so that it can be asked for when COMMIT had no answer.
 #: (A transaction's number would not do: after a crash another one may get the same.)
 _RECEIPT = """
-INSERT INTO receipt (writer, number, at) VALUES ('{writer}', {number}, clock_timestamp())
+INSERT INTO receipt (writer, number, at) VALUES (:writer, :number, clock_timestamp())
 ON CONFLICT (writer) DO UPDATE SET number = excluded.number, at = excluded.at
 """
 _LAST_RECEIPT = "SELECT number FROM receipt WHERE writer = :writer"
@@ -76,6 +76,11 @@ class PostgresDatabase:
         """Does one statement, whose values are named as `:name`."""
         return Answer(self._link.execute(translated(sql), values), self._pipeline)
 
+    def dicts(self, sql: str, values: Mapping[str, Any], /) -> list[dict[str, Any]]:
+        """All rows that a statement finds: for who reads most of their columns."""
+        found: list[dict[str, Any]] = self.execute(sql, values).fetchall()
+        return found
+
     def executemany(self, sql: str, values: Iterable[Mapping[str, Any]], /) -> Answer:
         """Does one statement with each of the values."""
         cursor = self._link.cursor()
@@ -115,20 +120,30 @@ class PostgresConnection:
     @contextmanager
     def reading(self) -> Iterator[PostgresDatabase]:
         """One view of the data for several statements, whatever others write meanwhile."""
-        with self._transaction(_READ, self._end) as database:
+        with self._transaction(_READ) as database:
             yield database
 
     @contextmanager
     def writing(self) -> Iterator[PostgresDatabase]:
         """A transaction that is the only writer from its first statement on; an error undoes it."""
-        # What is not asked for an answer is sent with what comes next.
-        with self._transaction(self._write, self._commit, pipelined=True) as database:
-            yield database
+        with self._lock, self._clear_errors():
+            link = self._begun(self._write)
+            is_committed = False
+            try:
+                # What is not asked for an answer is sent with what comes next.
+                with link.pipeline() as pipeline:
+                    yield PostgresDatabase(link, pipeline)
+                    is_committed = True
+                    self._commit(link)
+            except BaseException as error:
+                if not (is_committed and self._was_kept(error)):
+                    self._undo()
+                    raise
 
     @contextmanager
     def touching(self) -> Iterator[PostgresDatabase]:
         """For one statement that changes one row, and may do so twice: others may write meanwhile."""
-        with self._transaction(self._touch, self._end) as database:
+        with self._transaction(self._touch) as database:
             yield database
 
     def close(self) -> None:
@@ -140,15 +155,12 @@ class PostgresConnection:
             self._drop()
 
     @contextmanager
-    def _transaction(
-        self, begin: bytes, end: Callable[[Link], None], *, pipelined: bool = False
-    ) -> Iterator[PostgresDatabase]:
+    def _transaction(self, begin: bytes) -> Iterator[PostgresDatabase]:
         with self._lock, self._clear_errors():
             link = self._begun(begin)
             try:
-                with link.pipeline() if pipelined else nullcontext() as pipeline:
-                    yield PostgresDatabase(link, pipeline)
-                end(link)
+                yield PostgresDatabase(link, None)
+                link.execute(b"COMMIT", prepare=False)
             except BaseException:
                 self._undo()
                 raise
@@ -184,17 +196,15 @@ class PostgresConnection:
             self._was_there = True
         return self._link
 
-    def _end(self, link: Link) -> None:
+    def _commit(self, link: Link) -> None:
+        """Sends that after all that waits to be sent; what is answered shows later."""
+        self._number += 1
+        link.execute(translated(_RECEIPT), {"writer": self._writer, "number": self._number})
         link.execute(b"COMMIT", prepare=False)
 
-    def _commit(self, link: Link) -> None:
-        self._number += 1
-        receipt = _RECEIPT.format(writer=self._writer, number=self._number)
-        try:
-            link.execute(f"{receipt}; COMMIT".encode(), prepare=False)
-        except psycopg.Error as error:
-            if not is_undone(error) or not self._has_receipt():
-                raise
+    def _was_kept(self, error: BaseException) -> bool:
+        """Whether there was an error in nothing but the answer."""
+        return isinstance(error, psycopg.Error) and is_undone(error) and self._has_receipt()
 
     def _has_receipt(self) -> bool:
         """Whether the server kept what it was told to before the connection was lost."""

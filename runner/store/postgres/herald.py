@@ -3,6 +3,7 @@
 import os
 import select
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -77,6 +78,13 @@ class Herald:
             return is_wanted
 
 
+def _senders(link: psycopg.Connection[dict[str, object]]) -> Iterator[bytes]:
+    """Who has sent the messages that are there; psycopg's own way to ask costs much more."""
+    link.pgconn.consume_input()
+    while message := link.pgconn.notifies():
+        yield message.extra
+
+
 class ServerListener(BoundListener):
     """Hears processes of this machine as they ring, and those of others through the server.
 
@@ -115,7 +123,7 @@ class ServerListener(BoundListener):
         # Something may have happened before the server listened for us.
         self.ring()
         while not self._is_closed(None, link.fileno()):
-            if any(each.payload != self._sender for each in link.notifies(timeout=0)):
+            if any(sender != self._sender.encode() for sender in _senders(link)):
                 self.ring()
         return False
 

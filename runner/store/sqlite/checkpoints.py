@@ -6,6 +6,7 @@ ours hold the right to write, so that no process begins the log anew meanwhile. 
 one at a time, whoever does them, and whoever dies.
 """
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 NO_CHECKPOINTS = "wal_autocheckpoint = 0"
 #: Pages in the log from which on it is worth it.
 _LONG = 4000
+#: Of so many commits, which write some twenty pages each, it looks after one: that takes a while.
+_SELDOM = 8
 #: Sizes and places in the log, as SQLite's documentation of its format has them.
 _HEADER, _FRAME_HEADER = 32, 24
 _PAGE_SIZE, _SALT, _SALT_OF_FRAME = slice(8, 12), slice(16, 24), slice(8, 16)
@@ -26,9 +29,17 @@ class Checkpoints:
         self._path = path
         self._log = path.with_name(f"{path.name}-wal")
         self._limit = _LONG
+        self._asked = 0
 
     def are_due(self) -> bool:
-        """Whether the log is long, or so much longer than when this was last true."""
+        """Whether the log is long, or so much longer than when this was last true.
+
+        Ask after each commit: it looks after the first one, and then not after each.
+        """
+        self._asked += 1
+        return self._asked % _SELDOM == 1 and self._is_long()
+
+    def _is_long(self) -> bool:
         if not has_pages(self._log, _LONG):
             self._limit = _LONG
         elif has_pages(self._log, self._limit):
@@ -46,11 +57,16 @@ class Checkpoints:
 def has_pages(log: Path, count: int) -> bool:
     """Whether the log has so many pages; what is left behind them from an earlier one is none."""
     try:
-        with log.open("rb", buffering=0) as file:
-            header = file.read(_HEADER)
-            page_size = int.from_bytes(header[_PAGE_SIZE], "big")
-            file.seek(_HEADER + (count - 1) * (_FRAME_HEADER + page_size))
-            frame = file.read(_FRAME_HEADER)
+        file = os.open(log, os.O_RDONLY)
     except OSError:
         return False
+    try:
+        header = os.pread(file, _HEADER, 0)
+        page_size = int.from_bytes(header[_PAGE_SIZE], "big")
+        last = _HEADER + (count - 1) * (_FRAME_HEADER + page_size)
+        frame = os.pread(file, _FRAME_HEADER, last)
+    except OSError:
+        return False
+    finally:
+        os.close(file)
     return len(frame) == _FRAME_HEADER and frame[_SALT_OF_FRAME] == header[_SALT]

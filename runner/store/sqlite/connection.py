@@ -4,10 +4,11 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from runner.errors import EnvironmentMissingError
 from runner.store.connection import PATIENCE
@@ -31,6 +32,11 @@ _LAST_ID = "SELECT seq FROM sqlite_sequence WHERE name = :table"
 
 class SqliteDatabase(sqlite3.Connection):
     """SQLite's own connection, and what a transaction needs beside it."""
+
+    def dicts(self, sql: str, values: Mapping[str, Any], /) -> list[dict[str, Any]]:
+        """All rows that a statement finds: for who reads most of their columns."""
+        # SQLite's rows look for a name in all columns, each time.
+        return [dict(zip(row.keys(), row, strict=True)) for row in self.execute(sql, values)]
 
     def last_id(self, table: str) -> int:
         """The highest `id` that a row of the table ever had; 0 when it never had one."""

@@ -1,0 +1,104 @@
+"""What deployments name of plugins: targets, switches and checks that exist, with settings that fit."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from runner.errors import Problem, did_you_mean
+from runner.expressions import has_expression
+from runner.lint.brought import Brought, Schemas
+from runner.lint.findings import finding
+from runner.model import Path, Pipeline, Step
+from runner.parse import Gaps, check_schema
+from runner.source import Document
+
+_DURATION = {"type": "string"}
+#: The settings that all checks have.
+_COMMON: Mapping[str, Any] = {
+    "name": {"type": "string"},
+    "interval": _DURATION,
+    "timeout": _DURATION,
+    "within": _DURATION,
+    "successes": {"type": "integer", "minimum": 1},
+    "failures": {"type": "integer", "minimum": 1},
+    "required": {"type": "boolean"},
+}
+
+
+def check(
+    pipeline: Pipeline, document: Document, brought: Brought, gaps: Gaps
+) -> Iterator[Problem]:
+    """Every name that no plugin knows, and all settings that its plugin refuses."""
+    for job in pipeline.jobs.values():
+        for step in job.steps:
+            if not any(each in gaps.paths for each in (step.path, (*step.path, "deploy"))):
+                yield from _step(step, document, brought)
+
+
+def _step(step: Step, document: Document, brought: Brought) -> Iterator[Problem]:
+    if isinstance(step.deploy, Mapping):
+        path = (*step.path, "deploy")
+        yield from _named(
+            "target", step.deploy["target"], (*path, "target"), document, brought.targets
+        )
+        yield from _settings(step.deploy, "target", (*path, "with"), document, brought.targets)
+        yield from _switch(step.deploy.get("switch"), (*path, "switch"), document, brought)
+        yield from _verification(step.deploy.get("verify"), (*path, "verify"), document, brought)
+    if step.verify is not None:
+        path = (*step.path, "verify")
+        data = step.verify
+        if isinstance(data, Mapping):
+            data, path = data.get("checks"), (*path, "checks")
+        yield from check_list(data, path, document, brought.checks)
+
+
+def _settings(
+    data: Mapping[str, Any], key: str, path: Path, document: Document, schemas: Schemas
+) -> Iterator[Problem]:
+    name = str(data[key])
+    if name in schemas:
+        yield from check_schema(schemas[name], dict(data.get("with") or {}), document, path)
+
+
+def _switch(data: Any, path: Path, document: Document, brought: Brought) -> Iterator[Problem]:
+    if isinstance(data, Mapping):
+        yield from _named("switch", data["use"], (*path, "use"), document, brought.switches)
+        yield from _settings(data, "use", (*path, "with"), document, brought.switches)
+    elif data is not None:
+        yield from _named("switch", data, path, document, brought.switches)
+
+
+def _verification(data: Any, path: Path, document: Document, brought: Brought) -> Iterator[Problem]:
+    if not isinstance(data, Mapping):
+        yield from check_list(data, path, document, brought.checks)
+        return
+    for key in ("ready", "live"):
+        yield from check_list(data.get(key), (*path, key), document, brought.checks)
+    soak = data.get("soak") or {}
+    yield from check_list(soak.get("checks"), (*path, "soak", "checks"), document, brought.checks)
+
+
+def check_list(data: Any, path: Path, document: Document, schemas: Schemas) -> Iterator[Problem]:
+    """What is wrong with a list of checks that stands at `path`."""
+    for index, item in enumerate(data if isinstance(data, list) else ()):
+        names = item if isinstance(item, Mapping) else {item: None}
+        for name, settings in names.items():
+            place = (*path, index, *([name] if isinstance(item, Mapping) else []))
+            yield from _named("check", name, place, document, schemas, key=True)
+            if name in schemas:
+                schema = _with_common(schemas[name])
+                yield from check_schema(schema, dict(settings or {}), document, place)
+
+
+def _with_common(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {**schema, "properties": {**schema.get("properties", {}), **_COMMON}}
+
+
+def _named(
+    noun: str, name: Any, path: Path, document: Document, schemas: Schemas, *, key: bool = False
+) -> Iterator[Problem]:
+    text = str(name)
+    if text in schemas or has_expression(text):
+        return
+    hint = did_you_mean(text, schemas) or f"there are: {', '.join(sorted(schemas)) or 'none'}"
+    where = document.locate(path, key=key)
+    yield finding(f"unknown-{noun}", f"no plugin brings a {noun} `{text}`", where, hint)

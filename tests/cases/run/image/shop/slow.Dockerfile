@@ -1,0 +1,2 @@
+FROM pipe-test/debian:12
+RUN sleep 120

@@ -1,0 +1,71 @@
+"""A process that deploys, and dies where it is told: `python -m tests.deploying`.
+
+Arguments: the home, the world's file, a version, the strategy, and how many lines of the journal it
+lives for; a negative number of them means that it dies before the last of them is written.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runner.delivery.call import Nowhere
+from runner.delivery.deliver import deliver
+from runner.store import Store
+from runner.store.deliveries import Holder
+from tests.deployed import World, desk, order
+
+
+def main(home: str, world: str, version: str, strategy: str, lines: int) -> None:
+    written = Holder._write
+    count = 0
+
+    def write(
+        self: Holder, database: Any, move: int, kind: str, data: Mapping[str, Any], now: float
+    ) -> None:
+        nonlocal count
+        count += 1
+        if count == -lines:
+            os.kill(os.getpid(), signal.SIGKILL)
+        written(self, database, move, kind, data, now)
+
+    leave = Holder._writing
+
+    def writing(self: Holder) -> Any:
+        return _Dying(leave(self), lambda: count >= lines > 0)
+
+    Holder._write = write  # type: ignore[method-assign]
+    Holder._writing = writing  # type: ignore[method-assign]
+    deploy(Path(home), World(Path(world)), version, strategy)
+
+
+def deploy(home: Path, world: World, version: str, strategy: str) -> str:
+    """The state that the deployment ends in; a version that is called `bad` is so when it is live."""
+    bad = {"live": [{"version": {"bad": ["bad"], "within": "50ms", "interval": "10ms"}}]}
+    changes: dict[str, Any] = {"strategy": strategy, "verify": bad, "with": {"replicas": 2}}
+    with Store.open(home) as store:
+        return deliver(desk(store, world), order(version, **changes), Nowhere()).state
+
+
+class _Dying:
+    """A transaction after whose commit the process may die."""
+
+    def __init__(self, inner: Any, is_over: Any) -> None:
+        self._inner = inner
+        self._is_over = is_over
+
+    def __enter__(self) -> Any:
+        return self._inner.__enter__()
+
+    def __exit__(self, *error: Any) -> Any:
+        answer = self._inner.__exit__(*error)
+        if self._is_over():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+
+if __name__ == "__main__":
+    home, world, version, strategy, lines = sys.argv[1:]
+    main(home, world, version, strategy, int(lines))
