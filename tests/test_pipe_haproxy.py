@@ -295,3 +295,15 @@ def test_a_backend_or_a_socket_that_is_not_there(theirs: Scene, tmp_path: Path) 
 def test_settings_that_do_not_fit(settings: Mapping[str, Any], message: str) -> None:
     with pytest.raises(DeliveryError, match=message):
         plugin().open(settings)
+
+
+@pytest.mark.parametrize(
+    ("listen", "address"),
+    [
+        (8080, "http://127.0.0.1:8080"),
+        ("127.0.0.2:80", "http://127.0.0.2:80"),
+        ("[::]:80", "http://[::1]:80"),
+    ],
+)
+def test_where_it_takes_requests(listen: object, address: str) -> None:
+    assert plugin().open({"listen": listen}).address == address

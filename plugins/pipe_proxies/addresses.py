@@ -28,6 +28,13 @@ def listen_address(proxy: str, value: object) -> tuple[str, int]:
     return (found[1] or "0.0.0.0").strip("[]"), int(found[2])
 
 
+def url_of(address: tuple[str, int]) -> str:
+    """How this machine reaches a proxy that listens there."""
+    host, port = address
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def free_or_findings(address: tuple[str, int]) -> list[Finding]:
     """What would keep a proxy from listening there."""
     host, port = address

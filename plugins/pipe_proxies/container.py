@@ -42,8 +42,10 @@ class Lasting:
 
 
 def word(call: DeliveryCall, *more: str) -> str:
-    """The application and environment as a part of names of the engine."""
-    return re.sub("[^a-zA-Z0-9_.-]", "-", "-".join([call.application, call.environment, *more]))
+    """The application and environment as the target `docker` has them in names of the engine."""
+    subject = (call.application, call.environment)
+    parts = [re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-") for part in subject]
+    return "-".join([*parts, *more])
 
 
 def labels_of(call: DeliveryCall) -> dict[str, str]:

@@ -25,6 +25,11 @@ class ExistingProxy:
     def runtime(self) -> Runtime:
         return Runtime(self.place, self.backend)
 
+    @property
+    def address(self) -> str:
+        """Where it listens is in configurations of others."""
+        return ""
+
     def preflight(self, call: DeliveryCall) -> Sequence[Finding]:
         self.runtime.servers()
         # Asks for the level that all changes need, and changes nothing.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipe_proxies import container
-from pipe_proxies.addresses import shares_of
+from pipe_proxies.addresses import shares_of, url_of
 from pipe_proxies.files import replace_file
 from pipe_proxies.haproxy import seats as places
 from pipe_proxies.haproxy.configuration import BACKEND, INSIDE, PORT, Shape, render
@@ -41,6 +41,10 @@ class ManagedProxy:
     """The switch that moves traffic by the runtime socket, and never reloads."""
 
     settings: Settings
+
+    @property
+    def address(self) -> str:
+        return url_of(self.settings.published)
 
     def preflight(self, call: DeliveryCall) -> Sequence[Finding]:
         places.read(self._seats(call), self.settings.places)

@@ -22,6 +22,11 @@ class ExistingProxy:
     reload: str
     status: str
 
+    @property
+    def address(self) -> str:
+        """Where it listens is in configurations of others."""
+        return ""
+
     def preflight(self, call: DeliveryCall) -> Sequence[Finding]:
         server = self._server(call)
         done = server.home.run(["sh", "-c", self.test])
