@@ -39,7 +39,8 @@ def prepare(
     if not id_ or not found(engine, id_):
         kept = _brought(engine, call, settings, kept)
         id_ = kept.ids[engine.host]
-        call.log(f"{engine.host}: {settings.image} is {kept.digest or id_}")
+        if (kept.digest or id_) != settings.image:
+            call.log(f"{engine.host}: {settings.image} is {kept.digest or id_}")
     engine.api.tag(id_, repository(call), tag(release.id))
     return kept
 

@@ -229,12 +229,10 @@ class Crew:
         return {"verdict": verdict, "checks": [plain(each) for each in answers]}
 
     def watch(self, kind: str = "soak") -> list[Answer]:
-        """Ask the checks of the soak once each."""
+        """Ask the checks of the soak once each, all at the same time."""
         asker = self._asker(kind, () if self._share() == 100 else self._new_serving())
-        return [
-            Answer(ask, asker.once(ask, self.deadline), 1, 0.0)
-            for ask in self.definition.verify.soak.checks or self.definition.verify.live
-        ]
+        verify = self.definition.verify
+        return asker.each(verify.soak.checks or verify.live, self.deadline)
 
     def _baseline(self) -> Mapping[str, Any]:
         """The old version's answers of those checks that compare; they never decide."""
