@@ -29,6 +29,7 @@ CHANGING = (
     (r"\b\d+ ms\b", "N ms"),
     (r"\b172\.[0-9.]+", "ADDRESS"),
     (r"\b\d+ of \d+ requests", "N of N requests"),
+    (r"\d+\.\d\d%\)", "N%)"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "WHEN"),
     (r"\s+", " "),
 )
