@@ -29,13 +29,14 @@ def command(
 
     The next deployment of the same application does this too.
     """
-    from runner.delivery.recovery import recover_one, unfinished
+    from runner.delivery.recovery import recover_one
+    from runner.delivery.unfinished import unfinished
     from runner.errors import PipeError
 
     failed = False
     rows: list[dict[str, Any]] = []
     with opened_desk() as desk:
-        for record in unfinished(desk):
+        for record in unfinished(desk.store):
             if dry_run:
                 rows.append(asdict(record))
                 _say(_line(record), quiet=as_json)
