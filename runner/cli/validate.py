@@ -47,7 +47,9 @@ def command(context: click.Context, files: tuple[str, ...], form: str, strict: b
     plugins = load_plugins(project.folder / "plugins")
     show(plugins.problems)
     actions = ProjectActions(project.root, known_actions(project, home_folder()))
-    verdicts = judge(dict.fromkeys(_paths(files)), plugins.schemas, actions, strict=strict)
+    environments = project.config.environments
+    paths = dict.fromkeys(_paths(files))
+    verdicts = judge(paths, plugins.schemas, actions, environments, strict=strict)
     color = is_colored(sys.stdout)
     click.echo(_printed(verdicts, form, color), color=color)
     if not all(verdict.is_valid for verdict in verdicts):
