@@ -8,7 +8,7 @@ from typing import Any
 
 from runner import plan as planning
 from runner.events import Event, from_json
-from runner.store import dead, limits, lines, projection, raw, reusable
+from runner.store import approvals, dead, limits, lines, projection, raw, reusable
 from runner.store.connection import Connection, Database, whole
 from runner.store.raw import JOB_COLUMNS, SUBMISSION_COLUMNS
 from runner.store.rows import LineEdit, RunEdit, StoredJob, StoredRun, is_submitted
@@ -97,6 +97,8 @@ def save(
             raise _ChangedError
         for run in runs:
             if not _is_as_read(database, run):
+                raise _ChangedError
+            if not approvals.is_room(database, run.admissions):
                 raise _ChangedError
             _write_run(database, run)
         lines.write(database, groups)
@@ -187,6 +189,8 @@ def _write_run(database: Database, edit: RunEdit) -> None:
         values = {**asdict(edit.dead), "run": after.id, "died_at": after.finished_at}
         database.execute(_INSERT_DEAD, values)
     reusable.write(database, after, edit.successes)
+    if edit.approvals or edit.admissions:
+        approvals.write(database, after.id, edit.approvals, edit.admissions)
     projection.write(database, edit.events)
 
 

@@ -139,6 +139,7 @@ def workspace_of(snapshot: Snapshot | None, checkout: Path) -> Workspace:
 
 def _policy(options: Mapping[str, Any], config: ProjectConfig, allow_host: bool) -> Policy:
     variables = _texts(options, "variables")
+    images = options.get("environment_images", {})
     return Policy(
         images=_texts(options, "images"),
         allow_host=allow_host,
@@ -146,7 +147,7 @@ def _policy(options: Mapping[str, Any], config: ProjectConfig, allow_host: bool)
         env=_texts(options, "env"),
         debug=bool(options.get("debug")),
         environments={
-            name: replace(each, vars=laid_over(each.vars, variables))
+            name: replace(each, vars=laid_over(each.vars, variables), images=images.get(name, {}))
             for name, each in config.environments.items()
         },
     )

@@ -1,4 +1,4 @@
-"""What deployments need: releases, the journal of each deployment, what is live, who waits."""
+"""What deployments need: releases, their journals, what is live, who waits, who let whom in."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +12,7 @@ def upgrade() -> None:
     _create_deployments()
     _create_live()
     _create_environment_locks()
+    _create_approvals()
 
 
 def _create_releases() -> None:
@@ -112,3 +113,30 @@ def _create_environment_locks() -> None:
         sa.Column("message", sa.String(), nullable=False),
         sa.Column("locked_at", sa.Float(), nullable=False),
     )
+
+
+def _create_approvals() -> None:
+    op.create_table(
+        "approval",
+        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("run", sa.Integer(), nullable=False),
+        sa.Column("job", sa.String(), nullable=False),
+        sa.Column("environment", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("verdict", sa.String(), nullable=False),
+        sa.Column("comment", sa.String(), nullable=False),
+        sa.Column("time", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(["run"], ["run.id"], ondelete="CASCADE"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("approval_of_run", "approval", ["run", "job"])
+    op.create_table(
+        "admission",
+        sa.Column("run", sa.Integer(), primary_key=True),
+        sa.Column("job", sa.String(), primary_key=True),
+        sa.Column("project", sa.String(), nullable=False),
+        sa.Column("environment", sa.String(), nullable=False),
+        sa.Column("time", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(["run"], ["run.id"], ondelete="CASCADE"),
+    )
+    op.create_index("admission_to", "admission", ["project", "environment", "time"])
