@@ -37,6 +37,7 @@ COMMANDS = {
     "rerun": "Run a past run again.",
     "prune": "Forget old runs, and free what nothing needs.",
     "doctor": "Check engine, versions, disk and leftovers.",
+    "config": "Show the configuration as it counts.",
     "plugins": "List plugins and what they bring.",
 }
 

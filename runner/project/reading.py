@@ -52,7 +52,7 @@ def read(
 
     `later` are keys that are not supported yet. Raises InvalidInputError with every problem.
     """
-    document = _document(file, name)
+    document = document_of(file, name)
     if document is None or document.data is None:
         return {}
     top = Place(document, (), document.data)
@@ -64,7 +64,8 @@ def read(
     return values
 
 
-def _document(file: Path, name: str) -> "Document | None":
+def document_of(file: Path, name: str) -> "Document | None":
+    """What stands in a file; None when there is none, or nothing in it."""
     if not file.is_file():
         return None
     from runner import source
