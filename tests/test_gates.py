@@ -1,25 +1,33 @@
 """Jobs in front of their environments: held, let in, refused; and what people say about them."""
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runner import queue
+from runner.delivery.call import Nowhere
+from runner.delivery.definition import definition as definition_of
+from runner.delivery.deliver import deliver
+from runner.delivery.order import Order
 from runner.errors import RefusedError
 from runner.events import Note
 from runner.project import Protection, Quota, Reviewers
 from runner.queue import Review, Situation
 from runner.store import Store, approvals, deliveries, hot, limits
 from runner.store.deliveries import EnvironmentLock
-from runner.store.rows import StoredJob
+from runner.store.rows import StoredJob, Verdict
+from tests.deployed import World, desk
+from tests.leftovers import wait_until
 from tests.queued import DAY, NOON, end, held, limit, submit, take, work_off
 from tests.test_queue import CONTEXTS, pipeline
 
 SHIP = pipeline(build={}, ship={"needs": "build", "environment": "production"})
 ALONE = pipeline(ship={"environment": {"name": "${{ inputs.where }}", "url": "https://x"}})
 BY_ANN = Protection(Reviewers(("ann", "bo")))
+STEP = {"target": "world", "version": "1", "switch": "proxy", "drain": "1s"}
 
 
 @pytest.fixture
@@ -321,3 +329,32 @@ def test_nobody_gets_in_between_the_question_and_the_answer(store: Store) -> Non
         "",
         "production has had its job of today (UTC)",
     }
+
+
+# -- deployments that are paused
+
+
+@pytest.mark.parametrize(("verdict", "state"), [("approved", "succeeded"), ("rejected", "failed")])
+def test_a_paused_deployment_is_answered(
+    store: Store, tmp_path: Path, verdict: Verdict, state: str
+) -> None:
+    run = submit(store, **protected(BY_ANN))
+    world = World(tmp_path / "world.json")
+    manual = {"blue-green": {"promote": "manual"}}
+    definition = definition_of({**STEP, "strategy": manual}, "shop", "production")
+    wanted = Order(definition, f"{run}/ship/s", run, "ship", "s", owner="al")
+    with ThreadPoolExecutor(1) as pool:
+        ending = pool.submit(deliver, desk(store, world), wanted, Nowhere())
+        wait_until(lambda: _is_paused(store, run), lambda: ending)
+        [found] = queue.review(store, run, Review("bo", verdict, "looked"), store.now())
+        assert (found.environment, found.missing) == ("production", 0)
+        assert ending.result(60).state == state
+    assert world.versions() == ({"1"} if verdict == "approved" else set())
+    assert [each.comment for each in approvals.of_run(store.notes, run)] == ["looked"]
+    with pytest.raises(RefusedError, match="waits for approval"):
+        queue.review(store, run, Review("bo"), store.now())
+
+
+def _is_paused(store: Store, run: int) -> bool:
+    found = deliveries.deployments(store.notes, run=run, only_open=True)
+    return [each.state for each in found] == ["paused"]
