@@ -97,6 +97,14 @@ def test_a_run_in_the_foreground_is_cancelled_while_it_waits(project: Path) -> N
     assert as_json("show", 1)["result"] == "cancelled"
 
 
+def test_a_secret_does_not_name_another_environment(project: Path, run_pipe: RunPipe) -> None:
+    named = "${{ github.token && 'production' || 'staging' }}"
+    (project / "ship.yaml").write_text(SHIP.replace("production", named))
+    ended = run_pipe("run", "ship.yaml", "--secret", "GITHUB_TOKEN=t0ken", cwd=project)
+    assert ended.exit_code == 0, ended
+    assert as_json("show", 1)["jobs"][0]["environment"] == "staging"
+
+
 @pytest.mark.usefixtures("database_url")
 def test_a_submitted_run_waits_without_a_worker(project: Path, run_pipe: RunPipe) -> None:
     number = int(pipe("submit", "ship.yaml"))

@@ -17,8 +17,9 @@ from runner.events import Note
 from runner.project import Protection, Quota, Reviewers
 from runner.queue import Review, Situation
 from runner.store import Store, approvals, deliveries, hot, limits
+from runner.store.connection import Connection
 from runner.store.deliveries import EnvironmentLock
-from runner.store.rows import StoredJob, Verdict
+from runner.store.rows import Approval, StoredJob, Verdict
 from tests.deployed import World, desk
 from tests.leftovers import wait_until
 from tests.queued import DAY, NOON, end, held, limit, submit, take, work_off
@@ -102,6 +103,25 @@ def test_several_people_have_to_approve(store: Store) -> None:
     assert why(store, run).endswith(f"approval of production, 1 of 2 missing: pipe approve {run}")
     assert take(store) == []
     assert approve(store, run, "bo") == 0
+    assert work_off(store) == [run]
+
+
+def test_people_who_approve_at_once_are_both_heard(store: Store) -> None:
+    run = to_the_gate(store, Protection(Reviewers(required=2)))
+    original = approvals.of_run
+    asked: list[list[Approval]] = []
+
+    def of_run(connection: Connection, number: int) -> list[Approval]:
+        found = original(connection, number)
+        if not asked:
+            asked.append(found)
+            approve(store, run, "bo")
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(approvals, "of_run", of_run)
+        approve(store, run, "ann")
+    assert asked == [[]]
     assert work_off(store) == [run]
 
 
