@@ -149,9 +149,7 @@ class Course:
                 if entry.kind == "promoted":
                     return entry.data
                 if entry.kind == "rejected":
-                    raise FailedError(
-                        f"{entry.data.get('by', 'somebody')} rejected it", "cancelled"
-                    )
+                    raise FailedError(f"{entry.data.get('by', 'somebody')} rejected it", "rejected")
             self._wait(_LOOK)
         raise FailedError("nobody let it go on in time", "timeout")
 
