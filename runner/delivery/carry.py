@@ -204,6 +204,18 @@ class Crew:
         self.ask_target("stop", lambda target, call: target.stop(call, instances, grace))
         self.say(f"stopped {', '.join(names)}")
 
+    def stop_running(self, names: Iterable[str]) -> list[str]:
+        """Stop those of them that still run and get no traffic; returns their names."""
+        weights: Weights = {}
+        if self.switch:
+            weights = self.ask_switch("observe", lambda switch, call: switch.observe(call))
+        there = {each.name: each for each in self.observe().instances}
+        idle = [name for name in names if name in there and not weights.get(name)]
+        found = [name for name in idle if there[name].is_running]
+        if found:
+            self._stop(found)
+        return found
+
     def remove(self, names: Iterable[str]) -> None:
         """Those instances go, as far as they are there."""
         there = {each.name: each for each in self.observe().instances}

@@ -114,6 +114,7 @@ class Course:
             self._wait(min(every, left))
             last = self.crew.watch()
             self._count(rows, last, settings.fail_after)
+        self.crew.say(f"watched for {seconds:g} s")
         decisive = worst(last)
         if decisive and decisive.result.verdict == "inconclusive":
             self._outlast(decisive)
@@ -148,9 +149,7 @@ class Course:
                 if entry.kind == "promoted":
                     return entry.data
                 if entry.kind == "rejected":
-                    raise FailedError(
-                        f"{entry.data.get('by', 'somebody')} rejected it", "cancelled"
-                    )
+                    raise FailedError(f"{entry.data.get('by', 'somebody')} rejected it", "rejected")
             self._wait(_LOOK)
         raise FailedError("nobody let it go on in time", "timeout")
 

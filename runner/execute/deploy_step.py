@@ -196,6 +196,8 @@ def _definition(trying: Try) -> "Definition":
     version = scope.text(written.get("version")) or _short(scope.contexts["github"].get("sha"))
     more["deploy"] = {"version": version}
     data = {**scope.value_with(written, more), "version": version}
+    if (keep := trying.around.task.environment.keep) is not None:
+        data.setdefault("keep", keep)
     return definition(data, _application(trying), environment, address)
 
 

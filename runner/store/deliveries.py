@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from runner.errors import PipeError
+from runner.store import approvals
 from runner.store.connection import Connection, Database, Row, whole
 from runner.store.process import is_alive
+from runner.store.rows import Approval
 
 #: Seconds that a holder has until others may take over, unless it renews.
 LEASE = 60.0
@@ -350,6 +352,21 @@ def journal(connection: Connection, deployment: int) -> list[Entry]:
         Entry(row["seq"], row["move"], row["kind"], json.loads(row["data"]), row["time"])
         for row in rows
     ]
+
+
+@whole
+def answer(connection: Connection, deployment: int, approval: Approval) -> bool:
+    """Somebody lets a paused deployment go on, or go back; False when it waits for nobody any more."""
+    kind = "promoted" if approval.verdict == "approved" else "rejected"
+    data = json.dumps({"by": approval.name, "comment": approval.comment})
+    line = {"deployment": deployment, "move": -1, "kind": kind, "time": approval.time}
+    with connection.writing() as database:
+        row = database.execute(_DEPLOYMENT, {"id": deployment}).fetchone()
+        if row is None or row["state"] != "paused" or row["finished_at"] is not None:
+            return False
+        database.execute(_WRITE, {**line, "data": data})
+        approvals.write(database, row["run"], [approval], ())
+    return True
 
 
 # -- whose turn it is --
