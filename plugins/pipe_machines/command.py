@@ -44,9 +44,9 @@ class CommandTarget:
 
     def places(
         self,
-        call: DeliveryCall,  # noqa: ARG002
+        call: DeliveryCall,
         release: Release,
-        slot: str,  # noqa: ARG002
+        slot: str,
     ) -> Sequence[Instance]:
         return sites.places(Settings(release.settings).hosts())
 
