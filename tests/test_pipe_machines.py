@@ -14,6 +14,7 @@ from urllib.request import urlopen
 
 import pipe_machines
 import pytest
+from jsonschema import Draft7Validator
 
 from runner.plugin import DeliveryCall, DeliveryError, Instance, PluginTarget, Release
 from runner.testing import delivery_call
@@ -653,3 +654,19 @@ def test_units_that_make_no_sense(call: NewCall, settings: dict[str, Any], messa
     made = trial("systemd", base, base, call)
     found = made.target.preflight(made.new_call("preflight"), made.old)
     assert message in found[0].message
+
+
+# -- what users can write
+
+
+@pytest.mark.parametrize("name", ["static", "systemd", "command"])
+def test_settings_are_explained(name: str) -> None:
+    schema = noun(name).schema
+    assert schema["additionalProperties"] is False
+    page = (Path(__file__).parents[1] / "docs" / "targets.md").read_text("utf-8")
+    section = page.split(f"\n## `{name}`\n")[1].split("\n## ")[0]
+    for setting, its in schema["properties"].items():
+        assert its["description"].endswith("."), setting
+        assert f"`{setting}`" in section, setting
+        for example in its["examples"]:
+            Draft7Validator(its).validate(example)
