@@ -1,4 +1,4 @@
-DEMO := examples/service.yaml
+DEMO := pipelines/deploy.yaml
 BIN := .venv/bin
 READY := .venv/.ready
 

@@ -13,6 +13,7 @@ import pytest
 from runner.delivery.call import Nowhere
 from runner.delivery.deliver import deliver
 from runner.delivery.order import Desk, Ending, Order
+from runner.delivery.recovery import retire
 from runner.delivery.rollback import order_back
 from runner.delivery.sealing import restored
 from runner.delivery.undoing import others_failed, undo, undo_run
@@ -205,6 +206,17 @@ def broken(call: CheckCall) -> CheckResult:
 
 def back(here: Desk, to: str = "") -> Order:
     return order_back(here, "shop", "test", to=to, key=f"back to {to}", owner="bo", secrets={})
+
+
+def test_what_is_kept_running_is_stopped_when_its_time_is_over(
+    here: Desk, world: World, store: Store
+) -> None:
+    go(here, "1.0")
+    go(here, "2.0", keep={"releases": 3, "previous-running": "100ms"})
+    assert world.running() == {"blue-1", "green-1"}
+    wait_until(lambda: retire(here, SHOP, Told(), {}) == ["blue-1"], "it is stopped")
+    assert world.running() == {"green-1"}
+    assert retire(here, SHOP, Told(), {}) == []
 
 
 # -- limits and wishes

@@ -124,6 +124,7 @@ class Crew:
     def _start(self, names: Sequence[str]) -> Mapping[str, Any]:
         known = {place.name: place for place in (*self.scene.old, *self.scene.new)}
         places = [known[name] for name in names]
+        ran = {each.name for each in self.instances(names) if self._runs(each)}
         started = self.ask_target(
             "start", lambda target, call: target.start(call, self.release, places)
         )
@@ -135,8 +136,12 @@ class Crew:
                 f" {', '.join(missing)}, and then that there is no such instance"
             )
         for each in started:
-            self.say(f"started {each.name}{f' at {each.address}' if each.address else ''}")
+            verb = "still there:" if each.name in ran else "started"
+            self.say(f"{verb} {each.name}{f' at {each.address}' if each.address else ''}")
         return {"instances": [asdict(there[name]) for name in names]}
+
+    def _runs(self, instance: Instance) -> bool:
+        return instance.is_running and instance.release == self.release.id
 
     def _ready(self, names: Sequence[str]) -> Mapping[str, Any]:
         asks = self.definition.verify.ready or (FALLBACK,)
@@ -199,6 +204,18 @@ class Crew:
         grace = self.definition.drain
         self.ask_target("stop", lambda target, call: target.stop(call, instances, grace))
         self.say(f"stopped {', '.join(names)}")
+
+    def stop_running(self, names: Iterable[str]) -> list[str]:
+        """Stop those of them that still run and get no traffic; returns their names."""
+        weights: Weights = {}
+        if self.switch:
+            weights = self.ask_switch("observe", lambda switch, call: switch.observe(call))
+        there = {each.name: each for each in self.observe().instances}
+        idle = [name for name in names if name in there and not weights.get(name)]
+        found = [name for name in idle if there[name].is_running]
+        if found:
+            self._stop(found)
+        return found
 
     def remove(self, names: Iterable[str]) -> None:
         """Those instances go, as far as they are there."""

@@ -114,6 +114,7 @@ class Course:
             self._wait(min(every, left))
             last = self.crew.watch()
             self._count(rows, last, settings.fail_after)
+        self.crew.say(f"watched for {seconds:g} s")
         decisive = worst(last)
         if decisive and decisive.result.verdict == "inconclusive":
             self._outlast(decisive)

@@ -16,6 +16,7 @@ from runner.delivery.opening import opened
 from runner.delivery.order import Desk, Ending, Order
 from runner.delivery.sealing import restored
 from runner.delivery.turn import heartbeat, take_turn
+from runner.delivery.unfinished import alone
 from runner.store.deliveries import (
     DeploymentRecord,
     Holder,
@@ -81,12 +82,6 @@ def settle(desk: Desk, holder: Holder, around: Surroundings, secrets: Mapping[st
     for record in alone(found):
         if record.id not in (holder.deployment, *in_line):
             recover(desk, replace(holder, deployment=record.id), record, around, secrets)
-
-
-def alone(found: list[DeploymentRecord]) -> list[DeploymentRecord]:
-    """Those of open deployments that are not the way back of another one, which sees to it."""
-    numbers = {record.id for record in found}
-    return [record for record in found if record.cause not in numbers]
 
 
 def recover(

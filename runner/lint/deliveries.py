@@ -85,11 +85,12 @@ def check_list(data: Any, path: Path, document: Document, schemas: Schemas) -> I
             place = (*path, index, *([name] if isinstance(item, Mapping) else []))
             yield from _named("check", name, place, document, schemas, key=True)
             if name in schemas:
-                schema = _with_common(schemas[name])
+                schema = with_common(schemas[name])
                 yield from check_schema(schema, dict(settings or {}), document, place)
 
 
-def _with_common(schema: Mapping[str, Any]) -> dict[str, Any]:
+def with_common(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of a check's settings, with those that all checks have."""
     return {**schema, "properties": {**schema.get("properties", {}), **_COMMON}}
 
 
