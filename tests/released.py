@@ -9,12 +9,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pipe_checks
 import pipe_machines
+import pipe_proxies.haproxy
 
 from runner.delivery.definition import definition
 from runner.delivery.deliver import deliver
 from runner.delivery.order import Desk, Order
-from runner.plugin import CheckCall, CheckResult, PluginCheck, PluginTarget, failed, passed
+from runner.plugin import (
+    CheckCall,
+    CheckResult,
+    PluginCheck,
+    PluginSwitch,
+    PluginTarget,
+    failed,
+    passed,
+)
 from runner.store import Store
 from runner.store.process import process_identity
 from tests.deploying import die_at
@@ -23,9 +33,8 @@ from tests.remote import Around
 
 @dataclass(frozen=True, slots=True)
 class MachinePlugins:
-    """The targets of machines, and a check that looks for a page."""
+    """The targets of machines, haproxy, the checks, and one more that looks for a page."""
 
-    switches: Mapping[str, Any] = field(default_factory=dict)
     snapshots: Mapping[str, Any] = field(default_factory=dict)
     notifiers: Mapping[str, Any] = field(default_factory=dict)
 
@@ -34,8 +43,13 @@ class MachinePlugins:
         return {each.name: each for each in pipe_machines.targets()}
 
     @property
+    def switches(self) -> Mapping[str, PluginSwitch]:
+        return {each.name: each for each in pipe_proxies.haproxy.switches()}
+
+    @property
     def checks(self) -> Mapping[str, PluginCheck]:
-        return {"page": PluginCheck("page", {"type": "object"}, look)}
+        page = PluginCheck("page", {"type": "object"}, look)
+        return {each.name: each for each in (*pipe_checks.checks(), page)}
 
 
 def look(call: CheckCall) -> CheckResult:
@@ -66,8 +80,14 @@ def release(folder: Path, version: str) -> str:
         "version": version,
         "verify": {"ready": [once], "live": [once]},
     }
+    return deployed(folder, data)
+
+
+def deployed(folder: Path, data: Mapping[str, Any]) -> str:
+    """The state in which the deployment ends that a step says so of."""
     with Store.open(folder / "home") as store:
-        order = Order(definition(data, "shop", "test"), f"1/deploy/{version}", owner="ann")
+        key = f"1/deploy/{data['version']}"
+        order = Order(definition(data, "shop", "test"), key, owner="ann")
         return deliver(desk(store), order, surroundings(folder)).state
 
 

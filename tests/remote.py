@@ -109,7 +109,7 @@ def remote(folder: Path, *options: str) -> Iterator[Remote]:
     if not shutil.which("ssh") or not shutil.which("ssh-keygen"):
         pytest.skip("ssh is not installed (tests/machine/ssh installs it)")
     folder.mkdir(exist_ok=True)
-    ports = _free_ports(3)
+    ports = free_ports(3)
     published = [f"--publish=127.0.0.1:{ports[0]}:22"]
     published += [f"--publish=127.0.0.1:{port}:{port}" for port in ports[1:]]
     apparmor = "--security-opt=apparmor=unconfined"
@@ -154,7 +154,7 @@ def _answers(made: Remote) -> bool:
     return done.stdout.strip() in (b"running", b"degraded")
 
 
-def _free_ports(count: int) -> Sequence[int]:
+def free_ports(count: int) -> Sequence[int]:
     with_sockets = [socket.socket() for _ in range(count)]
     try:
         for each in with_sockets:
