@@ -122,7 +122,8 @@ class Crew:
         return {}
 
     def _start(self, names: Sequence[str]) -> Mapping[str, Any]:
-        places = [place for place in (*self.scene.new, *self.scene.old) if place.name in names]
+        known = {place.name: place for place in (*self.scene.old, *self.scene.new)}
+        places = [known[name] for name in names]
         ran = {each.name for each in self.instances(names) if self._runs(each)}
         started = self.ask_target(
             "start", lambda target, call: target.start(call, self.release, places)
