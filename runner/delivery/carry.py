@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
@@ -237,7 +237,9 @@ class Crew:
             self.asked(kind, answer)
         decisive = worst(answers)
         if decisive and decisive.result.verdict in ("fail", "error"):
-            raise FailedError(told(kind, decisive), reason_of(decisive))
+            raise FailedError(
+                told(kind, decisive), reason_of(decisive, self.definition.rollback.on)
+            )
         verdict = decisive.result.verdict if decisive else "pass"
         return {"verdict": verdict, "checks": [plain(each) for each in answers]}
 
@@ -311,8 +313,11 @@ class Crew:
             time.sleep(min(0.05, left))
 
 
-def reason_of(answer: Answer) -> str:
-    """What a failed check speaks of, in the words of `rollback.on`."""
+def reason_of(answer: Answer, triggers: Collection[str]) -> str:
+    """What a failed check speaks of, in the words of `rollback.on`, which may name checks too."""
+    for name in (str(answer.ask), answer.ask.check):
+        if name in triggers:
+            return name
     if answer.ask.check == "error-rate":
         return "error-rate"
     if answer.ask.check == "load" and "vs-old" in json.dumps(dict(answer.result.evidence)):
