@@ -241,7 +241,7 @@ def test_what_a_rollback_is_for(
 
 
 def test_a_reason_to_go_back_that_does_not_exist_is_named(here: Desk) -> None:
-    with pytest.raises(InvalidInputError, match="`rollback.on` does not know `helth-failed`"):
+    with pytest.raises(InvalidInputError, match=r"`rollback\.on` does not know `helth-failed`"):
         go(here, "1.0", rollback={"on": ["helth-failed"]})
 
 

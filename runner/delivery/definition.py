@@ -6,12 +6,11 @@ from typing import Any, Literal
 
 from runner.errors import InvalidInputError
 from runner.expressions import to_string
+from runner.model import TRIGGERS
 from runner.parse.durations import parse_duration
 
 #: The settings that all checks have.
 COMMON = ("name", "interval", "timeout", "successes", "failures", "within", "required")
-#: What a rollback can be for.
-TRIGGERS = ("deploy-failed", "health-failed", "performance-degraded", "error-rate", "job-failed")
 STRATEGIES = ("recreate", "rolling", "blue-green", "canary")
 #: Seconds that a deployment may take.
 TIME_LIMIT = 600.0
