@@ -13,6 +13,7 @@ from runner.delivery.contained import FailedError, contained
 from runner.delivery.definition import Ask, Definition
 from runner.plugin.delivery import (
     CheckResult,
+    DeliveryError,
     Instance,
     Observed,
     PluginCheck,
@@ -22,12 +23,15 @@ from runner.plugin.delivery import (
     Traffic,
     Weights,
 )
+from runner.plugin.fencing import fenced
 
 Found = TypeVar("Found")
 #: What is asked of new instances when no check is given.
 FALLBACK = Ask("uptime", {"for": "5s"}, within=30.0)
 #: Seconds between two looks at whether the old instances still have requests.
 _LOOK = 0.2
+#: The calls that change something: of two processes only that with the newer right may make them.
+_CHANGES = ("start", "stop", "remove", "prune", "apply")
 #: Seconds that one call of a plugin may take, unless the deployment's end comes first.
 CALL_LIMIT = 300.0
 
@@ -73,9 +77,13 @@ class Crew:
     def _call(self, who: str, what: str, plugin: Any, call: Callable[[Any, Call], Found]) -> Found:
         deadline = min(self.deadline, time.monotonic() + CALL_LIMIT)
         made = self.make(what, deadline)
-        return contained(
-            who, what, lambda: call(plugin, made), deadline=deadline, cancelled=made.cancelled
-        )
+
+        def ask() -> Found:
+            return contained(
+                who, what, lambda: call(plugin, made), deadline=deadline, cancelled=made.cancelled
+            )
+
+        return _alone(made, ask) if what in _CHANGES else ask()
 
     def observe(self) -> Observed:
         """What the target says is there; remembered until the next look."""
@@ -284,14 +292,16 @@ class Crew:
             )
 
         cancelled = self.make(kind, self.deadline).cancelled
-        gone = (lambda: self._gone(names)) if names else (lambda: "")
-        return Asker(dict(self.checks), call, cancelled, gone)
+        awaited = names or [name for name, weight in self._weights.items() if weight]
+        return Asker(dict(self.checks), call, cancelled, lambda: self._gone(awaited))
 
     def _has_addresses(self, names: Sequence[str]) -> bool:
         return all(each.address for each in self.instances(names))
 
     def _gone(self, names: Sequence[str]) -> str:
         """Which of them has ended by itself; nothing that is asked of it can pass any more."""
+        if not names:
+            return ""
         there = {each.name: each for each in self.observe().instances}
         ended = [name for name in names if name not in there or not there[name].is_running]
         return f"{', '.join(ended)} does not run" if ended else ""
@@ -311,6 +321,15 @@ class Crew:
         until = time.monotonic() + max(0.0, seconds)
         while (left := until - time.monotonic()) > 0 and not cancelled():
             time.sleep(min(0.05, left))
+
+
+def _alone(call: Call, ask: Callable[[], Found]) -> Found:
+    """No other process is about to change the same, and none has come with a newer right."""
+    try:
+        with fenced(call, call.folder):
+            return ask()
+    except DeliveryError as error:
+        raise FailedError(f"{error}") from error
 
 
 def reason_of(answer: Answer, triggers: Collection[str]) -> str:
