@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
-Unit = Literal["s", "ms", "MB", "jobs"]
+Unit = Literal["s", "ms", "MB", "jobs", "requests"]
 Verdict = Literal["goal", "yes", "MISSED", ""]
 
 

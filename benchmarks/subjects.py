@@ -27,6 +27,7 @@ NAMES = (
     "watch",
     "queue",
     "workers",
+    "deploy",
 )
 
 

@@ -8,6 +8,8 @@ from typing import Any
 Templated = Any
 #: Where a value stands in the document: `("jobs", "build", "steps", 0, "run")`.
 Path = tuple[str | int, ...]
+#: What a deployment can be undone for (`deploy.rollback.on`), besides checks by their names.
+TRIGGERS = ("deploy-failed", "health-failed", "performance-degraded", "error-rate", "job-failed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,9 @@ def test_a_submitted_run_waits_without_a_worker(project: Path, run_pipe: RunPipe
     # Its own pull request must not lift the protection that it was submitted under.
     (project / "pipe.yaml").write_text("environments: {production: }\n")
     for _ in range(2):
-        assert run_pipe("worker", "--drain", cwd=project).exit_code == 0
+        worked = run_pipe("worker", "--drain", cwd=project)
+        assert worked.exit_code == 0
+        assert "1 job waits in front of an environment" in worked.stdout + worked.stderr
         assert "waits for approval of production by ann or bo" in pipe("show", number)
     state = as_json("queue")
     [waits] = state["environments"]

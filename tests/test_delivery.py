@@ -227,6 +227,7 @@ def test_what_is_kept_running_is_stopped_when_its_time_is_over(
     [
         (False, "failed", {"2.0"}),
         ({"on": ["error-rate"]}, "failed", {"2.0"}),
+        ({"on": ["error-rate", "version"]}, "rolled-back", {"1.0"}),
         ({"on": ["health-failed"]}, "rolled-back", {"1.0"}),
     ],
 )
@@ -237,6 +238,11 @@ def test_what_a_rollback_is_for(
     bad = {"live": [{"version": {"bad": ["2.0"], "within": "20ms", "interval": "10ms"}}]}
     assert go(here, "2.0", verify=bad, rollback=policy).state == state
     assert world.versions() == versions
+
+
+def test_a_reason_to_go_back_that_does_not_exist_is_named(here: Desk) -> None:
+    with pytest.raises(InvalidInputError, match=r"`rollback\.on` does not know `helth-failed`"):
+        go(here, "1.0", rollback={"on": ["helth-failed"]})
 
 
 def test_a_deployment_that_takes_too_long_goes_back(here: Desk, world: World) -> None:

@@ -77,8 +77,8 @@ class Asker:
             result = self.once(ask, end)
             asked += 1
             passes, others = (passes + 1, 0) if result.verdict == "pass" else (0, others + 1)
-            why = self.gone()
-            if why and result.verdict != "pass":
+            why = "" if result.verdict == "pass" else self.gone()
+            if why:
                 result = CheckResult("fail", f"{why}; {result.message}" if result.message else why)
             over = passes >= ask.successes or (not patient and others >= ask.failures)
             if over or why or self.cancelled() or not _pause(ask.interval, end, self.cancelled):

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from runner.delivery.contained import FailedError, contained
 from runner.delivery.definition import Ask, Definition
 from runner.plugin.delivery import (
     CheckResult,
+    DeliveryError,
     Instance,
     Observed,
     PluginCheck,
@@ -22,12 +23,15 @@ from runner.plugin.delivery import (
     Traffic,
     Weights,
 )
+from runner.plugin.fencing import fenced
 
 Found = TypeVar("Found")
 #: What is asked of new instances when no check is given.
 FALLBACK = Ask("uptime", {"for": "5s"}, within=30.0)
 #: Seconds between two looks at whether the old instances still have requests.
 _LOOK = 0.2
+#: The calls that change something: of two processes only that with the newer right may make them.
+_CHANGES = ("start", "stop", "remove", "prune", "apply")
 #: Seconds that one call of a plugin may take, unless the deployment's end comes first.
 CALL_LIMIT = 300.0
 
@@ -73,9 +77,13 @@ class Crew:
     def _call(self, who: str, what: str, plugin: Any, call: Callable[[Any, Call], Found]) -> Found:
         deadline = min(self.deadline, time.monotonic() + CALL_LIMIT)
         made = self.make(what, deadline)
-        return contained(
-            who, what, lambda: call(plugin, made), deadline=deadline, cancelled=made.cancelled
-        )
+
+        def ask() -> Found:
+            return contained(
+                who, what, lambda: call(plugin, made), deadline=deadline, cancelled=made.cancelled
+            )
+
+        return _alone(made, ask) if what in _CHANGES else ask()
 
     def observe(self) -> Observed:
         """What the target says is there; remembered until the next look."""
@@ -122,7 +130,8 @@ class Crew:
         return {}
 
     def _start(self, names: Sequence[str]) -> Mapping[str, Any]:
-        places = [place for place in (*self.scene.new, *self.scene.old) if place.name in names]
+        known = {place.name: place for place in (*self.scene.old, *self.scene.new)}
+        places = [known[name] for name in names]
         ran = {each.name for each in self.instances(names) if self._runs(each)}
         started = self.ask_target(
             "start", lambda target, call: target.start(call, self.release, places)
@@ -236,7 +245,9 @@ class Crew:
             self.asked(kind, answer)
         decisive = worst(answers)
         if decisive and decisive.result.verdict in ("fail", "error"):
-            raise FailedError(told(kind, decisive), reason_of(decisive))
+            raise FailedError(
+                told(kind, decisive), reason_of(decisive, self.definition.rollback.on)
+            )
         verdict = decisive.result.verdict if decisive else "pass"
         return {"verdict": verdict, "checks": [plain(each) for each in answers]}
 
@@ -279,14 +290,16 @@ class Crew:
             )
 
         cancelled = self.make(kind, self.deadline).cancelled
-        gone = (lambda: self._gone(names)) if names else (lambda: "")
-        return Asker(dict(self.checks), call, cancelled, gone)
+        awaited = names or [name for name, weight in self._weights.items() if weight]
+        return Asker(dict(self.checks), call, cancelled, lambda: self._gone(awaited))
 
     def _has_addresses(self, names: Sequence[str]) -> bool:
         return all(each.address for each in self.instances(names))
 
     def _gone(self, names: Sequence[str]) -> str:
         """Which of them has ended by itself; nothing that is asked of it can pass any more."""
+        if not names:
+            return ""
         there = {each.name: each for each in self.observe().instances}
         ended = [name for name in names if name not in there or not there[name].is_running]
         return f"{', '.join(ended)} does not run" if ended else ""
@@ -308,8 +321,20 @@ class Crew:
             time.sleep(min(0.05, left))
 
 
-def reason_of(answer: Answer) -> str:
-    """What a failed check speaks of, in the words of `rollback.on`."""
+def _alone(call: Call, ask: Callable[[], Found]) -> Found:
+    """No other process is about to change the same, and none has come with a newer right."""
+    try:
+        with fenced(call, call.folder):
+            return ask()
+    except DeliveryError as error:
+        raise FailedError(f"{error}") from error
+
+
+def reason_of(answer: Answer, triggers: Collection[str]) -> str:
+    """What a failed check speaks of, in the words of `rollback.on`, which may name checks too."""
+    for name in (str(answer.ask), answer.ask.check):
+        if name in triggers:
+            return name
     if answer.ask.check == "error-rate":
         return "error-rate"
     if answer.ask.check == "load" and "vs-old" in json.dumps(dict(answer.result.evidence)):

@@ -128,7 +128,9 @@ class Course:
             if is_bad:
                 self.crew.asked("soak", answer)
             if rows[name] >= fail_after:
-                raise FailedError(told("soak", answer), reason_of(answer))
+                raise FailedError(
+                    told("soak", answer), reason_of(answer, self.crew.definition.rollback.on)
+                )
 
     def _outlast(self, answer: Answer) -> None:
         """The window is over and nobody knows."""
@@ -138,7 +140,9 @@ class Course:
             found = worst(self.crew.watch())
             answer = found or replace(answer, result=replace(answer.result, verdict="pass"))
         if answer.result.verdict in ("fail", "error"):
-            raise FailedError(told("soak", answer), reason_of(answer))
+            raise FailedError(
+                told("soak", answer), reason_of(answer, self.crew.definition.rollback.on)
+            )
 
     def _promote(self) -> Mapping[str, Any]:
         """Wait for `promoted` or `rejected` in the journal, which a person writes there."""

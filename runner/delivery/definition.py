@@ -1,17 +1,16 @@
 """What a `deploy` step asks for, with all expressions evaluated: frozen values with their defaults."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from runner.errors import InvalidInputError
 from runner.expressions import to_string
+from runner.model import TRIGGERS
 from runner.parse.durations import parse_duration
 
 #: The settings that all checks have.
 COMMON = ("name", "interval", "timeout", "successes", "failures", "within", "required")
-#: What a rollback can be for.
-TRIGGERS = ("deploy-failed", "health-failed", "performance-degraded", "error-rate", "job-failed")
 STRATEGIES = ("recreate", "rolling", "blue-green", "canary")
 #: Seconds that a deployment may take.
 TIME_LIMIT = 600.0
@@ -138,6 +137,7 @@ def definition(data: _Data, application: str, environment: str, address: str = "
 
     Raises InvalidInputError for what the schema could not see while it was an expression.
     """
+    verify = verification(data.get("verify") or ())
     return Definition(
         application=to_string(data.get("application")) or application,
         environment=environment,
@@ -145,13 +145,13 @@ def definition(data: _Data, application: str, environment: str, address: str = "
         version=to_string(data.get("version")),
         switch=_use(data["switch"]) if data.get("switch") else None,
         strategy=_strategy(data["strategy"]) if data.get("strategy") else None,
-        verify=verification(data.get("verify") or ()),
+        verify=verify,
         snapshots=tuple(_named(data.get("snapshot") or ())),
         files=tuple(data.get("files") or ()),
         address=to_string(data.get("address")) or address,
         drain=_seconds(data, "drain", 30.0),
         keep=_keep(data.get("keep")),
-        rollback=way_back(data.get("rollback")),
+        rollback=way_back(data.get("rollback"), _triggers(verify)),
         notify=tuple(_named(data.get("notify") or ())),
         limit=_seconds(data, "timeout", TIME_LIMIT),
         data=data,
@@ -181,18 +181,24 @@ def checks(data: Any) -> Iterator[Ask]:
         yield Ask(use.name, settings, **common)
 
 
-def way_back(data: Any) -> WayBack:
-    """What `rollback` says of a deployment."""
+def _triggers(verify: Verification) -> set[str]:
+    """The checks that can be a reason to go back, by what they are and how they are called."""
+    return {name for ask in verify.all() for name in (ask.check, str(ask))}
+
+
+def way_back(data: Any, checks: Collection[str] = ()) -> WayBack:
+    """What `rollback` says of a deployment that has these checks."""
     if data is None or data is True:
         return WayBack()
     if data is False:
         return WayBack(auto=False)
     standard = WayBack()
     on = frozenset(to_string(each) for each in data.get("on", standard.on))
-    unknown = sorted(on - set(TRIGGERS))
+    unknown = sorted(on - {*TRIGGERS, *checks})
     if unknown:
         raise InvalidInputError(
-            f"`rollback.on` does not know `{unknown[0]}`", hint=f"it knows {', '.join(TRIGGERS)}"
+            f"`rollback.on` does not know `{unknown[0]}`",
+            hint=f"it knows {', '.join(TRIGGERS)}, and the checks by their names",
         )
     return WayBack(
         on=on,

@@ -14,6 +14,7 @@ from runner.plugin.delivery import (
     PluginTarget,
 )
 from runner.store import Store
+from runner.store.deliveries import LEASE
 
 State = Literal["succeeded", "failed", "rolled-back", "rollback-failed", "cancelled"]
 
@@ -39,11 +40,15 @@ class Brought(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Where deployments are done: the store, this process, the plugins, a folder for their notes."""
+    """Where deployments are done: the store, this process, the plugins, a folder for their notes.
+
+    Who is silent for the seconds of a `lease` is succeeded by others.
+    """
 
     store: Store
     plugins: Brought
     process: str
+    lease: float = LEASE
 
     @property
     def now(self) -> Callable[[], float]:

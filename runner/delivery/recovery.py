@@ -26,10 +26,11 @@ def recover_one(
     desk: Desk, record: DeploymentRecord, around: Surroundings, secrets: Mapping[str, str]
 ) -> Ending | None:
     """End it; None when somebody else is about to. Raises InvalidInputError for absent secrets."""
-    token = try_take(desk.store.promises, record.subject, record.id, desk.process, desk.now())
+    connection, subject = desk.store.promises, record.subject
+    token = try_take(connection, subject, record.id, desk.process, desk.now(), desk.lease)
     if not isinstance(token, int):
         return None
-    holder = Holder(desk.store.promises, record.subject, record.id, token)
+    holder = Holder(connection, subject, record.id, token, desk.lease)
     try:
         with heartbeat(desk, holder):
             return recover(desk, holder, record, around, secrets)

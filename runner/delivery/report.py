@@ -61,7 +61,7 @@ def report(
         "left_at_stop": [
             entry.data["left"] for entry in entries if entry.data.get("left") is not None
         ],
-        "failure": dict(failures[-1].data) if failures else None,
+        "failure": {**failures[-1].data, "time": failures[-1].time} if failures else None,
         "seconds_to_detect": _to_detect(entries, failures),
         "seconds_to_restore": _to_restore(failures, back),
         "rollback": back,
@@ -80,20 +80,23 @@ def _moves(entries: Sequence[Entry]) -> list[dict[str, Any]]:
 
 
 def _to_detect(entries: Sequence[Entry], failures: Sequence[Entry]) -> float | None:
-    """From the first traffic of the new version to the verdict."""
-    shifts = [
-        entry.time
-        for entry in entries
-        if entry.kind == "outcome" and "weights" in entry.data and entry.data["weights"]
-    ]
-    return _between(shifts[0], failures[-1].time) if shifts and failures else None
+    """From when the first traffic was about to reach the new version to the verdict."""
+    shown = [entry.time for entry in entries if entry.kind == "intent" and _shows(entry.data)]
+    return _between(shown[0], failures[-1].time) if shown and failures else None
+
+
+def _shows(move: Mapping[str, Any]) -> bool:
+    """Whether it lets users reach the new version."""
+    return move["move"] == "replace" or bool(move.get("weights") and move.get("share"))
 
 
 def _to_restore(failures: Sequence[Entry], back: Mapping[str, Any] | None) -> float | None:
-    """From the verdict to all traffic at the old version, as its switch says."""
-    if not failures or not back or not back["weights"]:
+    """From the verdict, or from when somebody wanted it undone, to all traffic at the old version, as
+    its switch says."""
+    if not back or not back["weights"]:
         return None
-    return _between(failures[-1].time, back["weights"][-1]["time"])
+    verdict = failures[-1].time if failures else back["started_at"]
+    return _between(verdict, back["weights"][-1]["time"])
 
 
 def _between(start: float, end: float | None) -> float | None:

@@ -11,7 +11,6 @@ from runner.delivery.order import Desk
 from runner.environments import of_name
 from runner.errors import PipeError
 from runner.store.deliveries import (
-    LEASE,
     DeploymentRecord,
     Holder,
     OutdatedError,
@@ -32,9 +31,11 @@ def take_turn(desk: Desk, record: DeploymentRecord, around: Surroundings) -> Hol
     while True:
         why = _locked(desk, record)
         if not why:
-            found = try_take(connection, record.subject, record.id, desk.process, desk.now())
+            found = try_take(
+                connection, record.subject, record.id, desk.process, desk.now(), desk.lease
+            )
             if isinstance(found, int):
-                return Holder(connection, record.subject, record.id, found)
+                return Holder(connection, record.subject, record.id, found, desk.lease)
             why = f"waits for deployment {found.id} of {record.subject}"
         if why != told:
             around.log(why)
@@ -60,7 +61,7 @@ def heartbeat(desk: Desk, holder: Holder) -> Iterator[threading.Event]:
     over, lost = threading.Event(), threading.Event()
 
     def beat() -> None:
-        while not over.wait(LEASE / 6):
+        while not over.wait(desk.lease / 6):
             try:
                 holder.renew(desk.now())
             except OutdatedError:

@@ -7,7 +7,7 @@ from runner.errors import Problem, did_you_mean
 from runner.expressions import has_expression
 from runner.lint.brought import Brought, Schemas
 from runner.lint.findings import finding
-from runner.model import Path, Pipeline, Step
+from runner.model import TRIGGERS, Path, Pipeline, Step
 from runner.parse import Gaps, check_schema
 from runner.source import Document
 
@@ -43,6 +43,7 @@ def _step(step: Step, document: Document, brought: Brought) -> Iterator[Problem]
         yield from _settings(step.deploy, "target", (*path, "with"), document, brought.targets)
         yield from _switch(step.deploy.get("switch"), (*path, "switch"), document, brought)
         yield from _verification(step.deploy.get("verify"), (*path, "verify"), document, brought)
+        yield from _triggers(step.deploy, path, document)
     if step.verify is not None:
         path = (*step.path, "verify")
         data = step.verify
@@ -75,6 +76,34 @@ def _verification(data: Any, path: Path, document: Document, brought: Brought) -
         yield from check_list(data.get(key), (*path, key), document, brought.checks)
     soak = data.get("soak") or {}
     yield from check_list(soak.get("checks"), (*path, "soak", "checks"), document, brought.checks)
+
+
+def _triggers(deploy: Mapping[str, Any], path: Path, document: Document) -> Iterator[Problem]:
+    """What `rollback.on` names that neither happens nor is a check of the step."""
+    policy = deploy.get("rollback")
+    if not isinstance(policy, Mapping):
+        return
+    known = {*TRIGGERS, *_names(deploy.get("verify"))}
+    for index, name in enumerate(policy.get("on", ())):
+        if name not in known:
+            where = document.locate((*path, "rollback", "on", index))
+            hint = did_you_mean(str(name), known) or f"it knows {', '.join(TRIGGERS)}"
+            message = f"nothing is called `{name}` that a deployment could be undone for"
+            yield finding("unknown-trigger", message, where, hint)
+
+
+def _names(verify: Any) -> Iterator[str]:
+    """Of all checks: what they are, and how they are called."""
+    if isinstance(verify, Mapping):
+        soak = verify.get("soak") or {}
+        lists = [verify.get("ready"), verify.get("live"), soak.get("checks")]
+    else:
+        lists = [verify]
+    for item in (each for found in lists for each in found or ()):
+        for name, settings in (item if isinstance(item, Mapping) else {item: None}).items():
+            yield str(name)
+            if settings and "name" in settings:
+                yield str(settings["name"])
 
 
 def check_list(data: Any, path: Path, document: Document, schemas: Schemas) -> Iterator[Problem]:

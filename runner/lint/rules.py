@@ -161,6 +161,9 @@ RULES: Mapping[str, Rule] = {
     "unknown-target": _error(
         "a target that no plugin brings", "install the plugin, or correct the name"
     ),
+    "unknown-trigger": _error(
+        "`rollback.on` names what neither happens nor is a check of the step", "correct its name"
+    ),
     "unpinned-action": _warning(
         "an action is taken from a branch: whoever can write there decides what runs",
         "name a version or, safer, a full commit",

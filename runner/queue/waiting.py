@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import Any, Literal
 
 from runner.plan import PlannedJob, asker_of, caller_of
-from runner.project import Reviewers
 from runner.queue.boundary import Boundary
-from runner.queue.gates import Hold, gate_of, hold_of, missing
+from runner.queue.gates import hold_of
+from runner.queue.in_front import in_front
 from runner.queue.telling import moment
 from runner.queue.tending import is_gone
 from runner.store import Store, census, hot, limits, lines, workers
@@ -113,7 +113,7 @@ class Situation:
         if job.state == "running":
             return self._loss(job) if is_submitted(run) else None
         if hold := hold_of(job):
-            return self._in_front(hold, run, job)
+            return in_front(hold, run, job, self._boundary)
         if job.state == "scheduled":
             return self._retry(job)
         if job.held:
@@ -125,35 +125,6 @@ class Situation:
         if job.key and job.key in groups:
             return _group(groups[job.key])
         return _of_others(run, job, planned) if planned else None
-
-    def _in_front(self, hold: Hold, run: StoredRun, job: StoredJob) -> "_Why":
-        name = hold.environment
-        facts: dict[str, Any] = {"environment": name}
-        if hold.until is not None:
-            facts["due_at"] = hold.until
-            when = moment(hold.until)
-            if hold.kind == "wait":
-                return "wait", f"waits for {name} until {when}", facts
-            return "quota", f"waits for the quota of {name} until {when}", facts
-        if hold.kind == "lock":
-            return _locked(self._boundary, name, facts)
-        return self._approval(run, job, facts)
-
-    def _approval(self, run: StoredRun, job: StoredJob, facts: dict[str, Any]) -> "_Why":
-        gate = gate_of(run, job.key)
-        reviewers = (gate and gate.rules.reviewers) or Reviewers()
-        said = [each for each in self._boundary.said(run.id) if each.job == job.key]
-        left = missing(reviewers, said)
-        by = f" by {_either(reviewers.users)}" if reviewers.users else ""
-        so_far = f", {left} of {reviewers.required} missing" if reviewers.required > 1 else ""
-        facts |= {
-            "reviewers": list(reviewers.users),
-            "required": reviewers.required,
-            "missing": left,
-            "approved_by": [each.name for each in said],
-        }
-        name = facts["environment"]
-        return "approval", f"waits for approval of {name}{by}{so_far}: pipe approve {run.id}", facts
 
     def _retry(self, job: StoredJob) -> "_Why":
         due_at = job.due_at or self._now
@@ -245,20 +216,6 @@ class Situation:
 
 
 _Why = tuple[WaitKind, str, dict[str, Any]]
-
-
-def _locked(boundary: Boundary, name: str, facts: dict[str, Any]) -> _Why:
-    lock = boundary.lock_of(name)
-    if lock is None:
-        return "lock", f"{name} was locked, and is open again", facts
-    why = f": {lock.message}" if lock.message else ""
-    facts |= {"locked_by": lock.owner, "message": lock.message}
-    return "lock", f"{name} is locked by {lock.owner}{why}", facts
-
-
-def _either(names: Sequence[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _is_for(pool: str, able: Sequence[workers.WorkerRecord]) -> bool:

@@ -389,11 +389,16 @@ def all_live(connection: Connection) -> list[Live]:
 
 @whole
 def try_take(
-    connection: Connection, subject: Subject, deployment: int, process: str, now: float
+    connection: Connection,
+    subject: Subject,
+    deployment: int,
+    process: str,
+    now: float,
+    lease: float = LEASE,
 ) -> int | DeploymentRecord:
     """Take the right to change what is live, if it is free and nobody was here before.
 
-    Returns the token, or the deployment that this one waits for.
+    Returns the token, or the deployment that this one waits for. It lasts so many seconds.
     """
     with connection.writing() as database:
         database.execute(_KNOW, asdict(subject))
@@ -402,7 +407,7 @@ def try_take(
         ahead = found.holder if found.is_held(now) and found.holder != deployment else line
         if ahead is not None:
             return _deployment(database.execute(_DEPLOYMENT, {"id": ahead}).fetchone())
-        taken = {"holder": deployment, "process": process, "until": now + LEASE}
+        taken = {"holder": deployment, "process": process, "until": now + lease}
         database.execute(_TAKE, {**asdict(subject), **taken})
         database.execute(_LEAVE, {"deployment": deployment})
         return found.token + 1
@@ -442,12 +447,14 @@ class Holder:
     subject: Subject
     deployment: int
     token: int
+    #: Seconds that it has after each sign of life.
+    lease: float = LEASE
 
     @whole
     def renew(self, now: float) -> None:
         """It is still at work."""
         with self.connection.touching() as database:
-            values = {**asdict(self.subject), "token": self.token, "until": now + LEASE}
+            values = {**asdict(self.subject), "token": self.token, "until": now + self.lease}
             self._held(database.execute(_RENEW, values).rowcount)
 
     @whole
@@ -506,7 +513,7 @@ class Holder:
         """Another deployment, which undoes this one, goes on with what this one holds."""
         with self._writing() as database:
             values = {**asdict(self.subject), "token": self.token, "holder": deployment}
-            database.execute(_PASS_ON, {**values, "until": now + LEASE})
+            database.execute(_PASS_ON, {**values, "until": now + self.lease})
             database.execute(_LEAVE, {"deployment": deployment})
         return replace(self, deployment=deployment)
 

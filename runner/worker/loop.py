@@ -107,6 +107,7 @@ class Worker:
         """Tells which groups something waits for, and sees to it that their holders live."""
         held = queue.held(self._store, run)
         if held != self._held:
+            # Somebody else may have done that, and said why.
             self._held = held
             self._tell(event for _, event in self._store.events(run))
         waits = queue.waits(self._store, run)

@@ -32,7 +32,7 @@ defaults
     retry-on conn-failure empty-response
 resolvers engine
     nameserver engine 127.0.0.11:53
-    timeout resolve 500ms
+    timeout resolve 200ms
     timeout retry 1s
     hold valid 1s
     hold nx 10s
@@ -45,7 +45,7 @@ frontend public
     default_backend {backend}
 backend {backend}
     balance roundrobin
-{cookie}    default-server check inter 500ms fastinter 200ms downinter 200ms rise 1 fall 3
+{cookie}    default-server check inter 200ms downinter 200ms rise 1 fall 5
     default-server resolvers engine init-addr libc,none
 {servers}
 """
