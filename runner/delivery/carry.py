@@ -152,7 +152,10 @@ class Crew:
         return instance.is_running and instance.release == self.release.id
 
     def _ready(self, names: Sequence[str]) -> Mapping[str, Any]:
-        asks = self.definition.verify.ready or (FALLBACK,)
+        verify = self.definition.verify
+        # what takes the place of another is live already: the checks for that say more
+        is_asked_next = not self.slots and verify.live
+        asks = verify.ready or (() if is_asked_next else (FALLBACK,))
         return self._verify("ready", asks, patient=True, names=names)
 
     def _live(self) -> Mapping[str, Any]:
