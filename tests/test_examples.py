@@ -27,7 +27,8 @@ CHANGING = (
     (r"--from-failed \d+", "--from-failed N"),
     (r"`[0-9a-f]{12}`", "`HASH`"),
     (r"\b\d+ ms\b", "N ms"),
-    (r"\b172\.[0-9.]+", "ADDRESS"),
+    (r"\b(172|192|10)\.[0-9.]+", "ADDRESS"),
+    (r"\bdeployment \d+", "deployment N"),
     (r"\b\d+ of \d+ requests", "N of N requests"),
     (r"\d+\.\d\d%\)", "N%)"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "WHEN"),
@@ -178,7 +179,7 @@ def remove_all(environment: str) -> None:
             .endswith(f"/{environment}")
         ]
         for each in of_ours:
-            each.remove(force=True) if isinstance(each, Container) else each.remove()
+            each.remove(force=True, v=True) if isinstance(each, Container) else each.remove()
         for image in engine.images.list(filters={"reference": f"pipe/*-{environment}"}):
             for name in image.tags:
                 if f"-{environment}:" in name:
