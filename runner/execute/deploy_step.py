@@ -1,4 +1,4 @@
-"""The steps `deploy`, `verify` and `rollback`: what they ask for, done from the job that they stand in."""
+"""The steps `deploy`, `verify`, `snapshot` and `rollback`: what they ask for, done from their job."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 def delivers(step: Step) -> bool:
     """Whether the step is one of these."""
-    return any(each is not None for each in (step.deploy, step.verify, step.rollback))
+    kinds = (step.deploy, step.verify, step.snapshot, step.rollback)
+    return any(each is not None for each in kinds)
 
 
 def deliver_step(trying: Try) -> StepEnd:
@@ -29,6 +30,8 @@ def deliver_step(trying: Try) -> StepEnd:
     step = trying.step
     if step.deploy is not None:
         return _deploy(trying)
+    if step.snapshot is not None:
+        return _snapshot(trying)
     return _verify(trying) if step.verify is not None else _rollback(trying)
 
 
@@ -195,6 +198,8 @@ def _definition(trying: Try) -> "Definition":
     more = {"environment": {"name": environment, "url": address}}
     version = scope.text(written.get("version")) or _short(scope.contexts["github"].get("sha"))
     more["deploy"] = {"version": version}
+    if "notify" not in written:
+        written = {**written, "notify": list(trying.around.task.policy.notifications)}
     data = {**scope.value_with(written, more), "version": version}
     return definition(data, _application(trying), environment, address)
 
@@ -224,6 +229,38 @@ def _ended(trying: Try, ending: "Ending", stop: StepStop) -> StepEnd:
         return trying.stopped(stop, ending.message, "cancelled")
     trying.complain(f"deployment {ending.deployment} {ending.state}: {ending.message}")
     return StepEnd("failure", "failure", reason=ending.state)
+
+
+# -- snapshot
+
+
+def _snapshot(trying: Try) -> StepEnd:
+    from runner.delivery.contained import FailedError
+    from runner.delivery.definition import uses
+    from runner.delivery.restoring import create
+    from runner.store.deliveries import Subject
+
+    task, stop = trying.around.task, trying.stop()
+    data = trying.scope.value(trying.step.snapshot)
+    data = data if isinstance(data, Mapping) else {"parts": data}
+    application = str(data.get("application") or _application(trying))
+    try:
+        made = create(
+            task.desk(),
+            Subject(application, _environment(trying)),
+            uses(data["parts"]),
+            surroundings(trying, stop),
+            task.secrets,
+            description=str(data.get("description") or ""),
+            who=str(trying.scope.contexts["github"].get("actor", "")),
+        )
+    except FailedError as error:
+        if stop.reason():
+            return trying.stopped(stop, "the step was ended", "cancelled")
+        trying.complain(error.message)
+        return StepEnd("failure", "failure", reason="snapshot")
+    trying.reporter.outputs.update({"snapshot": made.id})
+    return StepEnd("success", "success")
 
 
 # -- rollback

@@ -136,6 +136,7 @@ def _policy(options: Mapping[str, Any], config: ProjectConfig, allow_host: bool)
         skip_unmapped=bool(options.get("skip_unmapped")),
         env=_texts(options, "env"),
         debug=bool(options.get("debug")),
+        notifications=config.notifications,
         environments={
             name: replace(each, vars=laid_over(each.vars, variables))
             for name, each in config.environments.items()
