@@ -155,7 +155,7 @@ def test_user_configuration() -> None:
         (
             "vars: {}\nnotifications:\n  prod: {}\nstorage: s3",
             [
-                ("not-supported", 2, 1, "`notifications` is not supported", "remove it for now"),
+                ("wrong-type", 3, 3, "`notifications` must be a list of notifiers", ""),
                 ("not-supported", 4, 1, "`storage` is not supported", "remove it for now"),
             ],
         ),
@@ -176,7 +176,7 @@ def test_user_configuration() -> None:
                 ("wrong-type", 2, 26, "`environments.a.vars.A` must be a text", ""),
             ],
         ),
-        ("notifications: []", [("not-supported", 1, 1, "`notifications` is", "remove")]),
+        ("notifications: [webhook]", [("wrong-type", 1, 16, "`notifications` must be", "")]),
         # A repository must not be able to consent for its user.
         ("allow-host: true", [("unknown-key", 1, 1, "unknown key `allow-host`", "known keys")]),
         ("- a", [("wrong-type", 1, 1, "must be a map", "")]),

@@ -13,6 +13,8 @@ from runner.plugin import DeliveryCall, DeliveryError, Ended, Finding
 DUMP = "dump.sql"
 TABLES = "tables"
 _END = b"database dump complete"
+#: What `psql` prints when it has read the last line.
+_DONE = "restored-by-pipe"
 _MODES = {"schema": ["--schema-only"], "data": ["--data-only"], "both": ["--clean", "--if-exists"]}
 _LIST = """
 SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables
@@ -52,10 +54,14 @@ class PostgresSnapshot:
     def restore(self, call: DeliveryCall, folder: Path) -> None:
         """In one transaction, which only the last line of the input commits: a stream that breaks
         off changes nothing."""
+        for finding in self.verify(call, folder):
+            raise DeliveryError(finding.message)
         programs = self._programs(call)
         given = self._script(folder, programs.ask(_LIST).splitlines())
         ended = programs.run("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-", given=given)
         programs.succeeded(ended, "cannot be restored, and is as it was")
+        if not ended.text.endswith(_DONE):
+            raise DeliveryError("the dump ended too early: the database is as it was")
 
     def _script(self, folder: Path, there: Sequence[str]) -> Iterator[bytes]:
         """Tables that are there now, and were not then, go with `both`."""
@@ -67,7 +73,7 @@ class PostgresSnapshot:
         if self._mode == "both" and others:
             yield f"DROP TABLE {', '.join(others)} CASCADE;\n".encode()
         yield from blocks(folder / DUMP)
-        yield b"\nCOMMIT;\n"
+        yield f"\nCOMMIT;\n\\echo {_DONE}\n".encode()
 
     def _programs(self, call: DeliveryCall) -> "Programs":
         return Programs(call, self._machine, self._container, self._folder, self._env)

@@ -141,7 +141,8 @@ class Crew:
         """Without a way back nothing is changed; what cannot be kept afterwards is told."""
         uses = self.definition.snapshots.after if after else self.definition.snapshots.before
         most = self.definition.most_snapshots
-        occasion = Occasion("after" if after else "before", self.deployment, who=self.who)
+        kind, number = ("after", self.release.id) if after else ("before", None)
+        occasion = Occasion(kind, self.deployment, number, who=self.who)
         try:
             record = self.keeper.create(uses, occasion, most)
         except FailedError as error:

@@ -31,10 +31,12 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """Why a snapshot is made: `kind` is before or after a deployment, or manual."""
+    """Why a snapshot is made: `kind` is before or after a deployment, or manual. Without a `release`
+    it belongs to the one that is live."""
 
     kind: str
     deployment: int = 0
+    release: int | None = None
     description: str = ""
     who: str = ""
 
@@ -97,7 +99,7 @@ class Keeper:
             _new_id(now),
             self.subject.application,
             self.subject.environment,
-            known.release if known else None,
+            occasion.release or (known.release if known else None),
             occasion.deployment,
             occasion.kind,
             occasion.description,
