@@ -19,6 +19,12 @@ from tests.deployed import World, desk, order
 
 
 def main(home: str, world: str, version: str, strategy: str, lines: int) -> None:
+    die_at(lines)
+    deploy(Path(home), World(Path(world)), version, strategy)
+
+
+def die_at(lines: int) -> None:
+    """Let this process live for so many lines of a journal."""
     written = Holder._write
     count = 0
 
@@ -38,7 +44,6 @@ def main(home: str, world: str, version: str, strategy: str, lines: int) -> None
 
     Holder._write = write  # type: ignore[method-assign]
     Holder._writing = writing  # type: ignore[method-assign]
-    deploy(Path(home), World(Path(world)), version, strategy)
 
 
 def deploy(home: Path, world: World, version: str, strategy: str) -> str:

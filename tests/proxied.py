@@ -15,7 +15,7 @@ from uuid import uuid4
 from runner.delivery.call import Call, Nowhere
 from runner.plugin import Ended, Instance, Machine, PluginSwitch, Switch
 from runner.testing import delivery_call
-from runner.testing.switches import Ground, conforms
+from runner.testing.switches import Ground, switch_holds
 from tests.leftovers import wait_until
 from tests.load import Kind, Plan
 
@@ -232,7 +232,7 @@ class Scene:
 
     def conforms(self) -> None:
         blue, green = self.instances
-        conforms(Ground(self.plugin, self.settings, self.app.call, blue, green, self.address))
+        switch_holds(Ground(self.plugin, self.settings, self.app.call, blue, green, self.address))
 
     def plan(self, rate: float, kinds: Sequence[Kind]) -> Plan:
         host, _, port = self.address.rpartition(":")

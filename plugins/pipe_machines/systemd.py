@@ -39,7 +39,7 @@ class SystemdTarget:
 
     def places(
         self,
-        call: DeliveryCall,  # noqa: ARG002
+        call: DeliveryCall,
         release: Release,
         slot: str,
     ) -> Sequence[Instance]:

@@ -32,6 +32,8 @@ COMMANDS = {
     "logs": "Print what the steps of a run printed.",
     "artifacts": "List the artifacts of a run, or unpack one.",
     "cancel": "Ask a run to stop.",
+    "approve": "Let a run into an environment, or refuse to.",
+    "lock": "Keep jobs away from an environment; list locks.",
     "rerun": "Run a past run again.",
     "prune": "Forget old runs, and free what nothing needs.",
     "verify": "Check something that runs, without deploying.",
@@ -41,6 +43,7 @@ COMMANDS = {
     "report": "Tell all about a deployment.",
     "recover": "End deployments whose process is gone.",
     "doctor": "Check engine, versions, disk and leftovers.",
+    "config": "Show the configuration as it counts.",
     "plugins": "List plugins and what they bring.",
 }
 

@@ -49,7 +49,8 @@ def read_report(store: "Store", number: int | None) -> dict[str, Any]:
     from runner.store.outbox import letters_of
 
     known = deliveries.deployments(store.promises)
-    wanted = [each for each in known if number in (None, each.id)]
+    # The way back is told together with the deployment that it undid.
+    wanted = [each for each in known if number == each.id or (not number and not each.cause)]
     if not wanted:
         what = f"there is no deployment {number}" if number else "nothing was deployed"
         raise InvalidInputError(what, hint="`pipe releases --deployments` lists them")

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
@@ -140,7 +140,7 @@ class Crew:
     def _keep(self, *, after: bool) -> Mapping[str, Any]:
         """Without a way back nothing is changed; what cannot be kept afterwards is told."""
         uses = self.definition.snapshots.after if after else self.definition.snapshots.before
-        most = self.definition.most_snapshots
+        most = self.definition.keep.snapshots
         kind, number = ("after", self.release.id) if after else ("before", None)
         occasion = Occasion(kind, self.deployment, number, who=self.who)
         try:
@@ -163,7 +163,9 @@ class Crew:
         )
 
     def _start(self, names: Sequence[str]) -> Mapping[str, Any]:
-        places = [place for place in (*self.scene.new, *self.scene.old) if place.name in names]
+        known = {place.name: place for place in (*self.scene.old, *self.scene.new)}
+        places = [known[name] for name in names]
+        ran = {each.name for each in self.instances(names) if self._runs(each)}
         started = self.ask_target(
             "start", lambda target, call: target.start(call, self.release, places)
         )
@@ -175,8 +177,12 @@ class Crew:
                 f" {', '.join(missing)}, and then that there is no such instance"
             )
         for each in started:
-            self.say(f"started {each.name}{f' at {each.address}' if each.address else ''}")
+            verb = "still there:" if each.name in ran else "started"
+            self.say(f"{verb} {each.name}{f' at {each.address}' if each.address else ''}")
         return {"instances": [asdict(there[name]) for name in names]}
+
+    def _runs(self, instance: Instance) -> bool:
+        return instance.is_running and instance.release == self.release.id
 
     def _ready(self, names: Sequence[str]) -> Mapping[str, Any]:
         asks = self.definition.verify.ready or (FALLBACK,)
@@ -240,6 +246,18 @@ class Crew:
         self.ask_target("stop", lambda target, call: target.stop(call, instances, grace))
         self.say(f"stopped {', '.join(names)}")
 
+    def stop_running(self, names: Iterable[str]) -> list[str]:
+        """Stop those of them that still run and get no traffic; returns their names."""
+        weights: Weights = {}
+        if self.switch:
+            weights = self.ask_switch("observe", lambda switch, call: switch.observe(call))
+        there = {each.name: each for each in self.observe().instances}
+        idle = [name for name in names if name in there and not weights.get(name)]
+        found = [name for name in idle if there[name].is_running]
+        if found:
+            self._stop(found)
+        return found
+
     def remove(self, names: Iterable[str]) -> None:
         """Those instances go, as far as they are there."""
         there = {each.name: each for each in self.observe().instances}
@@ -260,7 +278,9 @@ class Crew:
             self.asked(kind, answer)
         decisive = worst(answers)
         if decisive and decisive.result.verdict in ("fail", "error"):
-            raise FailedError(told(kind, decisive), reason_of(decisive))
+            raise FailedError(
+                told(kind, decisive), reason_of(decisive, self.definition.rollback.on)
+            )
         verdict = decisive.result.verdict if decisive else "pass"
         return {"verdict": verdict, "checks": [plain(each) for each in answers]}
 
@@ -334,8 +354,11 @@ class Crew:
             time.sleep(min(0.05, left))
 
 
-def reason_of(answer: Answer) -> str:
-    """What a failed check speaks of, in the words of `rollback.on`."""
+def reason_of(answer: Answer, triggers: Collection[str]) -> str:
+    """What a failed check speaks of, in the words of `rollback.on`, which may name checks too."""
+    for name in (str(answer.ask), answer.ask.check):
+        if name in triggers:
+            return name
     if answer.ask.check == "error-rate":
         return "error-rate"
     if answer.ask.check == "load" and "vs-old" in json.dumps(dict(answer.result.evidence)):

@@ -118,6 +118,7 @@ class Course:
             self._wait(min(every, left))
             last = self.crew.watch()
             self._count(rows, last, settings.fail_after)
+        self.crew.say(f"watched for {seconds:g} s")
         decisive = worst(last)
         if decisive and decisive.result.verdict == "inconclusive":
             self._outlast(decisive)
@@ -131,7 +132,9 @@ class Course:
             if is_bad:
                 self.crew.asked("soak", answer)
             if rows[name] >= fail_after:
-                raise FailedError(told("soak", answer), reason_of(answer))
+                raise FailedError(
+                    told("soak", answer), reason_of(answer, self.crew.definition.rollback.on)
+                )
 
     def _outlast(self, answer: Answer) -> None:
         """The window is over and nobody knows."""
@@ -141,7 +144,9 @@ class Course:
             found = worst(self.crew.watch())
             answer = found or replace(answer, result=replace(answer.result, verdict="pass"))
         if answer.result.verdict in ("fail", "error"):
-            raise FailedError(told("soak", answer), reason_of(answer))
+            raise FailedError(
+                told("soak", answer), reason_of(answer, self.crew.definition.rollback.on)
+            )
 
     def _promote(self) -> Mapping[str, Any]:
         """Wait for `promoted` or `rejected` in the journal, which a person writes there."""
@@ -153,9 +158,7 @@ class Course:
                 if entry.kind == "promoted":
                     return entry.data
                 if entry.kind == "rejected":
-                    raise FailedError(
-                        f"{entry.data.get('by', 'somebody')} rejected it", "cancelled"
-                    )
+                    raise FailedError(f"{entry.data.get('by', 'somebody')} rejected it", "rejected")
             self._wait(_LOOK)
         raise FailedError("nobody let it go on in time", "timeout")
 

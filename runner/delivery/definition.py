@@ -1,7 +1,7 @@
 """What a `deploy` step asks for, with all expressions evaluated: frozen values with their defaults."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -136,10 +136,12 @@ class WayBack:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """How many good releases are kept, and for how many seconds the last one goes on running."""
+    """How many good releases and snapshots are kept, and for how many seconds the last release goes
+    on running."""
 
     releases: int = 5
     running: float = 0.0
+    snapshots: int = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +162,6 @@ class Definition:
     keep: Keep = Keep()
     rollback: WayBack = WayBack()
     notify: tuple[Told, ...] = ()
-    #: how many snapshots are kept
-    most_snapshots: int = 5
     limit: float = TIME_LIMIT
     #: as it was written, evaluated: what is recorded of it
     data: _Data = field(default_factory=dict)
@@ -173,6 +173,7 @@ def definition(data: _Data, application: str, environment: str, address: str = "
     Raises InvalidInputError for what the schema could not see while it was an expression.
     """
     files = tuple(_templates(data.get("files") or ()))
+    verify = verification(data.get("verify") or ())
     return Definition(
         application=to_string(data.get("application")) or application,
         environment=environment,
@@ -180,13 +181,13 @@ def definition(data: _Data, application: str, environment: str, address: str = "
         version=to_string(data.get("version")),
         switch=_use(data["switch"]) if data.get("switch") else None,
         strategy=_strategy(data["strategy"]) if data.get("strategy") else None,
-        verify=verification(data.get("verify") or ()),
+        verify=verify,
         snapshots=_kept(data.get("snapshot") or (), files),
         files=files,
         address=to_string(data.get("address")) or address,
         drain=_seconds(data, "drain", 30.0),
         keep=_keep(data.get("keep")),
-        rollback=way_back(data.get("rollback")),
+        rollback=way_back(data.get("rollback"), _triggers(verify)),
         notify=tuple(notifications(data.get("notify") or ())),
         limit=_seconds(data, "timeout", TIME_LIMIT),
         data=data,
@@ -275,18 +276,24 @@ def _mode(data: Any) -> int:
     )
 
 
-def way_back(data: Any) -> WayBack:
-    """What `rollback` says of a deployment."""
+def _triggers(verify: Verification) -> set[str]:
+    """The checks that can be a reason to go back, by what they are and how they are called."""
+    return {name for ask in verify.all() for name in (ask.check, str(ask))}
+
+
+def way_back(data: Any, checks: Collection[str] = ()) -> WayBack:
+    """What `rollback` says of a deployment that has these checks."""
     if data is None or data is True:
         return WayBack()
     if data is False:
         return WayBack(auto=False)
     standard = WayBack()
     on = frozenset(to_string(each) for each in data.get("on", standard.on))
-    unknown = sorted(on - set(TRIGGERS))
+    unknown = sorted(on - {*TRIGGERS, *checks})
     if unknown:
         raise InvalidInputError(
-            f"`rollback.on` does not know `{unknown[0]}`", hint=f"it knows {', '.join(TRIGGERS)}"
+            f"`rollback.on` does not know `{unknown[0]}`",
+            hint=f"it knows {', '.join(TRIGGERS)}, and the checks by their names",
         )
     return WayBack(
         on=on,
@@ -357,7 +364,11 @@ def _keep(data: Any) -> Keep:
         return Keep(releases=data)
     if not data:
         return Keep()
-    return Keep(int(data.get("releases", 5)), _seconds(data, "previous-running", 0.0))
+    return Keep(
+        int(data.get("releases", 5)),
+        _seconds(data, "previous-running", 0.0),
+        int(data.get("snapshots", 5)),
+    )
 
 
 def _seconds(data: _Data, key: str, standard: float) -> float:

@@ -17,6 +17,7 @@ from runner.delivery.order import Desk, Ending, Order
 from runner.delivery.sealing import restored
 from runner.delivery.telling import letters, telling
 from runner.delivery.turn import heartbeat, take_turn
+from runner.delivery.unfinished import alone
 from runner.store.deliveries import (
     DeploymentRecord,
     Holder,
@@ -95,12 +96,6 @@ def settle(desk: Desk, holder: Holder, around: Surroundings, secrets: Mapping[st
             recover(desk, replace(holder, deployment=record.id), record, around, secrets)
 
 
-def alone(found: list[DeploymentRecord]) -> list[DeploymentRecord]:
-    """Those of open deployments that are not the way back of another one, which sees to it."""
-    numbers = {record.id for record in found}
-    return [record for record in found if record.cause not in numbers]
-
-
 def recover(
     desk: Desk,
     holder: Holder,
@@ -117,11 +112,16 @@ def recover(
         return restoring.lost(desk, holder, record)
     known = release(desk.store.promises, record.subject, record.release)
     assert known is not None
-    order = Order(
+    order = order_of(record, known, secrets)
+    return Deployment(desk, holder, record, order, Steady(around, Event())).recover()
+
+
+def order_of(record: DeploymentRecord, known: ReleaseRecord, secrets: Mapping[str, str]) -> Order:
+    """What was wanted with a deployment that is recorded."""
+    return Order(
         restored(known, secrets), record.key, record.run, record.job, record.step,
         record.owner, record.why, known.commit_sha, secrets,
     )  # fmt: skip
-    return Deployment(desk, holder, record, order, Steady(around, Event())).recover()
 
 
 def _candidate(desk: Desk, order: Order) -> ReleaseRecord:

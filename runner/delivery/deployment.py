@@ -29,7 +29,8 @@ from runner.store.deliveries import (
 )
 from runner.store.outbox import Letter
 
-_OVERDUE = ("cancelled", "timeout")
+#: These undo it whatever `rollback.on` says.
+_OVERDUE = ("cancelled", "rejected", "timeout")
 
 
 @dataclass(slots=True)
@@ -173,7 +174,9 @@ class Deployment:
         self.around.goes_on = True
         self.around.log(f"##[error]{error.message}")
         course.fail(error)
-        is_bad = error.reason not in ("cancelled", "lost") and self.record.kind == "deploy"
+        is_bad = (
+            error.reason not in ("cancelled", "rejected", "lost") and self.record.kind == "deploy"
+        )
         judged = {self.record.release: "bad"} if is_bad else {}
         if not course.exposed or not course.crew.scene.old:
             return self._abort(course, error, judged)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from runner.environments import Entered
 from runner.errors import InvalidInputError
 from runner.execute.around import StepEnd
 from runner.execute.post import Post, shown_as
@@ -198,10 +199,24 @@ def _definition(trying: Try) -> "Definition":
     more = {"environment": {"name": environment, "url": address}}
     version = scope.text(written.get("version")) or _short(scope.contexts["github"].get("sha"))
     more["deploy"] = {"version": version}
-    if "notify" not in written:
-        written = {**written, "notify": list(trying.around.task.policy.notifications)}
+    written = {**_told(trying), **written}
     data = {**scope.value_with(written, more), "version": version}
+    data |= _keep(data.get("keep"), trying.around.task.environment)
     return definition(data, _application(trying), environment, address)
+
+
+def _told(trying: Try) -> dict[str, Any]:
+    """Whom the project tells where the step says nothing of it."""
+    notifications = list(trying.around.task.policy.notifications)
+    return {"notify": notifications} if notifications else {}
+
+
+def _keep(written: Any, known: Entered) -> dict[str, Any]:
+    """What the step leaves open is as the environment has it."""
+    ours = {"releases": known.keep, "snapshots": known.snapshots}
+    ours = {name: value for name, value in ours.items() if value is not None}
+    theirs = {"releases": written} if isinstance(written, int) else dict(written or {})
+    return {"keep": {**ours, **theirs}} if ours or theirs else {}
 
 
 def _short(sha: Any) -> str:

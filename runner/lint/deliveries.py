@@ -129,6 +129,11 @@ def _list(
                 yield from check_schema(schema, dict(settings or {}), document, place)
 
 
+def with_common(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of a check's settings, with those that all checks have."""
+    return {**schema, "properties": {**schema.get("properties", {}), **_COMMON}}
+
+
 def _named(
     noun: str, name: Any, path: Path, document: Document, schemas: Schemas, *, key: bool = False
 ) -> Iterator[Problem]:

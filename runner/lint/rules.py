@@ -90,6 +90,10 @@ RULES: Mapping[str, Rule] = {
         "a condition that nothing satisfies",
         "use `||` where one of several may hold; ask for failures behind `always() &&`",
     ),
+    "no-environment": _error(
+        "a step deploys from a job that belongs to no environment",
+        "write `environment` at the job",
+    ),
     "no-start": _error("every job needs another one", "take `needs` from the first one"),
     "not-available": _error(
         "a context or function that does not exist at this place", "use one that the finding names"
@@ -134,6 +138,10 @@ RULES: Mapping[str, Rule] = {
     ),
     "unknown-check": _error(
         "a check that no plugin brings", "install the plugin, or correct the name"
+    ),
+    "unknown-environment": _warning(
+        "a job names an environment that `pipe.yaml`, which has others, does not know",
+        "write one that is known, or add it",
     ),
     "unknown-input": _error("an input that is not declared", "declare it, or correct its name"),
     "unknown-job": _error("a job that does not exist", "correct its name"),

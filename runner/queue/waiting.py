@@ -3,13 +3,16 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
 from runner.plan import PlannedJob, asker_of, caller_of
+from runner.project import Reviewers
+from runner.queue.boundary import Boundary
+from runner.queue.gates import Hold, gate_of, hold_of, missing
+from runner.queue.telling import moment
 from runner.queue.tending import is_gone
-from runner.store import Store, census, limits, lines, workers
+from runner.store import Store, census, hot, limits, lines, workers
 from runner.store.limits import Scope
 from runner.store.lines import Wait
 from runner.store.rows import StoredJob, StoredRun, is_submitted
@@ -26,6 +29,9 @@ WaitKind = Literal[
     "worker",
     "turn",
     "lost",
+    "approval",
+    "wait",
+    "lock",
 ]
 #: From this many seconds on, a time says more than how long it is until then.
 _LONG = 100.0
@@ -47,9 +53,14 @@ class Waiting:
         return {"kind": self.kind, "text": self.text, "job": self.job, **self.facts}
 
 
-def moment(stamp: float) -> str:
-    """A point in time as people of this machine's time zone read it."""
-    return datetime.fromtimestamp(stamp).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def waiting_in_front(store: Store, now: float) -> Iterator[Waiting]:
+    """The jobs of all runs that wait in front of environments."""
+    situation = Situation(store, now)
+    held = census.held_runs(store.notes)
+    for number in sorted({run for runs in held.values() for run in runs}):
+        run = hot.load_run(store.notes, number)
+        if any(hold_of(job) for job in run.jobs.values()):
+            yield from (each for each in situation.of(run) if "environment" in each.facts)
 
 
 def whole(run: StoredRun, found: list[Waiting]) -> Waiting | None:
@@ -67,6 +78,7 @@ class Situation:
     """What there is in the queue at one moment, read when it is asked for and then for all runs."""
 
     def __init__(self, store: Store, now: float) -> None:
+        self._store = store
         self._connection = store.notes
         self._now = now
         self._lines: dict[str, dict[tuple[int, str], int]] = {}
@@ -100,6 +112,8 @@ class Situation:
     ) -> "_Why | None":
         if job.state == "running":
             return self._loss(job) if is_submitted(run) else None
+        if hold := hold_of(job):
+            return self._in_front(hold, run, job)
         if job.state == "scheduled":
             return self._retry(job)
         if job.held:
@@ -111,6 +125,35 @@ class Situation:
         if job.key and job.key in groups:
             return _group(groups[job.key])
         return _of_others(run, job, planned) if planned else None
+
+    def _in_front(self, hold: Hold, run: StoredRun, job: StoredJob) -> "_Why":
+        name = hold.environment
+        facts: dict[str, Any] = {"environment": name}
+        if hold.until is not None:
+            facts["due_at"] = hold.until
+            when = moment(hold.until)
+            if hold.kind == "wait":
+                return "wait", f"waits for {name} until {when}", facts
+            return "quota", f"waits for the quota of {name} until {when}", facts
+        if hold.kind == "lock":
+            return _locked(self._boundary, name, facts)
+        return self._approval(run, job, facts)
+
+    def _approval(self, run: StoredRun, job: StoredJob, facts: dict[str, Any]) -> "_Why":
+        gate = gate_of(run, job.key)
+        reviewers = (gate and gate.rules.reviewers) or Reviewers()
+        said = [each for each in self._boundary.said(run.id) if each.job == job.key]
+        left = missing(reviewers, said)
+        by = f" by {_either(reviewers.users)}" if reviewers.users else ""
+        so_far = f", {left} of {reviewers.required} missing" if reviewers.required > 1 else ""
+        facts |= {
+            "reviewers": list(reviewers.users),
+            "required": reviewers.required,
+            "missing": left,
+            "approved_by": [each.name for each in said],
+        }
+        name = facts["environment"]
+        return "approval", f"waits for approval of {name}{by}{so_far}: pipe approve {run.id}", facts
 
     def _retry(self, job: StoredJob) -> "_Why":
         due_at = job.due_at or self._now
@@ -164,6 +207,10 @@ class Situation:
         return _full(scope, limits.day_of(self._now), facts)
 
     @cached_property
+    def _boundary(self) -> Boundary:
+        return Boundary(self._store)
+
+    @cached_property
     def _scopes(self) -> dict[str, Scope]:
         return {str(scope): scope for scope in limits.all_scopes(self._connection)}
 
@@ -198,6 +245,20 @@ class Situation:
 
 
 _Why = tuple[WaitKind, str, dict[str, Any]]
+
+
+def _locked(boundary: Boundary, name: str, facts: dict[str, Any]) -> _Why:
+    lock = boundary.lock_of(name)
+    if lock is None:
+        return "lock", f"{name} was locked, and is open again", facts
+    why = f": {lock.message}" if lock.message else ""
+    facts |= {"locked_by": lock.owner, "message": lock.message}
+    return "lock", f"{name} is locked by {lock.owner}{why}", facts
+
+
+def _either(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _is_for(pool: str, able: Sequence[workers.WorkerRecord]) -> bool:

@@ -11,10 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from runner.errors import PipeError
-from runner.store import audit
+from runner.store import approvals, audit
 from runner.store.connection import Connection, Database, Row, whole
 from runner.store.outbox import Letter, post
 from runner.store.process import is_alive
+from runner.store.rows import Approval
 
 #: Seconds that a holder has until others may take over, unless it renews.
 LEASE = 60.0
@@ -368,6 +369,21 @@ def journal(connection: Connection, deployment: int) -> list[Entry]:
     ]
 
 
+@whole
+def answer(connection: Connection, deployment: int, approval: Approval) -> bool:
+    """Somebody lets a paused deployment go on, or go back; False when it waits for nobody any more."""
+    kind = "promoted" if approval.verdict == "approved" else "rejected"
+    data = json.dumps({"by": approval.name, "comment": approval.comment})
+    line = {"deployment": deployment, "move": -1, "kind": kind, "time": approval.time}
+    with connection.writing() as database:
+        row = database.execute(_DEPLOYMENT, {"id": deployment}).fetchone()
+        if row is None or row["state"] != "paused" or row["finished_at"] is not None:
+            return False
+        database.execute(_WRITE, {**line, "data": data})
+        approvals.write(database, row["run"], [approval], ())
+    return True
+
+
 # -- whose turn it is --
 
 
@@ -560,9 +576,7 @@ def lock_environment(connection: Connection, lock: EnvironmentLock) -> None:
 
 
 @whole
-def unlock_environment(
-    connection: Connection, environment: str, who: str = "", now: float = 0.0
-) -> bool:
+def unlock_environment(connection: Connection, environment: str, who: str, now: float) -> bool:
     """Let deployments go on; False when it was not locked."""
     with connection.writing() as database:
         was_locked = database.execute(_UNLOCK, {"environment": environment}).rowcount > 0

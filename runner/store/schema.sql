@@ -373,6 +373,32 @@ CREATE INDEX run_expiring ON run (expires_at) WHERE state = 'queued' AND expires
 
 CREATE INDEX run_limited ON run (deadline) WHERE state = 'running' AND deadline IS NOT NULL;
 
+CREATE TABLE approval (
+    id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    run INTEGER NOT NULL,
+    job VARCHAR NOT NULL,
+    environment VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    verdict VARCHAR NOT NULL,
+    comment VARCHAR NOT NULL,
+    time FLOAT NOT NULL,
+    FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
+);
+
+CREATE INDEX approval_of_run ON approval (run, job);
+
+CREATE TABLE admission (
+    run INTEGER NOT NULL,
+    job VARCHAR NOT NULL,
+    project VARCHAR NOT NULL,
+    environment VARCHAR NOT NULL,
+    time FLOAT NOT NULL,
+    PRIMARY KEY (run, job),
+    FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
+);
+
+CREATE INDEX admission_to ON admission (project, environment, time);
+
 INSERT INTO scope (kind, name, maximum, refuses, paused, running, day, started) VALUES ('queue', 'deployments', 5, false, false, 0, '', 0);
 
 INSERT INTO alembic_version (version_num) VALUES ('0005');

@@ -109,7 +109,8 @@ class JobRow(SQLModel, table=True):
     """One job of a run. `queued` means runnable now; what waits for a time or a job says so.
 
     `rank` is what is leased first (smaller), `pool` who may: "" is the process that owns the run,
-    else it names the labels that a worker must have. `held` is the limit that the run waits for.
+    else it names the labels that a worker must have. `held` is the limit that the run waits for, or
+    what the job waits for in front of its environment.
     """
 
     __tablename__ = "job"
@@ -345,6 +346,38 @@ class EventRow(SQLModel, table=True):
     time: float
     kind: str
     data: str
+
+
+class ApprovalRow(SQLModel, table=True):
+    """What a person said about a job that waited in front of its environment, or went on in it.
+
+    `verdict` is approved or rejected.
+    """
+
+    __tablename__ = "approval"
+    __table_args__ = (Index("approval_of_run", "run", "job"), {"sqlite_autoincrement": True})
+
+    id: int = Field(primary_key=True)
+    run: int = Field(foreign_key="run.id", ondelete="CASCADE")
+    job: str
+    environment: str
+    name: str
+    verdict: str
+    comment: str
+    time: float
+
+
+class AdmissionRow(SQLModel, table=True):
+    """A job was let into an environment, whose name has its case folded: quotas count that."""
+
+    __tablename__ = "admission"
+    __table_args__ = (Index("admission_to", "project", "environment", "time"),)
+
+    run: int = Field(primary_key=True, foreign_key="run.id", ondelete="CASCADE")
+    job: str = Field(primary_key=True)
+    project: str
+    environment: str
+    time: float
 
 
 class ReleaseRow(SQLModel, table=True):

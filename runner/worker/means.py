@@ -130,6 +130,7 @@ class Shared:
 
 def _policy(options: Mapping[str, Any], config: ProjectConfig, allow_host: bool) -> Policy:
     variables = _texts(options, "variables")
+    images = options.get("environment_images", {})
     return Policy(
         images=_texts(options, "images"),
         allow_host=allow_host,
@@ -138,7 +139,7 @@ def _policy(options: Mapping[str, Any], config: ProjectConfig, allow_host: bool)
         debug=bool(options.get("debug")),
         notifications=config.notifications,
         environments={
-            name: replace(each, vars=laid_over(each.vars, variables))
+            name: replace(each, vars=laid_over(each.vars, variables), images=images.get(name, {}))
             for name, each in config.environments.items()
         },
     )

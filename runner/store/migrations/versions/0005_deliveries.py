@@ -1,4 +1,4 @@
-"""What deployments need: releases, the journal of each deployment, what is live, who waits.
+"""What deployments need: releases, their journals, what is live, who waits, who let whom in.
 
 Indexes of runs leave out those that they are not for: each that a run is in costs its commits.
 """
@@ -19,6 +19,7 @@ def upgrade() -> None:
     _create_outbox()
     _create_audit()
     _shorten_indexes_of_runs()
+    _create_approvals()
 
 
 def _create_releases() -> None:
@@ -185,3 +186,30 @@ def _shorten_indexes_of_runs() -> None:
         where = sa.text(condition)
         op.drop_index(name, "run")
         op.create_index(name, "run", [column], sqlite_where=where, postgresql_where=where)
+
+
+def _create_approvals() -> None:
+    op.create_table(
+        "approval",
+        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("run", sa.Integer(), nullable=False),
+        sa.Column("job", sa.String(), nullable=False),
+        sa.Column("environment", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("verdict", sa.String(), nullable=False),
+        sa.Column("comment", sa.String(), nullable=False),
+        sa.Column("time", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(["run"], ["run.id"], ondelete="CASCADE"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("approval_of_run", "approval", ["run", "job"])
+    op.create_table(
+        "admission",
+        sa.Column("run", sa.Integer(), primary_key=True),
+        sa.Column("job", sa.String(), primary_key=True),
+        sa.Column("project", sa.String(), nullable=False),
+        sa.Column("environment", sa.String(), nullable=False),
+        sa.Column("time", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(["run"], ["run.id"], ondelete="CASCADE"),
+    )
+    op.create_index("admission_to", "admission", ["project", "environment", "time"])
