@@ -358,7 +358,11 @@ def test_pipelines_are_listed(pipelines: Path) -> None:
         ("other.yaml", "other.yaml"),
     ],
 )
-def test_a_pipeline_is_found(pipelines: Path, name: str, found: str) -> None:
+def test_a_pipeline_is_found(
+    pipelines: Path, monkeypatch: pytest.MonkeyPatch, name: str, found: str
+) -> None:
+    (pipelines / "elsewhere").mkdir()
+    monkeypatch.chdir(pipelines / "elsewhere")
     assert find_pipeline(name, pipelines) == pipelines / found
 
 
