@@ -20,7 +20,8 @@ _NO_ENVIRONMENT = Environment()
 class Entered:
     """The environment of a job; `url` is as the job has it written, or as the project knows it.
 
-    The rest is as the project has it: `secrets` are names, `keep` is a number of releases.
+    The rest is as the project has it: `secrets` are names, `keep` is a number of releases, `snapshots`
+    one of those.
     """
 
     name: str = ""
@@ -29,6 +30,7 @@ class Entered:
     images: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     keep: int | None = None
+    snapshots: int | None = None
 
 
 def enter(
@@ -51,6 +53,7 @@ def enter(
         settings.images,
         settings.secrets,
         settings.keep,
+        settings.snapshots,
     )
 
 

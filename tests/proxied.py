@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.request import urlopen
 from uuid import uuid4
 
@@ -62,7 +62,9 @@ class Local:
         env: Mapping[str, str] | None = None,
         input: bytes | Iterator[bytes] = b"",  # noqa: A002 - as in `subprocess.run`
         within: float = 30.0,
+        output: BinaryIO | None = None,
     ) -> Ended:
+        assert output is None
         given = input if isinstance(input, bytes) else b"".join(input)
         done = subprocess.run(argv, input=given, capture_output=True, timeout=within, check=False)
         return Ended(done.returncode, done.stdout, done.stderr)

@@ -37,6 +37,7 @@ class MachinePlugins:
 
     snapshots: Mapping[str, Any] = field(default_factory=dict)
     notifiers: Mapping[str, Any] = field(default_factory=dict)
+    renderers: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def targets(self) -> Mapping[str, PluginTarget]:

@@ -344,7 +344,7 @@ def test_a_person_keeps_deployments_away(here: Desk, store: Store, world: World)
     wait_until(lambda: told.lines[:1] != [], "it waits")
     assert told.lines[0].startswith("test is locked by bo: we sell")
     assert world.versions() == set()
-    unlock_environment(store.promises, "test")
+    unlock_environment(store.promises, "test", "ann", store.now())
     thread.join(20)
     assert world.versions() == {"1.0"}
 

@@ -254,7 +254,7 @@ def test_a_person_keeps_jobs_away(store: Store) -> None:
     assert why(store, run) == "production is locked by ann: freeze"
     queue.open_gates(store, NOON)
     assert take(store) == []
-    deliveries.unlock_environment(store.promises, "PRODUCTION")
+    deliveries.unlock_environment(store.promises, "PRODUCTION", "ann", store.now())
     queue.open_gates(store, NOON)
     assert work_off(store) == [run]
 
@@ -263,7 +263,7 @@ def test_what_was_unlocked_goes_on_though_nobody_said_so(store: Store) -> None:
     lock = EnvironmentLock("production", "ann", "", NOON)
     deliveries.lock_environment(store.promises, lock)
     run = to_the_gate(store, Protection())
-    deliveries.unlock_environment(store.promises, "production")
+    deliveries.unlock_environment(store.promises, "production", "ann", store.now())
     queue.reconcile(store, NOON)
     assert work_off(store) == [run]
 

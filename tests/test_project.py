@@ -185,14 +185,14 @@ def test_user_configuration() -> None:
         (
             "vars: {}\nnotifications:\n  prod: {}\nstorage: s3",
             [
-                ("not-supported", 2, 1, "`notifications` is not supported", "remove it for now"),
+                ("wrong-type", 3, 3, "`notifications` must be a list of notifiers", ""),
                 ("not-supported", 4, 1, "`storage` is not supported", "remove it for now"),
             ],
         ),
         (
-            "environments:\n  prod:\n    snapshots: {keep: 5}\n    wait-timer: 5m\n    ur1: x",
+            "environments:\n  prod:\n    snapshots: {keep: 0}\n    wait-timer: 5m\n    ur1: x",
             [
-                ("not-supported", 3, 5, "`snapshots` of an environment is not supp", "remove"),
+                ("wrong-type", 3, 23, "`environments.prod.snapshots.keep` must be", ""),
                 ("unknown-key", 4, 5, "unknown key `wait-timer`", "known keys: url, vars, images"),
                 ("unknown-key", 5, 5, "unknown key `ur1`", "did you mean `url`?"),
             ],
@@ -232,7 +232,7 @@ def test_user_configuration() -> None:
                 ("wrong-type", 2, 26, "`environments.a.vars.A` must be a text", ""),
             ],
         ),
-        ("notifications: []", [("not-supported", 1, 1, "`notifications` is", "remove")]),
+        ("notifications: [webhook]", [("wrong-type", 1, 16, "`notifications` must be", "")]),
         # A repository must not be able to consent for its user.
         ("allow-host: true", [("unknown-key", 1, 1, "unknown key `allow-host`", "known keys")]),
         ("- a", [("wrong-type", 1, 1, "must be a map", "")]),
@@ -358,7 +358,11 @@ def test_pipelines_are_listed(pipelines: Path) -> None:
         ("other.yaml", "other.yaml"),
     ],
 )
-def test_a_pipeline_is_found(pipelines: Path, name: str, found: str) -> None:
+def test_a_pipeline_is_found(
+    pipelines: Path, monkeypatch: pytest.MonkeyPatch, name: str, found: str
+) -> None:
+    (pipelines / "elsewhere").mkdir()
+    monkeypatch.chdir(pipelines / "elsewhere")
     assert find_pipeline(name, pipelines) == pipelines / found
 
 

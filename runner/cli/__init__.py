@@ -39,6 +39,7 @@ COMMANDS = {
     "verify": "Check something that runs, without deploying.",
     "releases": "List what is live where, and what was.",
     "rollback": "Go back to an earlier release.",
+    "snapshots": "Keep files and data of environments, and restore them.",
     "report": "Tell all about a deployment.",
     "recover": "End deployments whose process is gone.",
     "doctor": "Check engine, versions, disk and leftovers.",

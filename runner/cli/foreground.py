@@ -108,6 +108,7 @@ class ForegroundRun:
             keep_failed=self._options.keep == "on-failure",
             shell_on_failure=self._options.shell_on_failure,
             debug=self._verbose or _asks_for_debugging(self._prepared),
+            notifications=self._loaded.project.config.notifications,
             environments={
                 name: replace(
                     each,

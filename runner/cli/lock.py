@@ -36,7 +36,7 @@ def command(
         raise InvalidInputError("which environment? name it: `pipe lock ENV`")
     with open_store() as store:
         if environment is not None and release:
-            _release(store, environment)
+            _release(store, environment, name)
         elif environment is not None:
             _lock(store, environment, message, name)
         found = deliveries.environment_locks(store.notes)
@@ -66,14 +66,16 @@ def _lock(store: "Store", environment: str, message: str, name: str | None) -> N
     deliveries.lock_environment(store.promises, lock)
 
 
-def _release(store: "Store", environment: str) -> None:
+def _release(store: "Store", environment: str, name: str | None) -> None:
     from runner import queue
     from runner.environments import of_name
+    from runner.project.git import login
     from runner.store import deliveries
 
     before = of_name(deliveries.environment_locks(store.notes), environment, None)
     if before:
-        deliveries.unlock_environment(store.promises, before.environment)
+        who = name or login()
+        deliveries.unlock_environment(store.promises, before.environment, who, store.now())
         queue.open_gates(store, store.now())
 
 

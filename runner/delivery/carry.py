@@ -9,14 +9,17 @@ from typing import Any, TypeVar
 from runner.delivery import moves as m
 from runner.delivery.asking import Answer, Asker, worst
 from runner.delivery.call import AskedCall, Call
+from runner.delivery.configuring import Configuration, write
 from runner.delivery.contained import FailedError, contained
 from runner.delivery.definition import Ask, Definition
+from runner.delivery.keeping import Keeper, Occasion
 from runner.plugin.delivery import (
     CheckResult,
     DeliveryError,
     Instance,
     Observed,
     PluginCheck,
+    PluginRenderer,
     Release,
     Switch,
     Target,
@@ -24,6 +27,7 @@ from runner.plugin.delivery import (
     Weights,
 )
 from runner.plugin.fencing import fenced
+from runner.store.outbox import Letter
 
 Found = TypeVar("Found")
 #: What is asked of new instances when no check is given.
@@ -59,6 +63,12 @@ class Crew:
     deadline: float
     say: Callable[[str], None]
     asked: Callable[[str, Answer], None]
+    keeper: Keeper
+    renderers: Callable[[str], PluginRenderer]
+    #: what people are told of, by its kind
+    letters: Callable[[str], list[Letter]]
+    deployment: int = 0
+    who: str = ""
     address: str = ""
     _seen: dict[str, Instance] = field(default_factory=dict)
     _weights: Mapping[str, int] = field(default_factory=dict)
@@ -107,6 +117,12 @@ class Crew:
     def carry_out(self, move: m.Move) -> Mapping[str, Any]:
         """Do it; returns what is to be remembered of it. Raises FailedError."""
         match move:
+            case m.Keep(after):
+                return self._keep(after=after)
+            case m.Restore(snapshot, data):
+                return self.restore(snapshot, data=data)
+            case m.Write():
+                return write(self._configuration())
             case m.Prepare():
                 self.ask_target("prepare", lambda target, call: target.prepare(call, self.release))
             case m.Start(places) | m.Replace(places):
@@ -128,6 +144,31 @@ class Crew:
             case _:
                 raise AssertionError(move)
         return {}
+
+    def _keep(self, *, after: bool) -> Mapping[str, Any]:
+        """Without a way back nothing is changed; what cannot be kept afterwards is told."""
+        uses = self.definition.snapshots.after if after else self.definition.snapshots.before
+        most = self.definition.keep.snapshots
+        kind, number = ("after", self.release.id) if after else ("before", None)
+        occasion = Occasion(kind, self.deployment, number, who=self.who)
+        try:
+            record = self.keeper.create(uses, occasion, most)
+        except FailedError as error:
+            if not after:
+                raise
+            self.say(f"##[warning]nothing was kept: {error.message}")
+            return {"error": error.message}
+        return {"snapshot": record.id, "size": record.size}
+
+    def restore(self, id_: str, *, data: bool = False) -> Mapping[str, Any]:
+        """Bring back what a snapshot holds."""
+        record = self.keeper.record(id_)
+        return {"restored": self.keeper.restore(record, data=data, who=self.who)}
+
+    def _configuration(self) -> Configuration:
+        return Configuration(
+            self.definition.files, self.renderers, self.make("write", self.deadline), self.say
+        )
 
     def _start(self, names: Sequence[str]) -> Mapping[str, Any]:
         known = {place.name: place for place in (*self.scene.old, *self.scene.new)}

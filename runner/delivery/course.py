@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner.delivery import moves as m
@@ -24,6 +24,7 @@ class Course:
     now: Callable[[], float]
     cancelled: Callable[[], bool]
     exposed: bool = False
+    begun: set[type[m.Move]] = field(default_factory=set)
     _at: int = 0
     _state: str = ""
 
@@ -37,6 +38,7 @@ class Course:
         done = {entry.move for entry in entries if entry.kind == "outcome"}
         begun = {entry.move for entry in entries if entry.kind == "intent"}
         self.exposed = any(self.moves[index].exposes for index in begun)
+        self.begun = {type(self.moves[index]) for index in begun}
         for entry in entries:
             if entry.kind == "outcome" and isinstance(self.moves[entry.move], m.Baseline):
                 self.crew.remember_baseline(entry.data)
@@ -46,7 +48,8 @@ class Course:
 
     def is_proved(self, start: int) -> bool:
         """Whether all that is left from that move on is to clear away the old release."""
-        return all(isinstance(move, (m.Drain, m.Stop, m.Remove)) for move in self.moves[start:])
+        clearing = (m.Drain, m.Stop, m.Remove, m.Keep)
+        return all(isinstance(move, clearing) for move in self.moves[start:])
 
     def last_shift(self, before: int) -> m.Shift | None:
         """How traffic was divided when that move came."""
@@ -66,6 +69,7 @@ class Course:
             self.holder.enter(move.state, self.now())
         self.holder.write(index, "intent", m.to_json(move), self.now())
         self.exposed |= move.exposes
+        self.begun.add(type(move))
         self.holder.write(index, "outcome", self._make(move), self.now())
 
     def _check_time(self) -> None:
@@ -148,6 +152,7 @@ class Course:
         """Wait for `promoted` or `rejected` in the journal, which a person writes there."""
         until = time.monotonic() + self.crew.definition.rollback.pause_limit
         self.crew.say("waits for a person: `pipe approve` lets it go on")
+        self.holder.pause(self._at, self.crew.letters("approval"), self.now())
         while time.monotonic() < until:
             for entry in reversed(journal(self.holder.connection, self.holder.deployment)):
                 if entry.kind == "promoted":

@@ -7,7 +7,7 @@ from threading import Event
 from runner.delivery import planning
 from runner.delivery.call import Surroundings
 from runner.delivery.crewing import Crewing, Steady
-from runner.delivery.deliver import recover
+from runner.delivery.deliver import order_of, recover
 from runner.delivery.order import Desk, Ending
 from runner.delivery.sealing import restored
 from runner.delivery.turn import heartbeat
@@ -61,7 +61,7 @@ def retire(
     holder = Holder(desk.store.promises, subject, record.id, token)
     try:
         scene, _ = planning.read(record.course)
-        crewing = Crewing(desk, Steady(around, Event()), known.commit_sha)
+        crewing = Crewing(desk, Steady(around, Event()), order_of(record, known, secrets))
         crew = crewing.crew(
             holder, definition, record.release, scene, time.monotonic() + definition.limit
         )

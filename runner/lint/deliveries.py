@@ -1,4 +1,4 @@
-"""What deployments name of plugins: targets, switches and checks that exist, with settings that fit."""
+"""What deployments name of plugins: what exists, with settings that fit."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -22,6 +22,13 @@ _COMMON: Mapping[str, Any] = {
     "failures": {"type": "integer", "minimum": 1},
     "required": {"type": "boolean"},
 }
+_COMMON_OF_NOTIFIERS: Mapping[str, Any] = {
+    "on": {
+        "type": "array",
+        "minItems": 1,
+        "items": {"enum": ["started", "succeeded", "failed", "rolled-back", "approval"]},
+    }
+}
 
 
 def check(
@@ -44,6 +51,9 @@ def _step(step: Step, document: Document, brought: Brought) -> Iterator[Problem]
         yield from _switch(step.deploy.get("switch"), (*path, "switch"), document, brought)
         yield from _verification(step.deploy.get("verify"), (*path, "verify"), document, brought)
         yield from _triggers(step.deploy, path, document)
+        yield from _snapshots(step.deploy.get("snapshot"), (*path, "snapshot"), document, brought)
+        yield from _notifiers(step.deploy.get("notify"), (*path, "notify"), document, brought)
+    yield from _snapshots(step.snapshot, (*step.path, "snapshot"), document, brought)
     if step.verify is not None:
         path = (*step.path, "verify")
         data = step.verify
@@ -106,15 +116,45 @@ def _names(verify: Any) -> Iterator[str]:
                 yield str(settings["name"])
 
 
+def _snapshots(data: Any, path: Path, document: Document, brought: Brought) -> Iterator[Problem]:
+    """A list, or a map that has some."""
+    parts = {"": data} if isinstance(data, list) else data if isinstance(data, Mapping) else {}
+    for key in ("", "before", "after", "parts"):
+        place = (*path, key) if key else path
+        yield from snapshot_list(parts.get(key), place, document, brought.snapshots)
+
+
+def _notifiers(data: Any, path: Path, document: Document, brought: Brought) -> Iterator[Problem]:
+    yield from _list("notifier", data, path, document, brought.notifiers, _COMMON_OF_NOTIFIERS)
+
+
+def snapshot_list(data: Any, path: Path, document: Document, schemas: Schemas) -> Iterator[Problem]:
+    """What is wrong with a list of snapshots that stands at `path`."""
+    yield from _list("snapshot", data, path, document, schemas, {})
+
+
 def check_list(data: Any, path: Path, document: Document, schemas: Schemas) -> Iterator[Problem]:
     """What is wrong with a list of checks that stands at `path`."""
+    yield from _list("check", data, path, document, schemas, _COMMON)
+
+
+def _list(
+    noun: str,
+    data: Any,
+    path: Path,
+    document: Document,
+    schemas: Schemas,
+    common: Mapping[str, Any],
+) -> Iterator[Problem]:
+    """What is wrong with a list of what plugins bring; `common` are settings that all of them have."""
     for index, item in enumerate(data if isinstance(data, list) else ()):
         names = item if isinstance(item, Mapping) else {item: None}
         for name, settings in names.items():
             place = (*path, index, *([name] if isinstance(item, Mapping) else []))
-            yield from _named("check", name, place, document, schemas, key=True)
+            yield from _named(noun, name, place, document, schemas, key=True)
             if name in schemas:
-                schema = with_common(schemas[name])
+                schema = {**schemas[name]}
+                schema["properties"] = {**schema.get("properties", {}), **common}
                 yield from check_schema(schema, dict(settings or {}), document, place)
 
 

@@ -4,13 +4,24 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from runner.project.environment import Environment, environments
-from runner.project.reading import Check, count, flag, read, texts, variables, word
+from runner.project.reading import (
+    Check,
+    Checked,
+    Place,
+    count,
+    flag,
+    read,
+    texts,
+    variables,
+    word,
+)
 
 FILE_NAME = "pipe.yaml"
 #: Keys that the configuration's format has, but that this version does not read yet.
-_LATER = frozenset({"notifications", "storage"})
+_LATER = frozenset({"storage"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +36,8 @@ class ProjectConfig:
     actions_server: str = ""
     action_sources: Mapping[str, str] = field(default_factory=dict)
     environments: Mapping[str, Environment] = field(default_factory=dict)
+    #: who is told of deployments that do not say so themselves, as in a `deploy` step
+    notifications: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +62,7 @@ def read_project_config(file: Path) -> ProjectConfig:
         "actions-server": word,
         "action-sources": texts,
         "environments": environments,
+        "notifications": _notifications,
     }
     values = read(file, file.name, checks, _LATER)
     return ProjectConfig(
@@ -57,7 +71,17 @@ def read_project_config(file: Path) -> ProjectConfig:
         values.get("actions-server", ""),
         values.get("action-sources", {}),
         values.get("environments", {}),
+        values.get("notifications", ()),
     )
+
+
+def _notifications(place: Place) -> Checked[tuple[Mapping[str, Any], ...]]:
+    """As in a `deploy` step; whether a plugin brings them is seen by the deployment."""
+    rows = place.value
+    is_list = isinstance(rows, list) and all(isinstance(each, dict) and each for each in rows)
+    if not is_list or not all(isinstance(one, dict) for each in rows for one in each.values()):
+        return (), [place.wrong("a list of notifiers, each a name with its settings")]
+    return tuple(rows), []
 
 
 def read_user_config(file: Path | None = None) -> UserConfig:

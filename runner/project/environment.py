@@ -19,8 +19,6 @@ from runner.project.reading import (
     word,
 )
 
-#: Keys that an environment has in the configuration's format, but that are not read yet.
-_LATER = frozenset({"snapshots"})
 _PER_DAY = re.compile(r"([1-9][0-9]{0,8})/day")
 _SECRET = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -28,8 +26,8 @@ _SECRET = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 @dataclass(frozen=True, slots=True)
 class Environment:
     """Where jobs deploy to: its address, variables and images for jobs in it, the names of secrets
-    without which they do not run, and how many releases of an application are kept (None: as the
-    step says).
+    without which they do not run, and how many releases and snapshots of an application are kept
+    (None: as the step says).
     """
 
     url: str = ""
@@ -37,6 +35,7 @@ class Environment:
     images: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     keep: int | None = None
+    snapshots: int | None = None
     protection: Protection = NO_PROTECTION
 
 
@@ -57,7 +56,7 @@ def _environment(place: Place) -> Checked[Environment]:
         return Environment(), []
     if not isinstance(place.value, dict):
         return Environment(), [place.wrong("a map of keys")]
-    values, problems = check_all(place, {**_OWN, **_RULES}, _LATER)
+    values, problems = check_all(place, {**_OWN, **_RULES})
     own = {name: value for name, value in values.items() if name in _OWN}
     rules = {name: value for name, value in values.items() if name in _RULES}
     return Environment(**own, protection=replace(NO_PROTECTION, **rules)), problems
@@ -74,6 +73,13 @@ def _secrets(place: Place) -> Checked[tuple[str, ...]]:
         if not problems and not _SECRET.fullmatch(item.value)
     ]
     return names, problems
+
+
+def _snapshots(place: Place) -> Checked[int | None]:
+    if not isinstance(place.value, dict):
+        return None, [place.wrong("a map with `keep`, such as {keep: 5}")]
+    values, problems = check_all(place, {"keep": count})
+    return values.get("keep"), problems
 
 
 def _reviewers(place: Place) -> Checked[Reviewers | None]:
@@ -148,6 +154,7 @@ _OWN: Mapping[str, Check] = {
     "images": texts,
     "secrets": _secrets,
     "keep": count,
+    "snapshots": _snapshots,
 }
 _RULES: Mapping[str, Check] = {
     "reviewers": _reviewers,

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
+from runner.store import audit
 from runner.store.connection import Connection, Database, whole
 from runner.store.rows import Admission, Approval
 
@@ -85,7 +86,11 @@ def write(
     database: Database, run: int, approvals: Iterable[Approval], admissions: Iterable[Admission]
 ) -> None:
     """What was said about jobs of the run, and which of them were let in."""
-    database.executemany(_APPROVE, [{**asdict(each), "run": run} for each in approvals])
+    said = list(approvals)
+    for each in said:
+        about = {"run": run, "job": each.job, "environment": each.environment}
+        audit.add(database, each.name, each.verdict, {**about, "comment": each.comment}, each.time)
+    database.executemany(_APPROVE, [{**asdict(each), "run": run} for each in said])
     database.executemany(_ADMIT, [{**asdict(each), "run": run} for each in admissions])
 
 

@@ -499,4 +499,68 @@ class EnvironmentLockRow(SQLModel, table=True):
     locked_at: float
 
 
+class SnapshotRow(SQLModel, table=True):
+    """What was kept of an application in an environment while `release` was live there.
+
+    `id` begins with the time. `kind` is before or after a deployment, or manual; `state` is making
+    or kept. Its folder is on the machine `host`.
+    """
+
+    __tablename__ = "snapshot"
+    __table_args__ = (Index("snapshot_of", "application", "environment", "id"),)
+
+    id: str = Field(primary_key=True)
+    application: str
+    environment: str
+    release: int | None
+    deployment: int
+    kind: str
+    description: str
+    state: str
+    host: str
+    created_at: float
+    created_by: str
+    size: int
+
+
+class OutboxRow(SQLModel, table=True):
+    """Something that people are to be told, with the settings of the notifier that tells them.
+
+    `due_at` is when it is tried next; nothing when it was sent, or given up for its `error`.
+    """
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        _where("outbox_due", "due_at", only="due_at IS NOT NULL"),
+        Index("outbox_of", "deployment"),
+    )
+
+    id: str = Field(primary_key=True)
+    deployment: int
+    notifier: str
+    settings: str
+    kind: str
+    text: str
+    data: str
+    created_at: float
+    due_at: float | None
+    attempts: int
+    error: str
+    sent_at: float | None
+
+
+class AuditRow(SQLModel, table=True):
+    """Who did what; `hash` is that of the row and the hash of the one before it, `previous`."""
+
+    __tablename__ = "audit"
+
+    seq: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    time: float
+    who: str
+    action: str
+    subject: str
+    previous: str
+    hash: str
+
+
 METADATA = SQLModel.metadata

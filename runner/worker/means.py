@@ -137,6 +137,7 @@ def _policy(options: Mapping[str, Any], config: ProjectConfig, allow_host: bool)
         skip_unmapped=bool(options.get("skip_unmapped")),
         env=_texts(options, "env"),
         debug=bool(options.get("debug")),
+        notifications=config.notifications,
         environments={
             name: replace(each, vars=laid_over(each.vars, variables), images=images.get(name, {}))
             for name, each in config.environments.items()
