@@ -193,7 +193,10 @@ class Crew:
         return instance.is_running and instance.release == self.release.id
 
     def _ready(self, names: Sequence[str]) -> Mapping[str, Any]:
-        asks = self.definition.verify.ready or (FALLBACK,)
+        verify = self.definition.verify
+        # what takes the place of another is live already: the checks for that say more
+        is_asked_next = not self.slots and verify.live
+        asks = verify.ready or (() if is_asked_next else (FALLBACK,))
         return self._verify("ready", asks, patient=True, names=names)
 
     def _live(self) -> Mapping[str, Any]:
@@ -293,12 +296,10 @@ class Crew:
         return {"verdict": verdict, "checks": [plain(each) for each in answers]}
 
     def watch(self, kind: str = "soak") -> list[Answer]:
-        """Ask the checks of the soak once each."""
+        """Ask the checks of the soak once each, all at the same time."""
         asker = self._asker(kind, () if self._share() == 100 else self._new_serving())
-        return [
-            Answer(ask, asker.once(ask, self.deadline), 1, 0.0)
-            for ask in self.definition.verify.soak.checks or self.definition.verify.live
-        ]
+        verify = self.definition.verify
+        return asker.each(verify.soak.checks or verify.live, self.deadline)
 
     def _baseline(self) -> Mapping[str, Any]:
         """The old version's answers of those checks that compare; they never decide."""
