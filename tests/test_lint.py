@@ -54,6 +54,8 @@ BROUGHT = Brought(
     targets={"docker": _settings(image="string")},
     switches={"proxy": _settings(listen="integer")},
     checks={"ping": _settings(path="string")},
+    snapshots={"files": _settings(machine="string")},
+    notifiers={"chat": _settings(url="string")},
 )
 
 

@@ -99,3 +99,11 @@ def test_scaling(tmp_path: Path, server: Server) -> None:
     with store, store.notes.reading() as reading:
         found = reading.execute("SELECT worker FROM attempt ORDER BY worker", {}).fetchall()
     assert {row["worker"].partition(":")[0] for row in found} == {"one", "two"}
+
+
+@pytest.mark.docker
+def test_snapshots(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "snapshots.md").read_text("utf-8")
+    said = typed(page.replace("/srv/shop", str(tmp_path / "srv")), tmp_path)
+    assert "restored 1-files of snapshot" in said
+    assert re.search(r"all \d+ lines are as they were written", said)

@@ -17,7 +17,7 @@ from runner.cli.delivering import (
 from runner.cli.history import moment, open_store, table
 from runner.cli.options import secret_options
 from runner.cli.signals import signals_ask
-from runner.errors import EXIT_CANCELLED, EXIT_RUN_FAILED, InvalidInputError
+from runner.errors import EXIT_CANCELLED, EXIT_RUN_FAILED, InvalidInputError, RefusedError
 from runner.terminal.words import shortened, size, visible
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def create(
                     desk, subject, uses, around, secrets, description=description, who=who
                 )
         except FailedError as error:
-            raise InvalidInputError(error.message) from error
+            raise RefusedError(error.message) from error
     if as_json:
         click.echo(json.dumps(asdict(made), indent=2))
 

@@ -218,13 +218,15 @@ class Crew:
         return [place.name for place in self.scene.new if self._weights.get(place.name)]
 
     def _shift(self, weights: Mapping[str, int]) -> Mapping[str, Any]:
-        instances = self.instances(weights)
+        """Those that get nothing any more are named too: the switch goes on to count their requests."""
+        places = {each.name: 0 for each in (*self.scene.old, *self.scene.new)}
+        known = self.instances({**places, **weights})
+        instances = [each for each in known if each.is_running or each.name in weights]
         missing = sorted(weights.keys() - {each.name for each in instances})
         if missing:
             raise FailedError(f"{', '.join(missing)} should get traffic, and is not there")
-        answer = self.ask_switch(
-            "apply", lambda switch, call: switch.apply(call, instances, weights)
-        )
+        given = {each.name: weights.get(each.name, 0) for each in instances}
+        answer = self.ask_switch("apply", lambda switch, call: switch.apply(call, instances, given))
         self._weights = _checked(answer, weights, self._switch_name())
         self.say(f"traffic goes to {_shares(weights) or 'nobody'}")
         return {"weights": dict(self._weights)}

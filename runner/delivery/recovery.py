@@ -10,6 +10,7 @@ from runner.delivery.crewing import Crewing, Steady
 from runner.delivery.deliver import order_of, recover
 from runner.delivery.order import Desk, Ending
 from runner.delivery.sealing import restored
+from runner.delivery.telling import telling
 from runner.delivery.turn import heartbeat
 from runner.store.deliveries import (
     DeploymentRecord,
@@ -32,7 +33,7 @@ def recover_one(
         return None
     holder = Holder(connection, subject, record.id, token, desk.lease)
     try:
-        with heartbeat(desk, holder):
+        with telling(desk, secrets), heartbeat(desk, holder):
             return recover(desk, holder, record, around, secrets)
     finally:
         holder.let_go()

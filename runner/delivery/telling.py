@@ -13,6 +13,7 @@ from runner.delivery.contained import FailedError, contained
 from runner.delivery.definition import Use
 from runner.delivery.opening import found
 from runner.delivery.order import Desk, Order
+from runner.environments import secrets_in
 from runner.errors import InvalidInputError
 from runner.plugin.delivery import Notice, PluginNotifier
 from runner.store import outbox
@@ -142,18 +143,24 @@ class Teller:
         return min((each.due_at or 0.0 for each in later), default=None)
 
     def _can(self, letter: Posted) -> bool:
-        """Whether this process has the secrets for it, or it is so old that this does not matter."""
-        if letter.created_at + outbox.LIFE < self.desk.now():
-            return True
+        """Whether this process has the secrets for it, or it is too old to be sent."""
         try:
-            sealing.opened(letter.settings, self.secrets)
+            self._settings(letter)
         except InvalidInputError:
-            return False
+            return _is_old(letter, self.desk.now())
         return True
 
+    def _settings(self, letter: Posted) -> Mapping[str, Any]:
+        """Raises InvalidInputError for a secret that this process does not have."""
+        environment = str(letter.data.get("environment", ""))
+        found: Mapping[str, Any] = sealing.opened(
+            letter.settings, secrets_in(self.secrets, environment)
+        )
+        return found
+
     def _try(self, letter: Posted) -> None:
-        connection = self.desk.store.promises
-        if not outbox.take(connection, letter, self.desk.now()):
+        connection, now = self.desk.store.promises, self.desk.now()
+        if not outbox.take(connection, letter, now):
             return
         try:
             self._send(letter)
@@ -164,7 +171,9 @@ class Teller:
             outbox.sent(connection, letter, self.desk.now())
 
     def _send(self, letter: Posted) -> None:
-        use = Use(letter.notifier, sealing.opened(letter.settings, self.secrets))
+        if _is_old(letter, self.desk.now()):
+            raise FailedError(letter.error or "nobody had the secrets for it in time")
+        use = Use(letter.notifier, self._settings(letter))
         kind: PluginNotifier = found(self.desk.plugins.notifiers, use, "notifier")
         notice = Notice(letter.kind, letter.text, letter.data, letter.id)
         contained(
@@ -173,6 +182,10 @@ class Teller:
             lambda: kind.send(use.with_, notice),
             deadline=time.monotonic() + _ATTEMPT,
         )
+
+
+def _is_old(letter: Posted, now: float) -> bool:
+    return letter.created_at + outbox.LIFE < now
 
 
 @contextlib.contextmanager

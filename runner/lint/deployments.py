@@ -22,11 +22,12 @@ def check(
 
 
 def _deploys(step: Step) -> bool:
-    return step.deploy is not None or step.rollback is not None
+    return any(each is not None for each in (step.deploy, step.snapshot, step.rollback))
 
 
 def _nowhere(step: Step, document: Document) -> Problem:
-    word = "deploy" if step.deploy is not None else "rollback"
+    words = {"deploy": step.deploy, "snapshot": step.snapshot, "rollback": step.rollback}
+    word = next(word for word, written in words.items() if written is not None)
     message = f"`{word}` belongs to an environment, and this job has none"
     position = document.locate((*step.path, word), key=True)
     hint = "write `environment: production` at the job, or whatever it is called"

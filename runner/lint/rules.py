@@ -147,8 +147,14 @@ RULES: Mapping[str, Rule] = {
     "unknown-job": _error("a job that does not exist", "correct its name"),
     "unknown-matrix-key": _error("a key that the matrix does not have", "correct its name"),
     "unknown-need": _error("a job that is not among the `needs`", "add it there"),
+    "unknown-notifier": _error(
+        "a notifier that no plugin brings", "install the plugin, or correct the name"
+    ),
     "unknown-output": _error("an output that the job does not declare", "declare it there"),
     "unknown-property": _warning("a context has no such property", "correct its name"),
+    "unknown-snapshot": _error(
+        "a snapshot that no plugin brings", "install the plugin, or correct the name"
+    ),
     "unknown-step": _error(
         "a bare name in `uses` that no plugin brings", "install the plugin, or correct the name"
     ),
