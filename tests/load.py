@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from threading import Event, Thread
 from typing import Literal
 
-#: On a connection of its own, on one that others have used before, or one that takes its time.
+#: On a connection of its own, on one that others have used before, or one that takes its time, and that
+#: no proxy may send a second time.
 Kind = Literal["fresh", "reused", "slow"]
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -96,9 +97,10 @@ class Load:
         is_kept = False
         try:
             stays = "keep-alive" if kind == "reused" else "close"
-            path = self.plan.slow_path if kind == "slow" else "/"
+            method, path = ("POST", self.plan.slow_path) if kind == "slow" else ("GET", "/")
             writer.write(
-                f"GET {path} HTTP/1.1\r\nHost: load\r\nConnection: {stays}\r\n\r\n".encode()
+                f"{method} {path} HTTP/1.1\r\nHost: load\r\nConnection: {stays}\r\n"
+                "Content-Length: 0\r\n\r\n".encode()
             )
             status, body, is_kept = await _answer(reader)
         finally:

@@ -193,7 +193,10 @@ class Crew:
         return instance.is_running and instance.release == self.release.id
 
     def _ready(self, names: Sequence[str]) -> Mapping[str, Any]:
-        asks = self.definition.verify.ready or (FALLBACK,)
+        verify = self.definition.verify
+        # what takes the place of another is live already: the checks for that say more
+        is_asked_next = not self.slots and verify.live
+        asks = verify.ready or (() if is_asked_next else (FALLBACK,))
         return self._verify("ready", asks, patient=True, names=names)
 
     def _live(self) -> Mapping[str, Any]:
@@ -215,13 +218,15 @@ class Crew:
         return [place.name for place in self.scene.new if self._weights.get(place.name)]
 
     def _shift(self, weights: Mapping[str, int]) -> Mapping[str, Any]:
-        instances = self.instances(weights)
+        """Those that get nothing any more are named too: the switch goes on to count their requests."""
+        places = {each.name: 0 for each in (*self.scene.old, *self.scene.new)}
+        known = self.instances({**places, **weights})
+        instances = [each for each in known if each.is_running or each.name in weights]
         missing = sorted(weights.keys() - {each.name for each in instances})
         if missing:
             raise FailedError(f"{', '.join(missing)} should get traffic, and is not there")
-        answer = self.ask_switch(
-            "apply", lambda switch, call: switch.apply(call, instances, weights)
-        )
+        given = {each.name: weights.get(each.name, 0) for each in instances}
+        answer = self.ask_switch("apply", lambda switch, call: switch.apply(call, instances, given))
         self._weights = _checked(answer, weights, self._switch_name())
         self.say(f"traffic goes to {_shares(weights) or 'nobody'}")
         return {"weights": dict(self._weights)}
@@ -293,12 +298,10 @@ class Crew:
         return {"verdict": verdict, "checks": [plain(each) for each in answers]}
 
     def watch(self, kind: str = "soak") -> list[Answer]:
-        """Ask the checks of the soak once each."""
+        """Ask the checks of the soak once each, all at the same time."""
         asker = self._asker(kind, () if self._share() == 100 else self._new_serving())
-        return [
-            Answer(ask, asker.once(ask, self.deadline), 1, 0.0)
-            for ask in self.definition.verify.soak.checks or self.definition.verify.live
-        ]
+        verify = self.definition.verify
+        return asker.each(verify.soak.checks or verify.live, self.deadline)
 
     def _baseline(self) -> Mapping[str, Any]:
         """The old version's answers of those checks that compare; they never decide."""
