@@ -219,6 +219,22 @@ def test_what_is_kept_running_is_stopped_when_its_time_is_over(
     assert retire(here, SHOP, Told(), {}) == []
 
 
+def test_checks_of_a_soak_are_asked_at_the_same_time(here: Desk) -> None:
+    """What one brings about, another may count."""
+    both = threading.Barrier(2)
+
+    def meets(call: CheckCall) -> CheckResult:
+        both.wait(5)
+        return CheckResult("pass")
+
+    check = PluginCheck("meets", {"type": "object"}, meets)
+    plugins = WorldPlugins(here.plugins.world, extra_checks={"meets": check})  # type: ignore[attr-defined]
+    soak = {"for": "50ms", "every": "50ms", "fail-after": 1}
+    asked = [{"meets": {"name": name}} for name in ("one", "other")]
+    verify = {"soak": {**soak, "checks": asked}}
+    assert go(replace(here, plugins=plugins), "1.0", verify=verify).state == "succeeded"
+
+
 # -- limits and wishes
 
 

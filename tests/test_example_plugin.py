@@ -75,6 +75,7 @@ def test_its_pipeline_deploys_and_goes_back(
     good = run_pipe(*run, cwd=project)
     assert good.exit_code == 0, good.stdout + good.stderr
     assert to.read_text() == '{"currency": "EUR"}\n'
+    assert "`uptime`" not in good.stdout  # its live check says more
     bad = run_pipe(*run, "--input=currency=USD", cwd=project)
     assert bad.exit_code == 1
     assert f"{to} has another `currency`" in bad.stdout
