@@ -5,6 +5,7 @@ It outlives the process that deploys, so that tests can kill that one at any poi
 
 import fcntl
 import json
+import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -74,6 +75,20 @@ class World:
         return {name for name, each in self.read()["instances"].items() if each["is_running"]}
 
 
+def breaks(how: Collection[str]) -> None:
+    """What a bad plugin does in the middle of a call."""
+    if "start" in how:
+        raise DeliveryError("it does not start")
+    if "raise" in how:
+        raise ZeroDivisionError
+    if "crash" in how:
+        raise SystemExit(1)
+    if "hang" in how:
+        time.sleep(60)
+    if "exit" in how:
+        os._exit(7)
+
+
 @dataclass(frozen=True, slots=True)
 class WorldTarget:
     """Blue and green places in the world."""
@@ -99,12 +114,11 @@ class WorldTarget:
     def start(
         self, call: DeliveryCall, release: Release, places: Sequence[Instance]
     ) -> Sequence[Instance]:
-        if "start" in release.settings.get("break", ()):
-            raise DeliveryError("it does not start")
-        if "crash" in release.settings.get("break", ()):
-            raise SystemExit(1)
-        if "hang" in release.settings.get("break", ()):
-            time.sleep(60)
+        breaks(release.settings.get("break", ()))
+        if "ghost" in release.settings.get("break", ()):
+            return places
+        if "nonsense" in release.settings.get("break", ()):
+            return [42]  # type: ignore[list-item]
         started = [
             replace(place, release=release.id, version=release.version, is_running=True)
             for place in places
@@ -155,6 +169,8 @@ class WorldSwitch:
         return weights
 
     def apply(self, call: DeliveryCall, instances: Sequence[Instance], weights: Weights) -> Weights:
+        if any(weights.get(name) for name in self.settings.get("at", ("green-1",))):
+            breaks(self.settings.get("break", ()))
         with self.world.changed() as state:
             if call.token < state.get("token", 0):
                 raise DeliveryError(f"token {call.token} is older than {state['token']}")
@@ -172,6 +188,8 @@ class WorldSwitch:
     def traffic(
         self, call: DeliveryCall, instances: Sequence[Instance]
     ) -> Mapping[str, Traffic] | None:
+        if "nonsense" in self.settings.get("break", ()):
+            return {each.name: 42 for each in instances}  # type: ignore[misc]
         return {each.name: Traffic() for each in instances}
 
 

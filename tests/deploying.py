@@ -54,6 +54,8 @@ def deploy(home: Path, world: World, version: str, strategy: str) -> str:
     """The state that the deployment ends in; a version that is called `bad` is so when it is live."""
     bad = {"live": [{"version": {"bad": ["bad"], "within": "50ms", "interval": "10ms"}}]}
     changes: dict[str, Any] = {"strategy": strategy, "verify": bad, "with": {"replicas": 2}}
+    if version == "exit":
+        changes["with"]["break"] = ["exit"]
     with Store.open(home) as store:
         return deliver(desk(store, world), order(version, **changes), Nowhere()).state
 

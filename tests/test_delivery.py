@@ -287,13 +287,37 @@ def test_findings_keep_it_from_starting(here: Desk, world: World) -> None:
     assert world.versions() == {"1.0"}
 
 
-@pytest.mark.parametrize("with_", [{"break": ["start"]}, {"break": ["crash"]}, {"break": ["hang"]}])
-def test_a_target_that_fails_is_named(here: Desk, world: World, with_: dict[str, Any]) -> None:
+@pytest.mark.parametrize("how", ["start", "raise", "crash", "hang", "ghost", "nonsense"])
+def test_a_target_that_fails_is_named(here: Desk, world: World, how: str) -> None:
     go(here, "1.0")
-    ended = go(here, "2.0", timeout="500ms", **{"with": with_})
+    ended = go(here, "2.0", timeout="500ms", **{"with": {"break": [how]}})
     assert ended.state == "failed"
     assert "target `world`" in ended.message
     assert world.running() == {"blue-1"}
+
+
+@pytest.mark.parametrize("how", ["raise", "crash", "hang", "nonsense"])
+def test_a_switch_that_fails_is_named_and_its_deployment_undone(
+    here: Desk, world: World, how: str
+) -> None:
+    go(here, "1.0")
+    switch = {"use": "proxy", "with": {"break": [how]}}
+    # The way back asks how many requests there are, too.
+    state = "rollback-failed" if how == "nonsense" else "rolled-back"
+    ended = go(here, "2.0", timeout="500ms", switch=switch)
+    assert (ended.state, world.versions()) == (state, {"1.0"})
+    assert "switch `proxy`" in ended.message
+
+
+@pytest.mark.parametrize("answer", [None, 42, {"verdict": "pass"}])
+def test_a_check_that_answers_nonsense_is_named(here: Desk, world: World, answer: Any) -> None:
+    go(here, "1.0")
+    check = PluginCheck("odd", {"type": "object"}, lambda call: answer)
+    plugins = WorldPlugins(world, extra_checks={"odd": check})
+    odd = {"live": [{"odd": {"within": "20ms", "interval": "10ms"}}]}
+    ended = deliver(replace(here, plugins=plugins), order("2.0", verify=odd), Told())
+    assert (ended.state, world.versions()) == ("rolled-back", {"1.0"})
+    assert "the check `odd` gave" in ended.message
 
 
 # -- turns

@@ -81,6 +81,17 @@ def test_killed_at_some_lines(tmp_path: Path, strategy: str, version: str) -> No
     everything(tmp_path, strategy, version, step=4)
 
 
+def test_a_plugin_that_ends_the_process(tmp_path: Path) -> None:
+    home, world = tmp_path / "home", World(tmp_path / "world.json")
+    deploy(home, world, "old", "blue-green")
+    command = [sys.executable, "-m", "tests.deploying", str(home), str(world.file)]
+    ended = subprocess.run([*command, "exit", "blue-green", "0"], cwd=ROOT, check=False)
+    assert ended.returncode == 7
+    assert world.versions() == {"old"}
+    recovered(home, world)
+    assert holds_together(home, world) == "old"
+
+
 def everything(folder: Path, strategy: str, version: str, step: int) -> None:
     before, trial = folder / "before", folder / "trial"
     before.mkdir()

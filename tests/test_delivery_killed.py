@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -19,6 +19,7 @@ from runner.delivery.recovery import recover_one
 from runner.delivery.unfinished import unfinished
 from runner.store.deliveries import deployments, journal
 from tests.load import Load, under_load
+from tests.proxied import docker, get
 from tests.shops import Shop, open_shop, shipping
 
 pytestmark = pytest.mark.docker
@@ -48,8 +49,9 @@ class Trial:
         self.live = self.shop.holds_together()
         return self._written() - before
 
-    def kill(self, lines: int, fault: str) -> None:
-        """At that line; then there is a version that serves, and soon everything is in order."""
+    def kill(self, lines: int, fault: str, meanwhile: Callable[[], object] = int) -> None:
+        """At that line; then there is a version that serves, and soon everything is in order, whatever
+        else happens meanwhile."""
         version = self._next()
         ended = subprocess.run(
             shipping(self.shop, version, fault, lines, strategy=self.strategy),
@@ -59,6 +61,7 @@ class Trial:
             check=False,
         )
         assert ended.returncode == -signal.SIGKILL, (ended.stdout, ended.stderr)
+        meanwhile()
         began = time.monotonic()
         self.recover()
         assert time.monotonic() - began < SOON
@@ -83,13 +86,16 @@ class Trial:
 
 @contextmanager
 def trial(folder: Path, strategy: Any, *known: str) -> Iterator[Trial]:
-    """With users, none of whom notices anything of all that but the faults that are `known`."""
+    """With users, none of whom notices anything of all that but the faults that are `known`; "any"
+    are all."""
     with open_shop(folder, patience=3) as shop:
         shop.deploy("v1")
         with under_load(shop.plan(RATE)) as load:
             yield Trial(shop, load, strategy, count(2), "v1")
         assert len(load.answers) > RATE
-        assert load.faults() - Counter(dict.fromkeys(known, sys.maxsize)) == Counter()
+        if "any" not in known:
+            assert load.faults() - Counter(dict.fromkeys(known, sys.maxsize)) == Counter()
+        assert get(f"127.0.0.1:{shop.port}") == shop.holds_together()
 
 
 def test_killed_at_some_lines(tmp_path: Path) -> None:
@@ -109,3 +115,23 @@ def test_killed_at_every_line(tmp_path: Path, strategy: Any, fault: str) -> None
         for line in range(1, going.lines(fault) + 1):
             going.kill(line, fault)
             going.kill(-line, fault)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(3600)
+def test_the_proxy_starts_again_meanwhile(tmp_path: Path) -> None:
+    """It has forgotten all that it was told, but not what it was told to keep."""
+    with trial(tmp_path, CANARY, "any") as going:
+        proxy = f"{going.shop.name}-test-proxy"
+        for line in range(1, going.lines("") + 1, 2):
+            going.kill(line, "", lambda: docker("restart", "-t", "0", proxy))
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("fault", ["", "errors"])
+def test_after_a_stop_one_version_starts_again(tmp_path: Path, fault: str) -> None:
+    """The strategy `recreate` stops the old one first: nobody serves then, until it is recovered."""
+    with trial(tmp_path, "recreate", "any") as going:
+        for line in range(1, going.lines(fault) + 1):
+            going.kill(line, fault)

@@ -3,6 +3,7 @@
 import getpass
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -96,7 +97,14 @@ def create(
         try:
             with signals_ask(around.stop):
                 made = restoring.create(
-                    desk, subject, uses, around, secrets, description=description, who=who
+                    desk,
+                    subject,
+                    uses,
+                    around,
+                    secrets,
+                    description=description,
+                    who=who,
+                    keep=_keep(environment),
                 )
         except FailedError as error:
             raise RefusedError(error.message) from error
@@ -167,6 +175,16 @@ def restore(
         click.echo(json.dumps(asdict(ending), indent=2))
     if ending.state != "succeeded":
         context.exit(EXIT_CANCELLED if ending.state == "cancelled" else EXIT_RUN_FAILED)
+
+
+def _keep(environment: str) -> int:
+    """How many the project that this folder is in keeps there."""
+    from runner.delivery.keeping import KEEP
+    from runner.environments import of_name
+    from runner.project import find_project
+
+    known = of_name(find_project(Path()).config.environments, environment, None)
+    return (known.snapshots if known else None) or KEEP
 
 
 def _known(store: "Store", id_: str) -> "SnapshotRecord":

@@ -10,7 +10,7 @@ from runner.delivery import moves as m
 from runner.delivery.asking import Answer, Asker, worst
 from runner.delivery.call import AskedCall, Call
 from runner.delivery.configuring import Configuration, write
-from runner.delivery.contained import FailedError, contained
+from runner.delivery.contained import FailedError, all_of, contained
 from runner.delivery.definition import Ask, Definition
 from runner.delivery.keeping import Keeper, Occasion
 from runner.plugin.delivery import (
@@ -175,7 +175,7 @@ class Crew:
         places = [known[name] for name in names]
         ran = {each.name for each in self.instances(names) if self._runs(each)}
         started = self.ask_target(
-            "start", lambda target, call: target.start(call, self.release, places)
+            "start", lambda target, call: all_of(Instance, target.start(call, self.release, places))
         )
         there = {each.name: each for each in self.observe().instances}
         missing = [name for name in names if name not in there]
@@ -358,13 +358,20 @@ class Crew:
     def _traffic(self, instances: Sequence[Instance]) -> Mapping[str, Traffic] | None:
         if self.switch is None:
             return None
-        return self.ask_switch("traffic", lambda switch, call: switch.traffic(call, instances))
+        return self.ask_switch("traffic", lambda switch, call: _counted(switch, call, instances))
 
     def _sleep(self, seconds: float) -> None:
         cancelled = self.make("wait", self.deadline).cancelled
         until = time.monotonic() + max(0.0, seconds)
         while (left := until - time.monotonic()) > 0 and not cancelled():
             time.sleep(min(0.05, left))
+
+
+def _counted(
+    switch: Switch, call: Call, instances: Sequence[Instance]
+) -> Mapping[str, Traffic] | None:
+    counted = switch.traffic(call, instances)
+    return counted and dict(zip(counted, all_of(Traffic, counted.values()), strict=True))
 
 
 def _alone(call: Call, ask: Callable[[], Found]) -> Found:

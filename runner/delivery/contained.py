@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -58,6 +58,15 @@ def contained(
     if outcome.error is not None:
         raise _told(who, what, outcome.error) from outcome.error
     return outcome.answers[0]
+
+
+def all_of(kind: type[Answer], answers: Iterable[Answer]) -> list[Answer]:
+    """The answers as a list. Raises DeliveryError for one that is of another kind."""
+    found = list(answers)
+    for each in found:
+        if not isinstance(each, kind):
+            raise DeliveryError(f"it gave {each!r} where {kind.__name__} was asked for")
+    return found
 
 
 def _never() -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from runner.delivery import planning
 from runner.delivery.carry import Crew
-from runner.delivery.contained import FailedError
+from runner.delivery.contained import FailedError, all_of
 from runner.delivery.course import Course
 from runner.delivery.crewing import Crewing, Steady
 from runner.delivery.keeping import all_kept, before, of_release
@@ -142,7 +142,7 @@ class Deployment:
         keep = {*good[-max(1, crew.definition.keep.releases) :], self.record.release}
         keep |= {self.record.previous} if self.record.previous else set()
         try:
-            for gone in crew.ask_target("prune", lambda target, call: target.prune(call, keep)):
+            for gone in crew.ask_target("prune", lambda t, call: all_of(str, t.prune(call, keep))):
                 self.around.log(f"removed {gone}")
         except FailedError as error:
             self.around.log(f"##[warning]{error.message}")

@@ -6,17 +6,20 @@ from typing import Any
 
 from runner.delivery import scene as scenes
 from runner.delivery.carry import Crew
-from runner.delivery.contained import FailedError
+from runner.delivery.contained import FailedError, all_of
 from runner.delivery.moves import Move, Prepare, Restore, Scene, back, from_json, moves, to_json
+from runner.plugin.delivery import Finding, Instance
 
 
 def preflight(crew: Crew) -> None:
     """Ask the plugins what speaks against it. Raises FailedError for what keeps it from starting."""
-    findings = list(
-        crew.ask_target("preflight", lambda target, call: target.preflight(call, crew.release))
+    findings = crew.ask_target(
+        "preflight", lambda target, call: all_of(Finding, target.preflight(call, crew.release))
     )
     if crew.switch:
-        findings += crew.ask_switch("preflight", lambda switch, call: switch.preflight(call))
+        findings += crew.ask_switch(
+            "preflight", lambda switch, call: all_of(Finding, switch.preflight(call))
+        )
     for finding in findings:
         crew.say(f"##[{finding.level}]{finding.message}")
     errors = [finding.message for finding in findings if finding.level == "error"]
@@ -35,17 +38,25 @@ def look(crew: Crew, live: int | None, *, is_back: bool) -> Scene:
         return _in_place(crew, observed.active)
     weights: Mapping[str, int] = {}
     if crew.switch:
-        weights = crew.ask_switch("observe", lambda switch, call: switch.observe(call))
+        weights = crew.ask_switch("observe", lambda switch, call: dict(switch.observe(call)))
     at = scenes.live_slot(crew.slots, observed, weights, live or 0)
     found = scenes.slot_of(observed, crew.release.id, at) if is_back else ""
     slot = found or scenes.free_slot(crew.slots, at)
-    new = tuple(crew.ask_target("places", lambda t, call: t.places(call, crew.release, slot)))
+    new = _places(crew, slot)
     old = scenes.in_slot(observed, at, weights) if at else ()
     return Scene(old, new, has_switch=crew.switch is not None)
 
 
+def _places(crew: Crew, slot: str) -> tuple[Instance, ...]:
+    return tuple(
+        crew.ask_target(
+            "places", lambda t, call: all_of(Instance, t.places(call, crew.release, slot))
+        )
+    )
+
+
 def _in_place(crew: Crew, active: Mapping[str, int]) -> Scene:
-    new = tuple(crew.ask_target("places", lambda t, call: t.places(call, crew.release, "")))
+    new = _places(crew, "")
     old = tuple(
         replace(place, release=active[place.name]) for place in new if active.get(place.name)
     )

@@ -252,6 +252,7 @@ def _ended(trying: Try, ending: "Ending", stop: StepStop) -> StepEnd:
 def _snapshot(trying: Try) -> StepEnd:
     from runner.delivery.contained import FailedError
     from runner.delivery.definition import uses
+    from runner.delivery.keeping import KEEP
     from runner.delivery.restoring import create
     from runner.store.deliveries import Subject
 
@@ -268,6 +269,7 @@ def _snapshot(trying: Try) -> StepEnd:
             task.secrets,
             description=str(data.get("description") or ""),
             who=str(trying.scope.contexts["github"].get("actor", "")),
+            keep=task.environment.snapshots or KEEP,
         )
     except FailedError as error:
         if stop.reason():

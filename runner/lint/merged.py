@@ -10,7 +10,8 @@ Schema = dict[str, Any]
 
 
 def merged(schema: Schema, brought: Brought) -> Schema:
-    """`schema` with the settings of each step, target, switch and check where its name stands."""
+    """`schema` with the settings of each step, target, switch, check and snapshot where its name
+    stands."""
     definitions = dict(schema["definitions"])
     step = dict(definitions["step"])
     deploy = dict(step["properties"]["deploy"])
@@ -27,6 +28,13 @@ def merged(schema: Schema, brought: Brought) -> Schema:
     step["properties"]["verify"] = {**step["properties"]["verify"], "items": listed}
     for name in ("checks", "verification"):
         definitions[name] = {**definitions[name], "items": listed}
+    kept = {
+        **definitions["snapshots"]["items"],
+        "properties": dict(sorted(brought.snapshots.items())),
+    }
+    definitions["snapshots"] = {**definitions["snapshots"], "items": kept}
+    for part in (step, deploy):
+        part["properties"]["snapshot"] = {**part["properties"]["snapshot"], "items": kept}
     return {**schema, "definitions": {**definitions, "step": step}}
 
 
