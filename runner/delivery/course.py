@@ -107,6 +107,8 @@ class Course:
             return False
         if policy == "rollback" or time.monotonic() >= until:
             raise FailedError("the checks stayed inconclusive", "health-failed")
+        left = until - time.monotonic()
+        self.crew.say(f"the checks cannot tell yet: asking again, for {left:.0f} s at most")
         return True
 
     def _watch(self, seconds: float, *, soak: bool) -> Mapping[str, Any]:
