@@ -1,4 +1,4 @@
-DEMO := examples/service.yaml
+DEMO := pipelines/deploy.yaml
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -11,6 +11,7 @@ demo: $(READY) images ## run the demo pipeline
 test: lint images ## check everything: style, types, tests
 	@tests/machine/database
 	@tests/machine/redis
+	@tests/machine/ssh
 	$(BIN)/pytest -n 2 --dist worksteal -m "not faults"
 
 lint: $(READY) ## check style and types
@@ -24,6 +25,7 @@ bench: $(READY) images ## measure against named baselines
 faults: $(READY) images ## long runs that kill processes at every point
 	@tests/machine/database
 	@tests/machine/redis
+	@tests/machine/ssh
 	$(BIN)/pytest -m faults --timeout 3600
 
 format: $(READY) ## format the code, fix what can be fixed

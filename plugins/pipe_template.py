@@ -1,4 +1,4 @@
-"""The step `uses: template`: renders text files in the workspace with Jinja2."""
+"""Renders text files with Jinja2: the step `uses: template`, and the `files` of deployments."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +10,8 @@ from runner.plugin import PluginStep, StepCall, StepFailedError, hookimpl
 
 if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
+
+    from runner.plugin import PluginRenderer
 
 #: Endings that mark a template; the file that is made of it goes without.
 ENDINGS = (".j2", ".jinja", ".jinja2")
@@ -72,9 +74,11 @@ class Rendered:
 
 @dataclass(slots=True)
 class Sources:
-    """Reads templates for the engine, and remembers which it has read."""
+    """Reads templates for the engine, and remembers which it has read; `absent` is what reading one
+    that is not there raises."""
 
     read: Callable[[str], bytes]
+    absent: type[Exception] = StepFailedError
     texts: dict[str, str] = field(default_factory=dict)
 
     def load(self, path: str) -> tuple[str, str, None] | None:
@@ -82,7 +86,7 @@ class Sources:
         if path not in self.texts:
             try:
                 self.texts[path] = self.read(path).decode()
-            except StepFailedError:
+            except self.absent:
                 return None
         return self.texts[path], path, None
 
@@ -90,6 +94,25 @@ class Sources:
 @hookimpl
 def steps() -> list[PluginStep]:
     return [PluginStep("template", SCHEMA, run)]
+
+
+@hookimpl
+def renderers() -> "list[PluginRenderer]":
+    from runner.plugin import PluginRenderer
+
+    return [PluginRenderer("jinja", ENDINGS, render, SCHEMA["properties"]["vars"])]
+
+
+def render(read: Callable[[str], bytes], template: str, names: Mapping[str, Any]) -> str:
+    """See `PluginRenderer`."""
+    from runner.plugin import DeliveryError
+
+    sources = Sources(read, DeliveryError)
+    result = _render(_environment(sources), sources, template, template, names)
+    if isinstance(result, Mistake):
+        line = f":{result.line}" if result.line else ""
+        raise DeliveryError(f"{result.file}{line}: {result.message}")
+    return result.data.decode()
 
 
 def run(call: StepCall) -> None:

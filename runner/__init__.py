@@ -1,3 +1,3 @@
 """Pipe runs declarative pipelines in containers."""
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"

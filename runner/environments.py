@@ -18,11 +18,19 @@ _NO_ENVIRONMENT = Environment()
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """The environment of a job; `url` is as the job has it written, or as the project knows it."""
+    """The environment of a job; `url` is as the job has it written, or as the project knows it.
+
+    The rest is as the project has it: `secrets` are names, `keep` is a number of releases, `snapshots`
+    one of those.
+    """
 
     name: str = ""
     url: Templated = None
     vars: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    keep: int | None = None
+    snapshots: int | None = None
 
 
 def enter(
@@ -38,7 +46,21 @@ def enter(
     if not name:
         return Entered()
     settings = of_name(known, name, _NO_ENVIRONMENT)
-    return Entered(name, parts.get("url") or settings.url or None, settings.vars)
+    return Entered(
+        name,
+        parts.get("url") or settings.url or None,
+        settings.vars,
+        settings.images,
+        settings.secrets,
+        settings.keep,
+        settings.snapshots,
+    )
+
+
+def lacking(entered: Entered, secrets: Mapping[str, str]) -> list[str]:
+    """The secrets that the environment asks for, and that a job in it does not have."""
+    given = {name.upper() for name, value in secrets.items() if value}
+    return [name for name in entered.secrets if name.upper() not in given]
 
 
 def secrets_in(secrets: Mapping[str, str], environment: str) -> dict[str, str]:

@@ -8,6 +8,8 @@ from typing import Any
 Templated = Any
 #: Where a value stands in the document: `("jobs", "build", "steps", 0, "run")`.
 Path = tuple[str | int, ...]
+#: What a deployment can be undone for (`deploy.rollback.on`), besides checks by their names.
+TRIGGERS = ("deploy-failed", "health-failed", "performance-degraded", "error-rate", "job-failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class Strategy:
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step as written. Exactly one of `run`, `uses`, `wait`, `cancel`, `parallel`, `deploy`,
-    `verify` and `rollback` is set in a pipeline that passed `parse`."""
+    `verify`, `snapshot` and `rollback` is set in a pipeline that passed `parse`."""
 
     id: str
     path: Path
@@ -122,6 +124,7 @@ class Step:
     parallel: tuple["Step", ...] = ()
     deploy: Templated = None
     verify: Templated = None
+    snapshot: Templated = None
     rollback: Templated = None
     #: False when `id` was generated; such a step is not in the `steps` context under that name.
     named: bool = True

@@ -10,7 +10,7 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from ssl import SSLContext
-from typing import Any
+from typing import Any, BinaryIO
 
 from runner.delivery.call import Nowhere
 from runner.plugin import DeliveryError, Ended, Machine, PluginCheck
@@ -175,7 +175,9 @@ class ThisMachine:
         env: Mapping[str, str] | None = None,
         input: bytes | Iterator[bytes] = b"",  # noqa: A002 - as in `subprocess.run`
         within: float = 30.0,
+        output: BinaryIO | None = None,
     ) -> Ended:
+        assert output is None
         import os
 
         data = input if isinstance(input, bytes) else b"".join(input)

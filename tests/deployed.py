@@ -206,6 +206,7 @@ class WorldPlugins:
 
     world: World
     notifiers: Mapping[str, Any] = field(default_factory=dict)
+    renderers: Mapping[str, Any] = field(default_factory=dict)
     snapshots: Mapping[str, Any] = field(default_factory=dict)
     extra_checks: Mapping[str, PluginCheck] = field(default_factory=dict)
 

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.request import urlopen
 from uuid import uuid4
 
 from runner.delivery.call import Call, Nowhere
 from runner.plugin import Ended, Instance, Machine, PluginSwitch, Switch
 from runner.testing import delivery_call
-from runner.testing.switches import Ground, conforms
+from runner.testing.switches import Ground, switch_holds
 from tests.leftovers import wait_until
 from tests.load import Kind, Plan
 
@@ -62,7 +62,9 @@ class Local:
         env: Mapping[str, str] | None = None,
         input: bytes | Iterator[bytes] = b"",  # noqa: A002 - as in `subprocess.run`
         within: float = 30.0,
+        output: BinaryIO | None = None,
     ) -> Ended:
+        assert output is None
         given = input if isinstance(input, bytes) else b"".join(input)
         done = subprocess.run(argv, input=given, capture_output=True, timeout=within, check=False)
         return Ended(done.returncode, done.stdout, done.stderr)
@@ -230,7 +232,7 @@ class Scene:
 
     def conforms(self) -> None:
         blue, green = self.instances
-        conforms(Ground(self.plugin, self.settings, self.app.call, blue, green, self.address))
+        switch_holds(Ground(self.plugin, self.settings, self.app.call, blue, green, self.address))
 
     def plan(self, rate: float, kinds: Sequence[Kind]) -> Plan:
         host, _, port = self.address.rpartition(":")

@@ -107,9 +107,9 @@ def docker(*argv: str) -> str:
 def remote(folder: Path, *options: str) -> Iterator[Remote]:
     """A machine that answers; `options` are more ones of `docker run`."""
     if not shutil.which("ssh") or not shutil.which("ssh-keygen"):
-        pytest.skip("ssh is not installed")
+        pytest.skip("ssh is not installed (tests/machine/ssh installs it)")
     folder.mkdir(exist_ok=True)
-    ports = _free_ports(3)
+    ports = free_ports(3)
     published = [f"--publish=127.0.0.1:{ports[0]}:22"]
     published += [f"--publish=127.0.0.1:{port}:{port}" for port in ports[1:]]
     apparmor = "--security-opt=apparmor=unconfined"
@@ -144,14 +144,9 @@ def _keygen(*argv: str) -> None:
 
 
 def _answers(made: Remote) -> bool:
+    way = [str(made.folder / "bin" / "ssh"), "-p", str(made.port), "root@127.0.0.1"]
     done = subprocess.run(
-        [
-            str(made.folder / "bin" / "ssh"),
-            "-p",
-            str(made.port),
-            "root@127.0.0.1",
-            "systemctl is-system-running",
-        ],
+        [*way, "systemctl is-system-running"],
         capture_output=True,
         check=False,
         stdin=subprocess.DEVNULL,
@@ -159,7 +154,7 @@ def _answers(made: Remote) -> bool:
     return done.stdout.strip() in (b"running", b"degraded")
 
 
-def _free_ports(count: int) -> Sequence[int]:
+def free_ports(count: int) -> Sequence[int]:
     with_sockets = [socket.socket() for _ in range(count)]
     try:
         for each in with_sockets:

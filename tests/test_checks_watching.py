@@ -39,6 +39,8 @@ def counting(*looks: Mapping[str, tuple[int, int]]) -> Callable[[], Mapping[str,
     [
         ([{"a": (1000, 900)}, {"a": (1100, 901)}], "pass", "1 of 100 requests failed (1.00%)"),
         ([{"a": (1000, 0)}, {"a": (1100, 6)}], "fail", "6 of 100 requests failed"),
+        # one that failed had come before the first look
+        ([{"a": (1000, 0)}, {"a": (1050, 51)}], "fail", "50 of 50 requests failed (100.00%)"),
         ([{"a": (1000, 0)}, {"a": (1049, 0)}], "inconclusive", "49 requests are too few"),
         ([{"a": (1000, 0)}], "inconclusive", "0 requests are too few"),
         # it was started again, and counts from nothing

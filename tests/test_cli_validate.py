@@ -567,3 +567,13 @@ def test_problems_as_json() -> None:
             "length": None,
         },
     ]
+
+
+def test_environments_that_nobody_knows() -> None:
+    write("ship.yaml", GOOD.replace("    runs-on", "    environment: prodction\n    runs-on"))
+    write("pipe.yaml", "environments: {production: }\n")
+    shown = call(validate.command, "ship.yaml").output
+    assert "ship.yaml:4:18: warning[unknown-environment]" in shown
+    assert "did you mean `production`?" in shown
+    write("pipe.yaml", "vars: {A: 1}\n")
+    assert "warning[" not in call(validate.command, "ship.yaml").output

@@ -203,7 +203,6 @@ REFUSED = {
     "groups of a call": pipeline(jobs={"a": {"uses": "./called.yaml", "concurrency": "x"}}),
     "`jobs.<id>.snapshot`": with_job(snapshot={"image-name": "mine", "version": "2.*", "if": True}),
     "`jobs.<id>.container.build`": with_job(container={"build": {"context": "."}}),
-    "`jobs.<id>.steps[*].snapshot`": with_step(snapshot=[{"files": "/etc"}]),
     "`windows-*`": with_job(**{"runs-on": "windows-2025"}),
     "any other label": with_job(**{"runs-on": "moon-base"}),
 }

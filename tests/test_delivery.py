@@ -13,6 +13,7 @@ import pytest
 from runner.delivery.call import Nowhere
 from runner.delivery.deliver import deliver
 from runner.delivery.order import Desk, Ending, Order
+from runner.delivery.recovery import retire
 from runner.delivery.rollback import order_back
 from runner.delivery.sealing import restored
 from runner.delivery.undoing import others_failed, undo, undo_run
@@ -207,6 +208,33 @@ def back(here: Desk, to: str = "") -> Order:
     return order_back(here, "shop", "test", to=to, key=f"back to {to}", owner="bo", secrets={})
 
 
+def test_what_is_kept_running_is_stopped_when_its_time_is_over(
+    here: Desk, world: World, store: Store
+) -> None:
+    go(here, "1.0")
+    go(here, "2.0", keep={"releases": 3, "previous-running": "100ms"})
+    assert world.running() == {"blue-1", "green-1"}
+    wait_until(lambda: retire(here, SHOP, Told(), {}) == ["blue-1"], "it is stopped")
+    assert world.running() == {"green-1"}
+    assert retire(here, SHOP, Told(), {}) == []
+
+
+def test_checks_of_a_soak_are_asked_at_the_same_time(here: Desk) -> None:
+    """What one brings about, another may count."""
+    both = threading.Barrier(2)
+
+    def meets(call: CheckCall) -> CheckResult:
+        both.wait(5)
+        return CheckResult("pass")
+
+    check = PluginCheck("meets", {"type": "object"}, meets)
+    plugins = WorldPlugins(here.plugins.world, extra_checks={"meets": check})  # type: ignore[attr-defined]
+    soak = {"for": "50ms", "every": "50ms", "fail-after": 1}
+    asked = [{"meets": {"name": name}} for name in ("one", "other")]
+    verify = {"soak": {**soak, "checks": asked}}
+    assert go(replace(here, plugins=plugins), "1.0", verify=verify).state == "succeeded"
+
+
 # -- limits and wishes
 
 
@@ -215,6 +243,7 @@ def back(here: Desk, to: str = "") -> Order:
     [
         (False, "failed", {"2.0"}),
         ({"on": ["error-rate"]}, "failed", {"2.0"}),
+        ({"on": ["error-rate", "version"]}, "rolled-back", {"1.0"}),
         ({"on": ["health-failed"]}, "rolled-back", {"1.0"}),
     ],
 )
@@ -225,6 +254,11 @@ def test_what_a_rollback_is_for(
     bad = {"live": [{"version": {"bad": ["2.0"], "within": "20ms", "interval": "10ms"}}]}
     assert go(here, "2.0", verify=bad, rollback=policy).state == state
     assert world.versions() == versions
+
+
+def test_a_reason_to_go_back_that_does_not_exist_is_named(here: Desk) -> None:
+    with pytest.raises(InvalidInputError, match=r"`rollback\.on` does not know `helth-failed`"):
+        go(here, "1.0", rollback={"on": ["helth-failed"]})
 
 
 def test_a_deployment_that_takes_too_long_goes_back(here: Desk, world: World) -> None:
@@ -350,7 +384,7 @@ def test_a_person_keeps_deployments_away(here: Desk, store: Store, world: World)
     wait_until(lambda: told.lines[:1] != [], "it waits")
     assert told.lines[0].startswith("test is locked by bo: we sell")
     assert world.versions() == set()
-    unlock_environment(store.promises, "test")
+    unlock_environment(store.promises, "test", "ann", store.now())
     thread.join(20)
     assert world.versions() == {"1.0"}
 

@@ -10,7 +10,8 @@ import pytest
 
 from runner.delivery.call import Nowhere
 from runner.delivery.order import Ending
-from runner.delivery.recovery import recover_one, unfinished
+from runner.delivery.recovery import recover_one
+from runner.delivery.unfinished import unfinished
 from runner.store import Store
 from runner.store.deliveries import deployments, journal, live, releases
 from tests.deployed import World, desk
@@ -36,8 +37,8 @@ def recovered(home: Path, world: World) -> Ending | None:
     """How the deployment that was left ended; None when none was."""
     with Store.open(home) as store:
         there = desk(store, world)
-        found = [recover_one(there, each, Nowhere(), {}) for each in unfinished(there)]
-        assert unfinished(there) == []
+        found = [recover_one(there, each, Nowhere(), {}) for each in unfinished(store)]
+        assert unfinished(store) == []
         return found[0] if found else None
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from runner.delivery.call import Nowhere
-from runner.delivery.recovery import recover_one, unfinished
+from runner.delivery.recovery import recover_one
+from runner.delivery.unfinished import unfinished
 from runner.store.deliveries import deployments, journal
 from tests.load import Load, under_load
 from tests.proxied import docker, get
@@ -70,9 +71,9 @@ class Trial:
 
     def recover(self) -> None:
         with self.shop.desk() as desk:
-            for record in unfinished(desk):
+            for record in unfinished(desk.store):
                 recover_one(desk, record, Nowhere(), {})
-            assert unfinished(desk) == []
+            assert unfinished(desk.store) == []
 
     def _next(self) -> str:
         return f"v{next(self.versions)}"

@@ -54,6 +54,8 @@ BROUGHT = Brought(
     targets={"docker": _settings(image="string")},
     switches={"proxy": _settings(listen="integer")},
     checks={"ping": _settings(path="string")},
+    snapshots={"files": _settings(machine="string")},
+    notifiers={"chat": _settings(url="string")},
 )
 
 
@@ -91,7 +93,12 @@ def test_case(case: Path) -> None:
     document = read(case, case.name)
     gathered = gather(document, case.name, Reader(case.parent, None))
     documents = {"": document, **gathered.documents}
-    reports = review_all(documents, BROUGHT, strict=case.stem.startswith("strict")).values()
+    reports = review_all(
+        documents,
+        BROUGHT,
+        strict=case.stem.startswith("strict"),
+        environments=["production", "staging"] if case.stem == "environments" else (),
+    ).values()
     found = [*gathered.problems, *(problem for report in reports for problem in report.problems)]
     texts = {each.file: each.text for each in documents.values()}
     shown = render(sorted(found, key=by_position), texts, color=False)

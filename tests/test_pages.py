@@ -76,6 +76,14 @@ def test_queueing(tmp_path: Path) -> None:
 
 
 @pytest.mark.docker
+def test_environments(tmp_path: Path) -> None:
+    said = typed((ROOT / "docs" / "environments.md").read_text("utf-8"), tmp_path)
+    assert "waits for approval of production by ann or bo: pipe approve 1" in said
+    assert "production approved by ann" in said
+    assert "production is locked by" in said
+
+
+@pytest.mark.docker
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may make machines in miniature")
 def test_scaling(tmp_path: Path, server: Server) -> None:
     page = (ROOT / "docs" / "scaling.md").read_text("utf-8")
@@ -91,3 +99,11 @@ def test_scaling(tmp_path: Path, server: Server) -> None:
     with store, store.notes.reading() as reading:
         found = reading.execute("SELECT worker FROM attempt ORDER BY worker", {}).fetchall()
     assert {row["worker"].partition(":")[0] for row in found} == {"one", "two"}
+
+
+@pytest.mark.docker
+def test_snapshots(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "snapshots.md").read_text("utf-8")
+    said = typed(page.replace("/srv/shop", str(tmp_path / "srv")), tmp_path)
+    assert "restored 1-files of snapshot" in said
+    assert re.search(r"all \d+ lines are as they were written", said)

@@ -1,5 +1,6 @@
 """The switch `haproxy`: one that Pipe runs, and one of the user's; no request is lost in a switch."""
 
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -95,10 +96,10 @@ def test_it_does_what_every_switch_does(scene: Scene) -> None:
 
 
 def test_no_request_is_lost(scene: Scene) -> None:
-    """Ten switches, and after each the old version is killed as soon as haproxy says it is idle."""
+    """Eight switches, and after each the old version is killed as soon as haproxy says it is idle."""
     scene.apply(blue=100)
     with under_load(scene.plan(400, KINDS)) as load:
-        for turn in range(10):
+        for turn in range(8):
             old, new = COLOURS[turn % 2], COLOURS[1 - turn % 2]
             assert scene.apply(**{new: 100}) == {f"{new}-1": 100, f"{old}-1": 0}
             wait_until(partial(idle, scene, old), f"{old} still has requests")
@@ -235,13 +236,21 @@ def test_an_instance_without_a_name_for_containers(ours: Scene) -> None:
         ours.switch.apply(ours.app.call(), [outside], {"blue-1": 100})
 
 
-def test_a_port_that_is_taken(ours: Scene, theirs: Scene) -> None:
-    switch = plugin().open({**ours.settings, "listen": theirs.address})
-    [finding] = switch.preflight(ours.app.call())
-    assert "cannot listen" in finding.message
-    with pytest.raises(DeliveryError, match="address already in use"):
-        switch.apply(ours.app.call(), ours.instances, {"blue-1": 100})
-    assert ours.apply(blue=100)["blue-1"] == 100
+def test_a_port_that_is_taken(ours: Scene) -> None:
+    """Before there is a proxy, and afterwards, when that one stays."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = {**ours.settings, "listen": f"127.0.0.1:{other.getsockname()[1]}"}
+        switch = plugin().open(taken)
+        [finding] = switch.preflight(ours.app.call())
+        assert "cannot listen" in finding.message
+        with pytest.raises(DeliveryError, match="address already in use"):
+            switch.apply(ours.app.call(), ours.instances, {"blue-1": 100})
+        assert ours.apply(blue=100)["blue-1"] == 100
+        [error, warning] = switch.preflight(ours.app.call())
+        assert (error.level, warning.level) == ("error", "warning")
+        with pytest.raises(DeliveryError, match="cannot listen"):
+            switch.apply(ours.app.call(), ours.instances, {"green-1": 100})
+        assert get(ours.address) == "blue"
 
 
 def test_a_name_that_others_have(ours: Scene) -> None:
@@ -295,3 +304,15 @@ def test_a_backend_or_a_socket_that_is_not_there(theirs: Scene, tmp_path: Path) 
 def test_settings_that_do_not_fit(settings: Mapping[str, Any], message: str) -> None:
     with pytest.raises(DeliveryError, match=message):
         plugin().open(settings)
+
+
+@pytest.mark.parametrize(
+    ("listen", "address"),
+    [
+        (8080, "http://127.0.0.1:8080"),
+        ("127.0.0.2:80", "http://127.0.0.2:80"),
+        ("[::]:80", "http://[::1]:80"),
+    ],
+)
+def test_where_it_takes_requests(listen: object, address: str) -> None:
+    assert plugin().open({"listen": listen}).address == address

@@ -14,6 +14,7 @@ from urllib.request import urlopen
 
 import pipe_machines
 import pytest
+from jsonschema import Draft7Validator
 
 from runner.plugin import DeliveryCall, DeliveryError, Instance, PluginTarget, Release
 from runner.testing import delivery_call
@@ -41,11 +42,11 @@ def far(machines: tuple[Remote, Remote], monkeypatch: pytest.MonkeyPatch) -> tup
 
 @pytest.fixture(params=["local", pytest.param("ssh", marks=pytest.mark.docker)])
 def there(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
-    """Where releases go: to this machine, or to two others."""
+    """Where releases go: to this machine, or to another one."""
     if request.param == "local":
         return {"to": str(tmp_path / "there")}
     found: tuple[Remote, Remote] = request.getfixturevalue("far")
-    return {"to": "/srv/shop", "hosts": [each.url for each in found]}
+    return {"to": "/srv/shop", "hosts": [found[0].url]}
 
 
 @pytest.fixture
@@ -83,12 +84,19 @@ def live(made: Trial, release: Release) -> None:
 # -- what all targets hold
 
 
-def test_static_holds(there: dict[str, Any], call: NewCall) -> None:
+def test_static_holds(tmp_path: Path, call: NewCall) -> None:
+    there = {"to": str(tmp_path / "there")}
     target_holds(noun("static"), {"path": "v1", **there}, {"path": "v2", **there}, call)
 
 
-def test_command_holds(there: dict[str, Any], call: NewCall) -> None:
-    settings = {**there, "start": "true"}
+@pytest.mark.docker
+def test_static_holds_on_two_machines(far: tuple[Remote, Remote], call: NewCall) -> None:
+    there = {"to": "/srv/shop", "hosts": [each.url for each in far]}
+    target_holds(noun("static"), {"path": "v1", **there}, {"path": "v2", **there}, call)
+
+
+def test_command_holds(tmp_path: Path, call: NewCall) -> None:
+    settings = {"to": str(tmp_path / "there"), "start": "true"}
     target_holds(noun("command"), {"files": "v1", **settings}, {"files": "v2", **settings}, call)
 
 
@@ -395,7 +403,8 @@ def test_each_machine_that_cannot_be_reached_is_told(call: NewCall) -> None:
         ({"shared": ["../x"]}, "`../x` in `shared` is no path below the release"),
         ({"shared": "x"}, "`shared` is not a list"),
         ({"hosts": ["ssh://a", "ssh://b@a"]}, "which get the same name"),
-        ({"hosts": ["nonsense"]}, "`nonsense` is no machine"),
+        ({"hosts": ["job"]}, "`job` in `hosts` is no machine"),
+        ({"hosts": ["ssh://"]}, "no machine"),
         ({"owner": ["x"]}, "`owner` is not text"),
     ],
 )
@@ -547,7 +556,7 @@ def test_systemd_holds(served: dict[str, Any], call: NewCall) -> None:
 
 
 def get(port: int) -> list[str | None]:
-    with urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+    with urlopen(f"http://127.0.0.1:{port}/", timeout=1) as answer:
         found: list[str | None] = json.load(answer)
         return found
 
@@ -653,3 +662,19 @@ def test_units_that_make_no_sense(call: NewCall, settings: dict[str, Any], messa
     made = trial("systemd", base, base, call)
     found = made.target.preflight(made.new_call("preflight"), made.old)
     assert message in found[0].message
+
+
+# -- what users can write
+
+
+@pytest.mark.parametrize("name", ["static", "systemd", "command"])
+def test_settings_are_explained(name: str) -> None:
+    schema = noun(name).schema
+    assert schema["additionalProperties"] is False
+    page = (Path(__file__).parents[1] / "docs" / "targets.md").read_text("utf-8")
+    section = page.split(f"\n## `{name}`\n")[1].split("\n## ")[0]
+    for setting, its in schema["properties"].items():
+        assert its["description"].endswith("."), setting
+        assert f"`{setting}`" in section, setting
+        for example in its["examples"]:
+            Draft7Validator(its).validate(example)

@@ -22,6 +22,7 @@ from runner.plugin import (
     Hooks,
     Machine,
     PluginNotifier,
+    PluginRenderer,
     PluginSnapshot,
     PluginStep,
     PluginSwitch,
@@ -90,6 +91,7 @@ def test_hook_targets(tmp_path: Path) -> None:
         ("switches", PluginSwitch),
         ("snapshots", PluginSnapshot),
         ("notifiers", PluginNotifier),
+        ("renderers", PluginRenderer),
     ],
 )
 def test_other_hooks(tmp_path: Path, hook: str, kind: type) -> None:
@@ -120,7 +122,7 @@ class Beside(Nowhere):
 def test_every_hook_has_a_test() -> None:
     assert set(HOOKS) == {name for name in vars(Hooks) if not name.startswith("_")}
     for name in HOOKS:
-        others = ("switches", "snapshots", "notifiers")  # in `test_other_hooks`
+        others = ("switches", "snapshots", "notifiers", "renderers")  # in `test_other_hooks`
         assert name in others or f"test_hook_{name}" in globals()
 
 

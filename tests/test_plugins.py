@@ -194,7 +194,8 @@ IMPORT = "from runner.plugin import PluginStep, hookimpl\n\n@hookimpl\n"
             IMPORT + "def deploy(release): ...",
             "has a hook `deploy`, which does not exist",
             3,
-            "the hooks are: steps, targets, switches, checks, snapshots, notifiers, on_event",
+            "the hooks are: steps, targets, switches, checks, snapshots, notifiers, renderers,"
+            " on_event",
         ),
         (
             IMPORT + "def on_event(evnt): ...",

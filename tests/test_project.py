@@ -17,6 +17,9 @@ from runner.project import (
     Environment,
     Project,
     ProjectConfig,
+    Protection,
+    Quota,
+    Reviewers,
     RunFacts,
     UserConfig,
     find_pipeline,
@@ -31,6 +34,7 @@ from runner.project import (
     sub_folder,
 )
 from runner.project.config import user_config_file
+from runner.project.protection import from_json as protection_from_json
 from runner.project.remote import Remote, parse_remote, without_credentials
 
 #: Every key that GitHub documents for the `github` context.
@@ -140,6 +144,32 @@ def test_environments_of_a_project(tmp_path: Path) -> None:
     }
 
 
+def test_protection_of_an_environment(tmp_path: Path) -> None:
+    text = (
+        "environments:\n"
+        "  prod: {reviewers: {users: [ann, bo], required: 2, self: false}, wait: 5m,\n"
+        "         branches: [main, 'v*'], lock: shop, quota: 20/day, secrets: [DSN], keep: 3,\n"
+        "         images: {ubuntu-latest: debian}}\n"
+        "  test: {reviewers: ann, branches: main, quota: {per-day: 1, over: wait}}\n"
+        "  any: {reviewers: {required: 2}}\n"
+    )
+    write(tmp_path, {"pipe.yaml": text})
+    found = read_project_config(tmp_path / "pipe.yaml").environments
+    rules = Protection(
+        Reviewers(("ann", "bo"), 2, own_runs=False), 300.0, ("main", "v*"), "shop", Quota(20)
+    )
+    assert found["prod"] == Environment(
+        images={"ubuntu-latest": "debian"}, secrets=("DSN",), keep=3, protection=rules
+    )
+    assert found["test"].protection == Protection(
+        Reviewers(("ann",)), branches=("main",), quota=Quota(1, waits=True)
+    )
+    assert found["any"].protection == Protection(Reviewers(required=2))
+    for each in found.values():
+        kept = json.loads(json.dumps(each.protection.to_json()))
+        assert protection_from_json(kept) == each.protection
+
+
 def test_user_configuration() -> None:
     file = user_config_file()
     assert file == Path(os.environ["XDG_CONFIG_HOME"], "pipe", "config.yaml")
@@ -155,16 +185,42 @@ def test_user_configuration() -> None:
         (
             "vars: {}\nnotifications:\n  prod: {}\nstorage: s3",
             [
-                ("not-supported", 2, 1, "`notifications` is not supported", "remove it for now"),
+                ("wrong-type", 3, 3, "`notifications` must be a list of notifiers", ""),
                 ("not-supported", 4, 1, "`storage` is not supported", "remove it for now"),
             ],
         ),
         (
-            "environments:\n  prod:\n    reviewers: [ada]\n    wait-timer: 5m\n    ur1: x",
+            "environments:\n  prod:\n    snapshots: {keep: 0}\n    wait-timer: 5m\n    ur1: x",
             [
-                ("not-supported", 3, 5, "`reviewers` of an environment is not supp", "remove"),
-                ("not-supported", 4, 5, "`wait-timer` of an environment is not sup", "remove"),
+                ("wrong-type", 3, 23, "`environments.prod.snapshots.keep` must be", ""),
+                ("unknown-key", 4, 5, "unknown key `wait-timer`", "known keys: url, vars, images"),
                 ("unknown-key", 5, 5, "unknown key `ur1`", "did you mean `url`?"),
+            ],
+        ),
+        (
+            "environments:\n  a:\n    reviewers: []\n    wait: 5\n    branches: ['']\n    quota: 20",
+            [
+                ("wrong-type", 3, 16, "`environments.a.reviewers` must be a list of people", ""),
+                ("wrong-type", 4, 11, "`environments.a.wait` must be a duration", ""),
+                ("wrong-type", 5, 16, "`environments.a.branches.0` must be a text", ""),
+                ("wrong-type", 6, 12, "`environments.a.quota` must be a number a day", ""),
+            ],
+        ),
+        (
+            "environments:\n  a:\n    reviewers: {users: [ann], required: 2, sef: false}\n    keep: 0",
+            [
+                ("unknown-key", 3, 44, "unknown key `sef`", "did you mean `self`?"),
+                ("wrong-type", 4, 11, "`environments.a.keep` must be a whole number", ""),
+            ],
+        ),
+        (
+            "environments:\n  a:\n    reviewers: {users: [ann, ann], required: 2}\n"
+            "    quota: {over: later}\n    secrets: [A-B]",
+            [
+                ("wrong-type", 3, 46, "`environments.a.reviewers.required` must be at most 1", ""),
+                ("wrong-type", 4, 19, "`environments.a.quota.over` must be `wait` or", ""),
+                ("wrong-type", 4, 12, "`environments.a.quota` must be a map with `per-day`", ""),
+                ("wrong-type", 5, 15, "`environments.a.secrets.0` must be the name of a secret", ""),
             ],
         ),
         ("environments: [a]", [("wrong-type", 1, 15, "`environments` must be a map of", "")]),
@@ -176,7 +232,7 @@ def test_user_configuration() -> None:
                 ("wrong-type", 2, 26, "`environments.a.vars.A` must be a text", ""),
             ],
         ),
-        ("notifications: []", [("not-supported", 1, 1, "`notifications` is", "remove")]),
+        ("notifications: [webhook]", [("wrong-type", 1, 16, "`notifications` must be", "")]),
         # A repository must not be able to consent for its user.
         ("allow-host: true", [("unknown-key", 1, 1, "unknown key `allow-host`", "known keys")]),
         ("- a", [("wrong-type", 1, 1, "must be a map", "")]),
@@ -302,7 +358,11 @@ def test_pipelines_are_listed(pipelines: Path) -> None:
         ("other.yaml", "other.yaml"),
     ],
 )
-def test_a_pipeline_is_found(pipelines: Path, name: str, found: str) -> None:
+def test_a_pipeline_is_found(
+    pipelines: Path, monkeypatch: pytest.MonkeyPatch, name: str, found: str
+) -> None:
+    (pipelines / "elsewhere").mkdir()
+    monkeypatch.chdir(pipelines / "elsewhere")
     assert find_pipeline(name, pipelines) == pipelines / found
 
 

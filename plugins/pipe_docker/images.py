@@ -20,6 +20,11 @@ def is_id(image: str) -> bool:
     return bool(_ID.fullmatch(image))
 
 
+def _short(digest: str) -> str:
+    """As people compare them."""
+    return digest.rpartition(":")[2][:12]
+
+
 def found(engine: Engine, image: str) -> Mapping[str, Any] | None:
     """What the engine says of an image; None when it has none of that name."""
     from docker.errors import ImageNotFound
@@ -39,7 +44,10 @@ def prepare(
     if not id_ or not found(engine, id_):
         kept = _brought(engine, call, settings, kept)
         id_ = kept.ids[engine.host]
-        call.log(f"{engine.host}: {settings.image} is {kept.digest or id_}")
+        digest = _short(kept.digest or id_)
+        where = "" if engine.host == LOCAL else f" on {engine.host}"
+        named = f"{settings.image} is " if not is_id(settings.image) else ""
+        call.log(f"{named}image {digest}{where}")
     engine.api.tag(id_, repository(call), tag(release.id))
     return kept
 

@@ -1,7 +1,7 @@
 """The target `command`: the user's own scripts, on machines."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pipe_machines import sites
@@ -69,12 +69,12 @@ class CommandTarget:
     def stop(self, call: DeliveryCall, instances: Sequence[Instance], grace: float) -> None:
         for each in instances:
             site = _site(call, self._settings, each.host)
-            site.ask("halt", each.release, SCRIPT=self._settings.text("stop"), GRACE=f"{grace:g}")
+            site.ask("halt", each, SCRIPT=self._settings.text("stop"), GRACE=f"{grace:g}")
 
     def remove(self, call: DeliveryCall, instances: Sequence[Instance]) -> None:
         script = self._settings.text("remove") or self._settings.text("stop")
         for each in instances:
-            _site(call, self._settings, each.host).ask("deactivate", each.release, SCRIPT=script)
+            _site(call, self._settings, each.host).ask("deactivate", each, SCRIPT=script)
 
     def available(self, call: DeliveryCall, release: Release) -> bool:
         settings = Settings(release.settings)
@@ -94,7 +94,7 @@ def _sites(call: DeliveryCall, settings: Settings) -> list[Site]:
 
 def _site(call: DeliveryCall, settings: Settings, host: str) -> Site:
     to = settings.folder("to", f".local/share/pipe/{stem(call)}")
-    return Site(call, host, to, settings.env(OURS), {"PLACE": label(host)})
+    return Site(call, host, to, settings.env(OURS))
 
 
 def _started(site: Site, settings: Settings, release: Release) -> Instance:
@@ -140,21 +140,29 @@ def _data(site: Site, line: str) -> Mapping[str, Any]:
         data = json.loads(line)
     except ValueError:
         data = None
-    if not isinstance(data, dict) or any(_problems(site, data)):
-        wrong = "; ".join(_problems(site, data)) if isinstance(data, dict) else "it is no map"
-        raise DeliveryError(f"{site.host}: `observe` prints `{line[:200]}`: {wrong}")
-    return data
+    problem = _problem(site, data) if isinstance(data, dict) else "it is no map"
+    if problem:
+        raise DeliveryError(f"{site.host}: `observe` prints `{line[:200]}`: {problem}")
+    found: Mapping[str, Any] = data
+    return found
 
 
-def _problems(site: Site, data: Mapping[str, Any]) -> Iterator[str]:
-    kinds = {"place": str, "release": int, "version": str, "running": bool, "address": str}
+def _problem(site: Site, data: Mapping[str, Any]) -> str:
+    """What is wrong with an answer; "" when nothing is."""
     for name, value in data.items():
-        if name not in kinds:
-            yield f"`{name}` is not known"
-        elif not isinstance(value, kinds[name]) or (name == "release" and value is True):
-            yield f"`{name}` is not {_WORDS[kinds[name]]}"
-    if data.get("place", label(site.host)) != label(site.host):
-        yield f"this place is called `{label(site.host)}`"
+        if name not in _KINDS:
+            return f"`{name}` is not known"
+        kind, words = _KINDS[name]
+        if type(value) is not kind:
+            return f"`{name}` is not {words}"
+    place = label(site.host)
+    return "" if data.get("place", place) == place else f"this place is called `{place}`"
 
 
-_WORDS: Mapping[type, str] = {str: "text", int: "a number", bool: "true or false"}
+_KINDS: Mapping[str, tuple[type, str]] = {
+    "place": (str, "text"),
+    "release": (int, "a number"),
+    "version": (str, "text"),
+    "running": (bool, "true or false"),
+    "address": (str, "text"),
+}

@@ -45,6 +45,9 @@ class Settings:
         """The machines, each once; their names are different too."""
         hosts, seen = self.lines("hosts") or [LOCAL], dict[str, str]()
         for host in hosts:
+            if host != LOCAL and not host.startswith("ssh://"):
+                hint = "write `local` or `ssh://[user@]host[:port]`"
+                raise DeliveryError(f"`{host}` in `hosts` is no machine: {hint}")
             if label(host) in seen:
                 other = seen[label(host)]
                 raise DeliveryError(f"`hosts` has {other} and {host}, which get the same name")

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from pipe_machines.names import label
 from pipe_machines.settings import MODE, one_line
-from runner.plugin import DeliveryCall, DeliveryError, Release
+from runner.plugin import DeliveryCall, DeliveryError, Instance, Release
 
 #: Characters that are told of what a script printed.
 _TOLD = 20_000
@@ -16,7 +17,7 @@ _LAST = 3
 #: All that the shell's part reads; it knows no variable that is not set.
 _VARIABLES = (
     *("MODE", "USER_GROUP", "SHARED", "ASSETS", "LINKS", "SCRIPT", "BEFORE", "AFTER", "KEEP"),
-    *("SETTINGS", "SLOT", "PLACE", "UNIT", "PORT", "TEXT", "EXTRA", "ENVIRONMENT", "TEMPLATE"),
+    *("SETTINGS", "SLOT", "UNIT", "PORT", "TEXT", "EXTRA", "ENVIRONMENT", "TEMPLATE"),
     "GRACE",
 )
 
@@ -36,23 +37,22 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """`to` is where the releases are; `settings` are variables of the user's scripts, and `more`
-    those of all."""
+    """`to` is where the releases are; `env` are variables of the user's scripts, and `more` ours."""
 
     call: DeliveryCall
     host: str
     to: str
-    settings: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
     more: Mapping[str, str] = field(default_factory=dict)
 
-    def ask(self, what: str, release: Release | int = 0, **variables: str) -> str:
+    def ask(self, what: str, about: Release | Instance | None = None, **variables: str) -> str:
         """What a function of the shell's part prints. Raises DeliveryError when it fails.
 
         What scripts of the user print goes to the log.
         """
         ended = self.call.machine(self.host).run(
             ["sh", "-c", f"{_shell()}\n{what}", "sh"],
-            env=self._env(release) | variables,
+            env=self._variables(about) | variables,
             within=self.call.remaining(),
         )
         printed = ended.stderr.decode(errors="replace").strip()[-_TOLD:]
@@ -62,8 +62,8 @@ class Site:
             self.call.log(printed)
         return ended.stdout.decode(errors="replace")
 
-    def lines(self, what: str, release: Release | int = 0, **variables: str) -> list[str]:
-        return self.ask(what, release, **variables).splitlines()
+    def lines(self, what: str, **variables: str) -> list[str]:
+        return self.ask(what, None, **variables).splitlines()
 
     def bring(self, release: Release, contents: Contents) -> None:
         """Make the release's folder, unless it is complete."""
@@ -97,11 +97,10 @@ class Site:
                 raise DeliveryError(f"{self.host}: it was ended before all files were there")
             yield block
 
-    def _env(self, release: Release | int) -> dict[str, str]:
-        number, version = (
-            (release, "") if isinstance(release, int) else (release.id, release.version)
-        )
-        exports = (f"export {name}={shlex.quote(text)}" for name, text in self.settings.items())
+    def _variables(self, about: Release | Instance | None) -> dict[str, str]:
+        number = about.id if isinstance(about, Release) else about.release if about else 0
+        version = about.version if about else ""
+        exports = (f"export {name}={shlex.quote(text)}" for name, text in self.env.items())
         return {
             **dict.fromkeys(_VARIABLES, ""),
             **self.more,
@@ -109,6 +108,7 @@ class Site:
             "OWNER": one_line("application", f"{self.call.application}/{self.call.environment}"),
             "TOKEN": str(self.call.token),
             "KEY": self.call.key,
+            "PLACE": label(self.host),
             "RELEASE": str(number),
             "VERSION": one_line("version", version),
             "SETTINGS": "\n".join(exports),

@@ -63,7 +63,7 @@ class StaticTarget:
 
     def remove(self, call: DeliveryCall, instances: Sequence[Instance]) -> None:
         for each in instances:
-            _site(call, self._settings, each.host).ask("deactivate", each.release)
+            _site(call, self._settings, each.host).ask("deactivate", each)
 
     def available(self, call: DeliveryCall, release: Release) -> bool:
         return sites.are_there(_sites(call, Settings(release.settings)), release)

@@ -28,13 +28,11 @@ def listen_address(proxy: str, value: object) -> tuple[str, int]:
     return (found[1] or "0.0.0.0").strip("[]"), int(found[2])
 
 
-def local_url(address: tuple[str, int]) -> str:
-    """Where this machine reaches a proxy that listens there."""
+def url_of(address: tuple[str, int]) -> str:
+    """How this machine reaches a proxy that listens there."""
     host, port = address
-    reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(
-        host, f"[{host}]" if ":" in host else host
-    )
-    return f"http://{reached}:{port}"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def free_or_findings(address: tuple[str, int]) -> list[Finding]:

@@ -42,8 +42,10 @@ class Lasting:
 
 
 def word(call: DeliveryCall, *more: str) -> str:
-    """The application and environment as a part of names of the engine."""
-    return re.sub("[^a-zA-Z0-9_.-]", "-", "-".join([call.application, call.environment, *more]))
+    """The application and environment as the target `docker` has them in names of the engine."""
+    subject = (call.application, call.environment)
+    parts = [re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-") for part in subject]
+    return "-".join([*parts, *more])
 
 
 def labels_of(call: DeliveryCall) -> dict[str, str]:
@@ -97,14 +99,20 @@ def findings(wanted: Lasting) -> list[Finding]:
     """What would keep it from running, or what happens to traffic when it is made anew."""
     with engine() as api:
         there = found(api, wanted.name)
-    if there is None:
-        return free_or_findings(wanted.published)
-    if not is_ours(there, wanted):
+    if there and not is_ours(there, wanted):
         return [Finding(f"a container {wanted.name} is there already, and belongs to others")]
-    if not is_as_wanted(there, wanted):
-        text = f"{wanted.name} is made anew, because its settings changed: traffic waits for it"
-        return [Finding(text, "warning")]
-    return []
+    taken = [] if there and has_its_port(there, wanted) else free_or_findings(wanted.published)
+    if not there or is_as_wanted(there, wanted):
+        return taken
+    text = f"{wanted.name} is made anew, because its settings changed: traffic waits for it"
+    return [*taken, Finding(text, "warning")]
+
+
+def has_its_port(container: Mapping[str, Any], wanted: Lasting) -> bool:
+    """Whether it listens, or would, where it is wanted to."""
+    bindings = (container["HostConfig"].get("PortBindings") or {}).values()
+    places = {(one["HostIp"], one["HostPort"]) for found in bindings for one in found or ()}
+    return (wanted.published[0], str(wanted.published[1])) in places
 
 
 def ensure(api: "APIClient", call: DeliveryCall, wanted: Lasting) -> None:
@@ -119,6 +127,8 @@ def ensure(api: "APIClient", call: DeliveryCall, wanted: Lasting) -> None:
         return
     provide_image(api, call, wanted.image)
     provide_network(api, wanted)
+    if container and not has_its_port(container, wanted):
+        _refuse_taken(wanted)
     if container:
         call.log(f"{wanted.name} is made anew, because its settings changed: traffic waits for it")
         api.remove_container(wanted.name, force=True)
@@ -143,6 +153,12 @@ def provide_network(api: "APIClient", wanted: Lasting) -> None:
         api.inspect_network(wanted.network)
     except NotFound:
         api.create_network(wanted.network, labels=dict(wanted.labels))
+
+
+def _refuse_taken(wanted: Lasting) -> None:
+    """The proxy that is there stays when another could not take its place."""
+    if taken := free_or_findings(wanted.published):
+        raise DeliveryError(taken[0].message)
 
 
 def _create(api: "APIClient", wanted: Lasting) -> None:

@@ -32,14 +32,18 @@ COMMANDS = {
     "logs": "Print what the steps of a run printed.",
     "artifacts": "List the artifacts of a run, or unpack one.",
     "cancel": "Ask a run to stop.",
+    "approve": "Let a run into an environment, or refuse to.",
+    "lock": "Keep jobs away from an environment; list locks.",
     "rerun": "Run a past run again.",
     "prune": "Forget old runs, and free what nothing needs.",
     "verify": "Check something that runs, without deploying.",
     "releases": "List what is live where, and what was.",
     "rollback": "Go back to an earlier release.",
+    "snapshots": "Keep files and data of environments, and restore them.",
     "report": "Tell all about a deployment.",
     "recover": "End deployments whose process is gone.",
     "doctor": "Check engine, versions, disk and leftovers.",
+    "config": "Show the configuration as it counts.",
     "plugins": "List plugins and what they bring.",
 }
 

@@ -14,6 +14,7 @@ from runner.cli.desk import desk_of
 from runner.cli.given_secrets import given_secrets
 from runner.cli.history import open_store
 from runner.cli.typed import Options
+from runner.errors import InvalidInputError
 from runner.secrets import Masker
 from runner.terminal.words import visible
 
@@ -87,6 +88,27 @@ def outside(
 
     allowed = host or os.environ.get("PIPE_ALLOW_HOST") == "1" or read_user_config().allow_host
     return Outside(desk.store.home, Masker(secrets.values()), allowed, quiet)
+
+
+def only_application(desk: "Desk", environment: str) -> str:
+    """The one that is live there. Raises InvalidInputError when there are others, or none."""
+    from runner.store.deliveries import all_live
+
+    found = sorted(
+        live.subject.application
+        for live in all_live(desk.store.promises)
+        if live.subject.environment == environment and live.release
+    )
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise InvalidInputError(
+            f"nothing is live in {environment}", hint="`pipe releases` lists what is live where"
+        )
+    raise InvalidInputError(
+        f"several applications are live in {environment}: {', '.join(found)}",
+        hint="say which with --application",
+    )
 
 
 def environment_secrets(environment: str, given: Mapping[str, Any]) -> dict[str, str]:

@@ -35,11 +35,13 @@ from runner.execute.policy import Policy
 from runner.expressions import to_string
 from runner.project import (
     Snapshot,
+    environment_images,
     home_folder,
     label_images,
     read_user_config,
     take_snapshot,
 )
+from runner.project.git import login
 from runner.secrets import Masker
 from runner.storage import Storage
 from runner.store import Store
@@ -106,8 +108,13 @@ class ForegroundRun:
             keep_failed=self._options.keep == "on-failure",
             shell_on_failure=self._options.shell_on_failure,
             debug=self._verbose or _asks_for_debugging(self._prepared),
+            notifications=self._loaded.project.config.notifications,
             environments={
-                name: replace(each, vars=laid_over(each.vars, self._options.variables))
+                name: replace(
+                    each,
+                    vars=laid_over(each.vars, self._options.variables),
+                    images=environment_images(each.images, self._user.images),
+                )
                 for name, each in self._loaded.project.config.environments.items()
             },
         )
@@ -156,6 +163,7 @@ class ForegroundRun:
             submission = replace(
                 submission_of(self._loaded, self._options, prepared, self._masker, snapshot),
                 process=queue.process_identity(),
+                owner=login(),
             )
             patience = self._loaded.pipeline.timeouts.queue
             number = queue.enqueue(

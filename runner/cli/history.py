@@ -29,7 +29,7 @@ def moment(stamp: float | None) -> str:
     """A point in time as people of this machine's time zone read it."""
     if stamp is None:
         return ""
-    from runner.queue.waiting import moment as spelled
+    from runner.queue.telling import moment as spelled
 
     return spelled(stamp)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from runner.cli.history import table
 from runner.cli.workers import read_workers, worker_rows, workers_to_json
-from runner.queue import limit_use
+from runner.queue import Waiting, limit_use, waiting_in_front
 from runner.store import Store, census, limits
 from runner.store.census import Depth, Flow
 from runner.store.limits import Scope
@@ -19,6 +19,8 @@ _HEAD = (
     *("QUEUE", "RUNS WAIT", "RUN", "LATER"),
     *("JOBS READY", "HELD", "RETRY", "BLOCKED", "RUNNING"),
 )
+#: Jobs in front of environments that are told one by one.
+_MOST_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class State:
     waiting: Mapping[str, int]
     flows: Mapping[str, Flow]
     dead: Mapping[str, int]
+    #: Jobs that wait in front of environments.
+    waits: Sequence[Waiting] = ()
 
     @property
     def oldest(self) -> float | None:
@@ -51,6 +55,7 @@ def read_state(store: Store, now: float) -> State:
         {scope: len(runs) for scope, runs in census.held_runs(notes).items()},
         {name: census.flow(notes, now - seconds) for name, seconds in _PERIODS.items()},
         census.dead_by_kind(notes),
+        list(waiting_in_front(store, now)),
     )
 
 
@@ -70,6 +75,7 @@ def to_json(state: State) -> dict[str, Any]:
             }
             for scope in state.scopes
         ],
+        "environments": [{"run": each.run, **each.to_json()} for each in state.waits],
         "dead": dict(state.dead),
         **{
             f"last_{name}": {
@@ -87,6 +93,7 @@ def as_text(state: State) -> str:
     parts = [
         _depths(state),
         _limits(state),
+        _environments(state),
         "\n".join(["workers", *worker_rows(state.workers, state.now)]),
         _flows(state.flows),
         _dead(state.dead),
@@ -111,6 +118,13 @@ def _depth(depth: Depth) -> tuple[str, ...]:
 def _limits(state: State) -> str:
     rows = [limit_use(scope, state.waiting.get(str(scope), 0), state.now) for scope in state.scopes]
     return "\n".join(["limits", *(f"  {visible(row)}" for row in rows)]) if rows else ""
+
+
+def _environments(state: State) -> str:
+    rows = [f"run {each.run}, `{each.job}`: {each.text}" for each in state.waits[:_MOST_SHOWN]]
+    more = len(state.waits) - len(rows)
+    rows += [f"and {more} more"] if more else []
+    return "\n".join(["environments", *(f"  {visible(row)}" for row in rows)]) if rows else ""
 
 
 def _flows(flows: Mapping[str, Flow]) -> str:

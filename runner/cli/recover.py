@@ -12,6 +12,7 @@ from runner.cli.options import secret_options
 from runner.errors import EXIT_RUN_FAILED
 
 if TYPE_CHECKING:
+    from runner.delivery.order import Desk
     from runner.store.deliveries import DeploymentRecord
 
 
@@ -27,15 +28,17 @@ def command(
     """End every deployment that nobody works on any more: what users may have noticed goes on or
     back, and of everything else nothing stays.
 
-    The next deployment of the same application does this too.
+    The next deployment of the same application does this too. Releases that were only kept running
+    for a while (`keep: {previous-running: ...}`) are stopped when that is over.
     """
-    from runner.delivery.recovery import recover_one, unfinished
+    from runner.delivery.recovery import recover_one
+    from runner.delivery.unfinished import unfinished
     from runner.errors import PipeError
 
     failed = False
     rows: list[dict[str, Any]] = []
     with opened_desk() as desk:
-        for record in unfinished(desk):
+        for record in unfinished(desk.store):
             if dry_run:
                 rows.append(asdict(record))
                 _say(_line(record), quiet=as_json)
@@ -53,12 +56,33 @@ def command(
             if ending:
                 rows.append(asdict(ending))
                 _say(f"deployment {ending.deployment} {ending.state}", quiet=as_json)
+        if not dry_run:
+            failed |= _retire(desk, given, host=host, quiet=as_json)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     elif not rows:
         click.echo("no deployment was left unfinished")
     if failed:
         context.exit(EXIT_RUN_FAILED)
+
+
+def _retire(desk: "Desk", given: dict[str, Any], *, host: bool, quiet: bool) -> bool:
+    """Stop what was only kept running for a while; True when something could not be stopped."""
+    from runner.delivery.contained import FailedError
+    from runner.delivery.recovery import retire
+    from runner.errors import PipeError
+    from runner.store.deliveries import all_live
+
+    failed = False
+    for each in all_live(desk.store.promises):
+        secrets = environment_secrets(each.subject.environment, given)
+        around = outside(desk, secrets, host=host, quiet=quiet)
+        try:
+            retire(desk, each.subject, around, secrets)
+        except (PipeError, FailedError) as error:
+            failed = True
+            _say(f"{each.subject}: {error.message}", quiet=quiet)
+    return failed
 
 
 def _say(text: str, *, quiet: bool) -> None:

@@ -4,22 +4,29 @@ import getpass
 import json
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from runner.cli.delivering import environment_secrets, host_option, opened_desk, outside
+from runner.cli.delivering import (
+    environment_secrets,
+    host_option,
+    only_application,
+    opened_desk,
+    outside,
+)
 from runner.cli.options import secret_options
 from runner.cli.signals import signals_ask
-from runner.errors import EXIT_CANCELLED, EXIT_RUN_FAILED, InvalidInputError
-
-if TYPE_CHECKING:
-    from runner.delivery.order import Desk
+from runner.errors import EXIT_CANCELLED, EXIT_RUN_FAILED
 
 
 @click.command("rollback", short_help="Go back to an earlier release.")
 @click.argument("environment")
 @click.option("--to", default="", metavar="VERSION", help="A version or `#NUMBER` of a release.")
+@click.option(
+    "--snapshot", default="", metavar="ID", help="To the release and configuration of a snapshot."
+)
+@click.option("--data", is_flag=True, help="Also the data that the snapshot holds.")
 @click.option("--application", metavar="NAME", help="Needed where several are deployed.")
 @secret_options
 @host_option
@@ -30,6 +37,8 @@ def command(
     /,
     environment: str,
     to: str,
+    snapshot: str,
+    data: bool,
     application: str | None,
     host: bool,
     as_json: bool,
@@ -37,7 +46,8 @@ def command(
 ) -> None:
     """Make an earlier release of ENVIRONMENT live: VERSION, or the last good one before now.
 
-    At once where it still runs; it is verified as when it was deployed, and never undone by itself.
+    With it comes the configuration that was kept while it was live, or that of a snapshot. At once
+    where it still runs; it is verified as when it was deployed, and never undone by itself.
     """
     from runner.delivery.deliver import deliver
     from runner.delivery.rollback import order_back
@@ -46,9 +56,11 @@ def command(
     with opened_desk() as desk:
         order = order_back(
             desk,
-            application or _only_application(desk, environment),
+            application or only_application(desk, environment),
             environment,
             to=to,
+            snapshot=snapshot,
+            data=data,
             key=f"rollback/{time.time_ns()}",
             owner=getpass.getuser(),
             secrets=secrets,
@@ -62,23 +74,3 @@ def command(
         click.echo(f"{order.definition.version or f'release {ending.release}'} is live")
     if ending.state != "succeeded":
         context.exit(EXIT_CANCELLED if ending.state == "cancelled" else EXIT_RUN_FAILED)
-
-
-def _only_application(desk: "Desk", environment: str) -> str:
-    from runner.store.deliveries import all_live
-
-    found = sorted(
-        live.subject.application
-        for live in all_live(desk.store.promises)
-        if live.subject.environment == environment and live.release
-    )
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise InvalidInputError(
-            f"nothing is live in {environment}", hint="`pipe releases` lists what is live where"
-        )
-    raise InvalidInputError(
-        f"several applications are live in {environment}: {', '.join(found)}",
-        hint="say which with --application",
-    )

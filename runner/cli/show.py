@@ -1,8 +1,8 @@
 """`pipe show RUN`: one run with its jobs, steps, annotations and outputs."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +15,7 @@ from runner.terminal.words import counted, visible, visible_lines
 if TYPE_CHECKING:
     from runner.events import Event
     from runner.store.reads import RunDetail
+    from runner.store.rows import Approval
     from runner.store.tables import AnnotationRow, AttemptRow, JobRow, RunRow, StepRow
 
 
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
 def command(run: int, as_json: bool) -> None:
     """Show RUN, by its number."""
     from runner.queue import Situation
-    from runner.store import reads
+    from runner.store import approvals, reads
 
     with open_store() as store:
         detail = reads.run(store, run)
         stands = standing(store, Situation(store, store.now()), run)
         priority = reads.priority(store, run)
-        told = _told((event for _, event in store.events(run)), stands, priority)
+        said = approvals.of_run(store.notes, run)
+        told = _told((event for _, event in store.events(run)), stands, priority, said)
     shown = json.dumps(_as_json(detail, told), indent=2) if as_json else _as_text(detail, told)
     click.echo(shown)
 
@@ -38,15 +40,18 @@ def command(run: int, as_json: bool) -> None:
 @dataclass(frozen=True, slots=True)
 class _Told:
     """What a run tells beside its rows: why jobs wait, its priority, the environments of jobs with
-    addresses, and summaries."""
+    addresses, summaries, and what people said."""
 
     stands: Standing
     priority: int
     environments: Mapping[str, tuple[str, str]]
     summaries: Mapping[str, str]
+    approvals: "Sequence[Approval]"
 
 
-def _told(events: "Iterable[Event]", stands: Standing, priority: int) -> _Told:
+def _told(
+    events: "Iterable[Event]", stands: Standing, priority: int, said: "Sequence[Approval]"
+) -> _Told:
     from runner.events import JobFinished, SummaryWritten
 
     environments: dict[str, tuple[str, str]] = {}
@@ -57,7 +62,7 @@ def _told(events: "Iterable[Event]", stands: Standing, priority: int) -> _Told:
         if isinstance(event, SummaryWritten):
             before = summaries.get(event.job, "")
             summaries[event.job] = f"{before}{event.text.rstrip()}\n"
-    return _Told(stands, priority, environments, summaries)
+    return _Told(stands, priority, environments, summaries, said)
 
 
 def _as_text(detail: "RunDetail", told: _Told) -> str:
@@ -73,6 +78,7 @@ def _as_text(detail: "RunDetail", told: _Told) -> str:
     for job in detail.jobs:
         lines += ["", *_job(job, detail, told.stands.of_job(job.key))]
         lines += _environment(told.environments.get(job.key))
+        lines += [_approval(each) for each in told.approvals if each.job == job.key]
     if detail.annotations:
         lines += ["", *(_annotation(each) for each in detail.annotations)]
     for job in detail.jobs:
@@ -105,6 +111,12 @@ def _progress(stands: Standing) -> Iterator[str]:
 
 def _environment(found: tuple[str, str] | None) -> list[str]:
     return [f"  environment {visible(' '.join(found).strip())}"] if found else []
+
+
+def _approval(said: "Approval") -> str:
+    comment = f": {said.comment}" if said.comment else ""
+    words = f"{said.environment} {said.verdict} by {said.name}, {moment(said.time)}{comment}"
+    return f"  {visible(words)}"
 
 
 def _job(job: "JobRow", detail: "RunDetail", waits: str) -> list[str]:
@@ -155,5 +167,6 @@ def _as_json(detail: "RunDetail", told: _Told) -> dict[str, Any]:
         "jobs": jobs,
         "attempts": [each.model_dump() for each in detail.attempts],
         "steps": [each.model_dump() for each in detail.steps],
+        "approvals": [asdict(each) for each in told.approvals],
         "annotations": [each.model_dump() for each in detail.annotations],
     }

@@ -1,6 +1,7 @@
 """What is kept of a run that was asked for on the command line."""
 
 from pathlib import Path
+from typing import Any
 
 from runner import queue
 from runner.cli.loading import Loaded
@@ -8,7 +9,13 @@ from runner.cli.preparing import Preparation, legs
 from runner.cli.typed import Options, words
 from runner.environments import laid_over
 from runner.expressions import resolve, to_string
-from runner.project import Snapshot, label_images, read_user_config, source_files
+from runner.project import (
+    Snapshot,
+    environment_images,
+    label_images,
+    read_user_config,
+    source_files,
+)
 from runner.queue import Submission
 from runner.secrets import Masker
 from runner.store.rows import DEFAULT_QUEUE
@@ -23,7 +30,8 @@ def submission_of(
 ) -> Submission:
     """The run as it is stored: with no secret, and not bound to a process."""
     project = loaded.project
-    images = label_images(project.config.images, read_user_config().images)
+    own = read_user_config().images
+    images = label_images(project.config.images, own)
     return Submission(
         file=loaded.document.file,
         text=loaded.document.text,
@@ -55,6 +63,16 @@ def submission_of(
                 reuse=not options.no_reuse,
             ),
             "images": images,
+            "environment_images": {
+                name: environment_images(each.images, own)
+                for name, each in project.config.environments.items()
+                if each.images
+            },
+            queue.PROTECTION: {
+                name: rules
+                for name, each in project.config.environments.items()
+                if (rules := each.protection.to_json())
+            },
         },
         queue=loaded.pipeline.queue or DEFAULT_QUEUE,
         priority=loaded.pipeline.priority,
@@ -65,8 +83,13 @@ def submission_of(
 def _compared(loaded: Loaded, options: Options, snapshot: Snapshot) -> queue.Source:
     """What `sources` are compared by."""
     environments = loaded.project.config.environments
-    variables = {
-        name: laid_over(each.vars, options.variables) for name, each in environments.items()
+    variables: dict[str, dict[str, Any]] = {
+        name: {
+            **laid_over(each.vars, options.variables),
+            # No variable is called so.
+            **({"runs-on": dict(each.images)} if each.images else {}),
+        }
+        for name, each in environments.items()
     }
     return queue.Source(source_files(snapshot), snapshot.tree, options.env, variables)
 

@@ -25,6 +25,7 @@ from runner.errors import InvalidInputError
 from runner.execute.policy import Policy
 from runner.project import (
     Snapshot,
+    environment_images,
     home_folder,
     keep_snapshot,
     label_images,
@@ -93,9 +94,18 @@ def _prepared(options: Options, terms: Terms) -> tuple[Loaded, Preparation]:
 
 
 def _refuse_unknown_places(loaded: Loaded, options: Options, prepared: Preparation) -> None:
-    images = label_images(loaded.project.config.images, read_user_config().images)
+    config, own = loaded.project.config, read_user_config().images
     # Whether a worker allows jobs on its own machine is for that worker to say.
-    images_of(prepared, Policy(images, allow_host=True, skip_unmapped=options.skip_unmapped))
+    policy = Policy(
+        label_images(config.images, own),
+        allow_host=True,
+        skip_unmapped=options.skip_unmapped,
+        environments={
+            name: replace(each, images=environment_images(each.images, own))
+            for name, each in config.environments.items()
+        },
+    )
+    images_of(prepared, policy)
 
 
 def _entry(

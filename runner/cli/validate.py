@@ -49,9 +49,10 @@ def command(context: click.Context, files: tuple[str, ...], form: str, strict: b
     actions = ProjectActions(project.root, known_actions(project, home_folder()))
     from runner.lint import Brought
 
-    verdicts = judge(
-        dict.fromkeys(_paths(files)), Brought(**plugins.schemas), actions, strict=strict
-    )
+    environments = project.config.environments
+    paths = dict.fromkeys(_paths(files))
+    brought = Brought(**plugins.schemas)
+    verdicts = judge(paths, brought, actions, environments, strict=strict)
     color = is_colored(sys.stdout)
     click.echo(_printed(verdicts, form, color), color=color)
     if not all(verdict.is_valid for verdict in verdicts):

@@ -1,7 +1,7 @@
 """What `pipe validate` finds: a verdict for each file, and for those that they call."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -52,10 +52,17 @@ class Verdict:
 
 
 def judge(
-    paths: Iterable[Path], brought: Brought, actions: Actions, *, strict: bool
+    paths: Iterable[Path],
+    brought: Brought,
+    actions: Actions,
+    environments: Collection[str],
+    *,
+    strict: bool,
 ) -> list[Verdict]:
     """Read and check the files and all that they call; every problem is in a verdict."""
-    check = partial(review_all, brought=brought, actions=actions, strict=strict)
+    check = partial(
+        review_all, brought=brought, actions=actions, environments=environments, strict=strict
+    )
     found: dict[str, Verdict] = {}
     for path in paths:
         for verdict in _of_family(path, check):

@@ -1,7 +1,6 @@
 """`pipe verify`: checks of something that runs, without deploying."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,13 +9,12 @@ from runner.cli.delivering import environment_secrets, host_option, opened_desk,
 from runner.cli.history import table
 from runner.cli.options import secret_options
 from runner.cli.signals import signals_ask
-from runner.errors import EXIT_RUN_FAILED, InvalidInputError, Problem
+from runner.errors import EXIT_RUN_FAILED, InvalidInputError
 from runner.terminal.words import duration, visible
 
 if TYPE_CHECKING:
     from runner.delivery.asking import Answer
     from runner.delivery.order import Brought
-    from runner.source import Document
 
 
 @click.command("verify", short_help="Check something that runs, without deploying.")
@@ -63,33 +61,11 @@ def _default() -> list[Any]:
 
 def _read(file: str, plugins: "Brought", secrets: dict[str, str]) -> list[Any]:
     """The checks in a file. Raises InvalidInputError with every problem, and its place."""
+    from runner.cli.listed import read_list
     from runner.delivery.definition import checks
-    from runner.expressions import resolve
-    from runner.source import read
-
-    document = read(Path(file), file)
-    problems = list(_problems(document, plugins))
-    if problems:
-        first = problems[0]
-        raise InvalidInputError(
-            first.message, hint=first.hint, position=first.position, problems=problems
-        )
-    return list(checks(resolve(document.data["verify"], {"secrets": secrets})))
-
-
-def _problems(document: "Document", plugins: "Brought") -> list[Problem]:
     from runner.lint.deliveries import check_list
 
-    data = document.data
-    if not isinstance(data, dict) or not isinstance(data.get("verify"), list):
-        message = "a file of checks has a list under `verify`"
-        return [Problem("wrong-type", message, document.locate(()))]
-    unknown = [key for key in data if key != "verify"]
-    if unknown:
-        where = document.locate((unknown[0],), key=True)
-        return [Problem("unknown-key", f"unknown key `{unknown[0]}`", where)]
-    schemas = {name: dict(each.schema) for name, each in plugins.checks.items()}
-    return list(check_list(data["verify"], ("verify",), document, schemas))
+    return list(checks(read_list(file, "verify", check_list, plugins.checks, secrets)))
 
 
 def _as_json(answers: "list[Answer]") -> str:

@@ -115,7 +115,7 @@ def _serve(
     spare: bool,
 ) -> None:
     from runner.cli.action_sources import stored_action_store
-    from runner.cli.desk import desk_of
+    from runner.cli.desk import desk_of, telling_what_waits
     from runner.cli.opening import opened_store
     from runner.cli.storage import open_storage
     from runner.engines.box import Engine
@@ -147,7 +147,7 @@ def _serve(
         beside = _schedules(store, misfire, log) if misfire else lambda: None
         worker = QueueWorker(store, storage, site, terms, log.emit, log, beside)
         most = counted(terms.slots, "job")
-        with signals_ask(worker.stop):
+        with signals_ask(worker.stop), telling_what_waits(store, secrets):
             log.say("info", f"worker {worker.name} takes up to {most} at a time")
             worker.work()
             log.say("info", "worker ends")

@@ -86,12 +86,19 @@ class Asker:
                 return Answer(ask, stands, asked, time.monotonic() - began)
 
     def all(self, asks: Iterable[Ask], deadline: float, *, patient: bool) -> list[Answer]:
-        """Ask several at the same time."""
-        found = tuple(asks)
-        if not found:
-            return []
-        with ThreadPoolExecutor(len(found), thread_name_prefix="check") as pool:
-            return list(pool.map(lambda ask: self.until(ask, deadline, patient=patient), found))
+        """Ask several at the same time, each until its answer stands."""
+        return _at_once(lambda ask: self.until(ask, deadline, patient=patient), tuple(asks))
+
+    def each(self, asks: Iterable[Ask], deadline: float) -> list[Answer]:
+        """Ask several at the same time, each once: what one brings about, another may count."""
+        return _at_once(lambda ask: Answer(ask, self.once(ask, deadline), 1, 0.0), tuple(asks))
+
+
+def _at_once(answer: Callable[[Ask], Answer], asks: Sequence[Ask]) -> list[Answer]:
+    if not asks:
+        return []
+    with ThreadPoolExecutor(len(asks), thread_name_prefix="check") as pool:
+        return list(pool.map(answer, asks))
 
 
 def worst(answers: Iterable[Answer]) -> Answer | None:

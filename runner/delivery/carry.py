@@ -2,21 +2,24 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from runner.delivery import moves as m
 from runner.delivery.asking import Answer, Asker, worst
 from runner.delivery.call import AskedCall, Call
+from runner.delivery.configuring import Configuration, write
 from runner.delivery.contained import FailedError, all_of, contained
 from runner.delivery.definition import Ask, Definition
+from runner.delivery.keeping import Keeper, Occasion
 from runner.plugin.delivery import (
     CheckResult,
     DeliveryError,
     Instance,
     Observed,
     PluginCheck,
+    PluginRenderer,
     Release,
     Switch,
     Target,
@@ -24,6 +27,7 @@ from runner.plugin.delivery import (
     Weights,
 )
 from runner.plugin.fencing import fenced
+from runner.store.outbox import Letter
 
 Found = TypeVar("Found")
 #: What is asked of new instances when no check is given.
@@ -59,6 +63,12 @@ class Crew:
     deadline: float
     say: Callable[[str], None]
     asked: Callable[[str, Answer], None]
+    keeper: Keeper
+    renderers: Callable[[str], PluginRenderer]
+    #: what people are told of, by its kind
+    letters: Callable[[str], list[Letter]]
+    deployment: int = 0
+    who: str = ""
     address: str = ""
     _seen: dict[str, Instance] = field(default_factory=dict)
     _weights: Mapping[str, int] = field(default_factory=dict)
@@ -107,6 +117,12 @@ class Crew:
     def carry_out(self, move: m.Move) -> Mapping[str, Any]:
         """Do it; returns what is to be remembered of it. Raises FailedError."""
         match move:
+            case m.Keep(after):
+                return self._keep(after=after)
+            case m.Restore(snapshot, data):
+                return self.restore(snapshot, data=data)
+            case m.Write():
+                return write(self._configuration())
             case m.Prepare():
                 self.ask_target("prepare", lambda target, call: target.prepare(call, self.release))
             case m.Start(places) | m.Replace(places):
@@ -129,8 +145,35 @@ class Crew:
                 raise AssertionError(move)
         return {}
 
+    def _keep(self, *, after: bool) -> Mapping[str, Any]:
+        """Without a way back nothing is changed; what cannot be kept afterwards is told."""
+        uses = self.definition.snapshots.after if after else self.definition.snapshots.before
+        most = self.definition.keep.snapshots
+        kind, number = ("after", self.release.id) if after else ("before", None)
+        occasion = Occasion(kind, self.deployment, number, who=self.who)
+        try:
+            record = self.keeper.create(uses, occasion, most)
+        except FailedError as error:
+            if not after:
+                raise
+            self.say(f"##[warning]nothing was kept: {error.message}")
+            return {"error": error.message}
+        return {"snapshot": record.id, "size": record.size}
+
+    def restore(self, id_: str, *, data: bool = False) -> Mapping[str, Any]:
+        """Bring back what a snapshot holds."""
+        record = self.keeper.record(id_)
+        return {"restored": self.keeper.restore(record, data=data, who=self.who)}
+
+    def _configuration(self) -> Configuration:
+        return Configuration(
+            self.definition.files, self.renderers, self.make("write", self.deadline), self.say
+        )
+
     def _start(self, names: Sequence[str]) -> Mapping[str, Any]:
-        places = [place for place in (*self.scene.new, *self.scene.old) if place.name in names]
+        known = {place.name: place for place in (*self.scene.old, *self.scene.new)}
+        places = [known[name] for name in names]
+        ran = {each.name for each in self.instances(names) if self._runs(each)}
         started = self.ask_target(
             "start", lambda target, call: all_of(Instance, target.start(call, self.release, places))
         )
@@ -142,11 +185,18 @@ class Crew:
                 f" {', '.join(missing)}, and then that there is no such instance"
             )
         for each in started:
-            self.say(f"started {each.name}{f' at {each.address}' if each.address else ''}")
+            verb = "still there:" if each.name in ran else "started"
+            self.say(f"{verb} {each.name}{f' at {each.address}' if each.address else ''}")
         return {"instances": [asdict(there[name]) for name in names]}
 
+    def _runs(self, instance: Instance) -> bool:
+        return instance.is_running and instance.release == self.release.id
+
     def _ready(self, names: Sequence[str]) -> Mapping[str, Any]:
-        asks = self.definition.verify.ready or (FALLBACK,)
+        verify = self.definition.verify
+        # what takes the place of another is live already: the checks for that say more
+        is_asked_next = not self.slots and verify.live
+        asks = verify.ready or (() if is_asked_next else (FALLBACK,))
         return self._verify("ready", asks, patient=True, names=names)
 
     def _live(self) -> Mapping[str, Any]:
@@ -209,6 +259,18 @@ class Crew:
         self.ask_target("stop", lambda target, call: target.stop(call, instances, grace))
         self.say(f"stopped {', '.join(names)}")
 
+    def stop_running(self, names: Iterable[str]) -> list[str]:
+        """Stop those of them that still run and get no traffic; returns their names."""
+        weights: Weights = {}
+        if self.switch:
+            weights = self.ask_switch("observe", lambda switch, call: switch.observe(call))
+        there = {each.name: each for each in self.observe().instances}
+        idle = [name for name in names if name in there and not weights.get(name)]
+        found = [name for name in idle if there[name].is_running]
+        if found:
+            self._stop(found)
+        return found
+
     def remove(self, names: Iterable[str]) -> None:
         """Those instances go, as far as they are there."""
         there = {each.name: each for each in self.observe().instances}
@@ -229,17 +291,17 @@ class Crew:
             self.asked(kind, answer)
         decisive = worst(answers)
         if decisive and decisive.result.verdict in ("fail", "error"):
-            raise FailedError(told(kind, decisive), reason_of(decisive))
+            raise FailedError(
+                told(kind, decisive), reason_of(decisive, self.definition.rollback.on)
+            )
         verdict = decisive.result.verdict if decisive else "pass"
         return {"verdict": verdict, "checks": [plain(each) for each in answers]}
 
     def watch(self, kind: str = "soak") -> list[Answer]:
-        """Ask the checks of the soak once each."""
+        """Ask the checks of the soak once each, all at the same time."""
         asker = self._asker(kind, () if self._share() == 100 else self._new_serving())
-        return [
-            Answer(ask, asker.once(ask, self.deadline), 1, 0.0)
-            for ask in self.definition.verify.soak.checks or self.definition.verify.live
-        ]
+        verify = self.definition.verify
+        return asker.each(verify.soak.checks or verify.live, self.deadline)
 
     def _baseline(self) -> Mapping[str, Any]:
         """The old version's answers of those checks that compare; they never decide."""
@@ -321,8 +383,11 @@ def _alone(call: Call, ask: Callable[[], Found]) -> Found:
         raise FailedError(f"{error}") from error
 
 
-def reason_of(answer: Answer) -> str:
-    """What a failed check speaks of, in the words of `rollback.on`."""
+def reason_of(answer: Answer, triggers: Collection[str]) -> str:
+    """What a failed check speaks of, in the words of `rollback.on`, which may name checks too."""
+    for name in (str(answer.ask), answer.ask.check):
+        if name in triggers:
+            return name
     if answer.ask.check == "error-rate":
         return "error-rate"
     if answer.ask.check == "load" and "vs-old" in json.dumps(dict(answer.result.evidence)):

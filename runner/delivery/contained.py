@@ -16,7 +16,8 @@ _LOOK = 0.1
 
 
 class FailedError(Exception):
-    """A deployment cannot go on; `reason` is one of `definition.TRIGGERS`, or cancelled, timeout."""
+    """A deployment cannot go on; `reason` is one of `definition.TRIGGERS`, or cancelled, rejected,
+    timeout."""
 
     def __init__(self, message: str, reason: str = "deploy-failed") -> None:
         super().__init__(message)

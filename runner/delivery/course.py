@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner.delivery import moves as m
@@ -24,6 +24,7 @@ class Course:
     now: Callable[[], float]
     cancelled: Callable[[], bool]
     exposed: bool = False
+    begun: set[type[m.Move]] = field(default_factory=set)
     _at: int = 0
     _state: str = ""
 
@@ -37,6 +38,7 @@ class Course:
         done = {entry.move for entry in entries if entry.kind == "outcome"}
         begun = {entry.move for entry in entries if entry.kind == "intent"}
         self.exposed = any(self.moves[index].exposes for index in begun)
+        self.begun = {type(self.moves[index]) for index in begun}
         for entry in entries:
             if entry.kind == "outcome" and isinstance(self.moves[entry.move], m.Baseline):
                 self.crew.remember_baseline(entry.data)
@@ -46,7 +48,8 @@ class Course:
 
     def is_proved(self, start: int) -> bool:
         """Whether all that is left from that move on is to clear away the old release."""
-        return all(isinstance(move, (m.Drain, m.Stop, m.Remove)) for move in self.moves[start:])
+        clearing = (m.Drain, m.Stop, m.Remove, m.Keep)
+        return all(isinstance(move, clearing) for move in self.moves[start:])
 
     def last_shift(self, before: int) -> m.Shift | None:
         """How traffic was divided when that move came."""
@@ -66,6 +69,7 @@ class Course:
             self.holder.enter(move.state, self.now())
         self.holder.write(index, "intent", m.to_json(move), self.now())
         self.exposed |= move.exposes
+        self.begun.add(type(move))
         self.holder.write(index, "outcome", self._make(move), self.now())
 
     def _check_time(self) -> None:
@@ -103,6 +107,8 @@ class Course:
             return False
         if policy == "rollback" or time.monotonic() >= until:
             raise FailedError("the checks stayed inconclusive", "health-failed")
+        left = until - time.monotonic()
+        self.crew.say(f"the checks cannot tell yet: asking again, for {left:.0f} s at most")
         return True
 
     def _watch(self, seconds: float, *, soak: bool) -> Mapping[str, Any]:
@@ -114,6 +120,7 @@ class Course:
             self._wait(min(every, left))
             last = self.crew.watch()
             self._count(rows, last, settings.fail_after)
+        self.crew.say(f"watched for {seconds:g} s")
         decisive = worst(last)
         if decisive and decisive.result.verdict == "inconclusive":
             self._outlast(decisive)
@@ -127,7 +134,9 @@ class Course:
             if is_bad:
                 self.crew.asked("soak", answer)
             if rows[name] >= fail_after:
-                raise FailedError(told("soak", answer), reason_of(answer))
+                raise FailedError(
+                    told("soak", answer), reason_of(answer, self.crew.definition.rollback.on)
+                )
 
     def _outlast(self, answer: Answer) -> None:
         """The window is over and nobody knows."""
@@ -137,20 +146,21 @@ class Course:
             found = worst(self.crew.watch())
             answer = found or replace(answer, result=replace(answer.result, verdict="pass"))
         if answer.result.verdict in ("fail", "error"):
-            raise FailedError(told("soak", answer), reason_of(answer))
+            raise FailedError(
+                told("soak", answer), reason_of(answer, self.crew.definition.rollback.on)
+            )
 
     def _promote(self) -> Mapping[str, Any]:
         """Wait for `promoted` or `rejected` in the journal, which a person writes there."""
         until = time.monotonic() + self.crew.definition.rollback.pause_limit
         self.crew.say("waits for a person: `pipe approve` lets it go on")
+        self.holder.pause(self._at, self.crew.letters("approval"), self.now())
         while time.monotonic() < until:
             for entry in reversed(journal(self.holder.connection, self.holder.deployment)):
                 if entry.kind == "promoted":
                     return entry.data
                 if entry.kind == "rejected":
-                    raise FailedError(
-                        f"{entry.data.get('by', 'somebody')} rejected it", "cancelled"
-                    )
+                    raise FailedError(f"{entry.data.get('by', 'somebody')} rejected it", "rejected")
             self._wait(_LOOK)
         raise FailedError("nobody let it go on in time", "timeout")
 

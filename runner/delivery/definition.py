@@ -1,22 +1,25 @@
 """What a `deploy` step asks for, with all expressions evaluated: frozen values with their defaults."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from runner.errors import InvalidInputError
 from runner.expressions import to_string
+from runner.model import TRIGGERS
 from runner.parse.durations import parse_duration
 
 #: The settings that all checks have.
 COMMON = ("name", "interval", "timeout", "successes", "failures", "within", "required")
-#: What a rollback can be for.
-TRIGGERS = ("deploy-failed", "health-failed", "performance-degraded", "error-rate", "job-failed")
+#: What people can be told of.
+NOTICES = ("started", "succeeded", "failed", "rolled-back", "approval")
 STRATEGIES = ("recreate", "rolling", "blue-green", "canary")
 #: Seconds that a deployment may take.
 TIME_LIMIT = 600.0
 
 _Data = Mapping[str, Any]
+_MODE = re.compile("0?[0-7]{3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,34 @@ class Use:
 
     name: str
     with_: _Data = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A notifier, and which kinds of notices it gets."""
+
+    use: Use
+    on: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept before a deployment changes anything, and when it has succeeded."""
+
+    before: tuple[Use, ...] = ()
+    after: tuple[Use, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A file of the workspace that is rendered and written to a machine, and what follows that."""
+
+    template: str
+    to: str
+    mode: int = 0o644
+    machine: str = "local"
+    vars: _Data = field(default_factory=dict)
+    reload: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +135,12 @@ class WayBack:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """How many good releases are kept, and for how many seconds the last one goes on running."""
+    """How many good releases and snapshots are kept, and for how many seconds the last release goes
+    on running."""
 
     releases: int = 5
     running: float = 0.0
+    snapshots: int = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +154,13 @@ class Definition:
     switch: Use | None = None
     strategy: Strategy | None = None
     verify: Verification = Verification()
-    snapshots: tuple[Use, ...] = ()
-    files: tuple[_Data, ...] = ()
+    snapshots: Kept = Kept()
+    files: tuple[Template, ...] = ()
     address: str = ""
     drain: float = 30.0
     keep: Keep = Keep()
     rollback: WayBack = WayBack()
-    notify: tuple[Use, ...] = ()
+    notify: tuple[Told, ...] = ()
     limit: float = TIME_LIMIT
     #: as it was written, evaluated: what is recorded of it
     data: _Data = field(default_factory=dict)
@@ -138,6 +171,8 @@ def definition(data: _Data, application: str, environment: str, address: str = "
 
     Raises InvalidInputError for what the schema could not see while it was an expression.
     """
+    files = tuple(_templates(data.get("files") or ()))
+    verify = verification(data.get("verify") or ())
     return Definition(
         application=to_string(data.get("application")) or application,
         environment=environment,
@@ -145,14 +180,14 @@ def definition(data: _Data, application: str, environment: str, address: str = "
         version=to_string(data.get("version")),
         switch=_use(data["switch"]) if data.get("switch") else None,
         strategy=_strategy(data["strategy"]) if data.get("strategy") else None,
-        verify=verification(data.get("verify") or ()),
-        snapshots=tuple(_named(data.get("snapshot") or ())),
-        files=tuple(data.get("files") or ()),
+        verify=verify,
+        snapshots=_kept(data.get("snapshot") or (), files),
+        files=files,
         address=to_string(data.get("address")) or address,
         drain=_seconds(data, "drain", 30.0),
         keep=_keep(data.get("keep")),
-        rollback=way_back(data.get("rollback")),
-        notify=tuple(_named(data.get("notify") or ())),
+        rollback=way_back(data.get("rollback"), _triggers(verify)),
+        notify=tuple(notifications(data.get("notify") or ())),
         limit=_seconds(data, "timeout", TIME_LIMIT),
         data=data,
     )
@@ -181,18 +216,83 @@ def checks(data: Any) -> Iterator[Ask]:
         yield Ask(use.name, settings, **common)
 
 
-def way_back(data: Any) -> WayBack:
-    """What `rollback` says of a deployment."""
+def uses(data: Any) -> tuple[Use, ...]:
+    """A list of what plugins bring: `[{files: {...}}, {postgres: {...}}]`."""
+    return tuple(_named(data))
+
+
+def notifications(data: Any) -> Iterator[Told]:
+    """Who is told, and of what: `[{webhook: {url: ..., on: [failed]}}]`."""
+    for use in _named(data):
+        settings = {key: value for key, value in use.with_.items() if key != "on"}
+        on = frozenset(to_string(each) for each in use.with_.get("on", NOTICES))
+        unknown = sorted(on - set(NOTICES))
+        if unknown:
+            raise InvalidInputError(
+                f"`on` of `{use.name}` does not know `{unknown[0]}`",
+                hint=f"it knows {', '.join(NOTICES)}",
+            )
+        yield Told(Use(use.name, settings), on)
+
+
+def _kept(data: Any, files: tuple[Template, ...]) -> Kept:
+    """A list is kept before; the files that the deployment writes always are."""
+    ours = tuple(_overwritten(files))
+    if not isinstance(data, Mapping):
+        return Kept((*ours, *_named(data)))
+    before = (*ours, *_named(data.get("before") or ()))
+    after = data.get("after") or ()
+    return Kept(before, before if after is True else tuple(_named(after)))
+
+
+def _overwritten(files: tuple[Template, ...]) -> Iterator[Use]:
+    """What keeps them: a way back puts them there again, or removes what was not there."""
+    for machine in dict.fromkeys(each.machine for each in files):
+        there = [each for each in files if each.machine == machine]
+        reload = list(dict.fromkeys(each.reload for each in there if each.reload))
+        settings = {"paths": [each.to for each in there], "machine": machine, "exact": True}
+        yield Use("files", {**settings, **({"reload": reload} if reload else {})})
+
+
+def _templates(data: Any) -> Iterator[Template]:
+    for each in data:
+        yield Template(
+            to_string(each["template"]),
+            to_string(each["to"]),
+            _mode(each.get("mode", "0644")),
+            to_string(each.get("machine")) or "local",
+            each.get("vars") or {},
+            to_string(each.get("reload")),
+        )
+
+
+def _mode(data: Any) -> int:
+    """Raises InvalidInputError for a number: YAML reads 0640 as another one."""
+    if isinstance(data, str) and _MODE.fullmatch(data):
+        return int(data, 8)
+    raise InvalidInputError(
+        f"`mode` is {data!r} and not permissions in quotes", hint='write them as in "0644"'
+    )
+
+
+def _triggers(verify: Verification) -> set[str]:
+    """The checks that can be a reason to go back, by what they are and how they are called."""
+    return {name for ask in verify.all() for name in (ask.check, str(ask))}
+
+
+def way_back(data: Any, checks: Collection[str] = ()) -> WayBack:
+    """What `rollback` says of a deployment that has these checks."""
     if data is None or data is True:
         return WayBack()
     if data is False:
         return WayBack(auto=False)
     standard = WayBack()
     on = frozenset(to_string(each) for each in data.get("on", standard.on))
-    unknown = sorted(on - set(TRIGGERS))
+    unknown = sorted(on - {*TRIGGERS, *checks})
     if unknown:
         raise InvalidInputError(
-            f"`rollback.on` does not know `{unknown[0]}`", hint=f"it knows {', '.join(TRIGGERS)}"
+            f"`rollback.on` does not know `{unknown[0]}`",
+            hint=f"it knows {', '.join(TRIGGERS)}, and the checks by their names",
         )
     return WayBack(
         on=on,
@@ -263,7 +363,11 @@ def _keep(data: Any) -> Keep:
         return Keep(releases=data)
     if not data:
         return Keep()
-    return Keep(int(data.get("releases", 5)), _seconds(data, "previous-running", 0.0))
+    return Keep(
+        int(data.get("releases", 5)),
+        _seconds(data, "previous-running", 0.0),
+        int(data.get("snapshots", 5)),
+    )
 
 
 def _seconds(data: _Data, key: str, standard: float) -> float:

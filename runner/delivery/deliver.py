@@ -7,7 +7,7 @@ from itertools import count
 from json import dumps
 from threading import Event
 
-from runner.delivery import sealing
+from runner.delivery import restoring, sealing
 from runner.delivery.call import Surroundings
 from runner.delivery.contained import FailedError
 from runner.delivery.crewing import Steady
@@ -15,7 +15,9 @@ from runner.delivery.deployment import Deployment, ending_of
 from runner.delivery.opening import opened
 from runner.delivery.order import Desk, Ending, Order
 from runner.delivery.sealing import restored
+from runner.delivery.telling import letters, telling
 from runner.delivery.turn import heartbeat, take_turn
+from runner.delivery.unfinished import alone
 from runner.store.deliveries import (
     DeploymentRecord,
     Holder,
@@ -42,13 +44,24 @@ def deliver(desk: Desk, order: Order, around: Surroundings) -> Ending:
     opened(order.definition, desk.plugins)
     number = order.release or add_release(desk.store.promises, _candidate(desk, order)).number
     opening = _opening(desk, order, number)
-    record = open_deployment(desk.store.promises, opening, desk.now(), desk.process)
+    record = open_deployment(
+        desk.store.promises,
+        opening,
+        desk.now(),
+        desk.process,
+        lambda made: letters(order, made, "started", desk.now()),
+    )
     if record.finished_at is not None:
         return ending_of(record)
+    with telling(desk, order.secrets):
+        return _do(desk, record, order, around)
+
+
+def _do(desk: Desk, record: DeploymentRecord, order: Order, around: Surroundings) -> Ending:
     try:
         holder = take_turn(desk, record, around)
     except FailedError as error:
-        return _never_began(desk, record, error)
+        return _never_began(desk, order, record, error)
     return carry_through(desk, holder, order, around)
 
 
@@ -83,12 +96,6 @@ def settle(desk: Desk, holder: Holder, around: Surroundings, secrets: Mapping[st
             recover(desk, replace(holder, deployment=record.id), record, around, secrets)
 
 
-def alone(found: list[DeploymentRecord]) -> list[DeploymentRecord]:
-    """Those of open deployments that are not the way back of another one, which sees to it."""
-    numbers = {record.id for record in found}
-    return [record for record in found if record.cause not in numbers]
-
-
 def recover(
     desk: Desk,
     holder: Holder,
@@ -101,13 +108,20 @@ def recover(
     Raises InvalidInputError when a secret that it needs is not given.
     """
     around.log(f"deployment {record.id} of {record.subject} was left unfinished: recovering it")
+    if record.kind == "restore":
+        return restoring.lost(desk, holder, record)
     known = release(desk.store.promises, record.subject, record.release)
     assert known is not None
-    order = Order(
+    order = order_of(record, known, secrets)
+    return Deployment(desk, holder, record, order, Steady(around, Event())).recover()
+
+
+def order_of(record: DeploymentRecord, known: ReleaseRecord, secrets: Mapping[str, str]) -> Order:
+    """What was wanted with a deployment that is recorded."""
+    return Order(
         restored(known, secrets), record.key, record.run, record.job, record.step,
         record.owner, record.why, known.commit_sha, secrets,
     )  # fmt: skip
-    return Deployment(desk, holder, record, order, Steady(around, Event())).recover()
 
 
 def _candidate(desk: Desk, order: Order) -> ReleaseRecord:
@@ -146,9 +160,10 @@ def _opening(desk: Desk, order: Order, number: int) -> Opening:
     )
 
 
-def _never_began(desk: Desk, record: DeploymentRecord, error: FailedError) -> Ending:
+def _never_began(desk: Desk, order: Order, record: DeploymentRecord, error: FailedError) -> Ending:
     connection, now = desk.store.promises, desk.now()
     found = live(connection, record.subject)
     holder = Holder(connection, record.subject, record.id, found.token if found else 0)
-    holder.finish("cancelled", now, reason=error.reason, message=error.message)
+    told = letters(order, record, "failed", now, error.message)
+    holder.finish("cancelled", now, reason=error.reason, message=error.message, letters=told)
     return Ending("cancelled", record.id, record.release, None, error.reason, error.message)

@@ -9,9 +9,11 @@ from runner.delivery.carry import Crew
 from runner.delivery.contained import FailedError, all_of
 from runner.delivery.course import Course
 from runner.delivery.crewing import Crewing, Steady
-from runner.delivery.moves import Move, Scene, Shift, back
+from runner.delivery.keeping import all_kept, before, of_release
+from runner.delivery.moves import Move, Restore, Scene, Shift, Write, back
 from runner.delivery.order import Desk, Ending, Order, State
 from runner.delivery.sealing import restored
+from runner.delivery.telling import notice_of
 from runner.errors import InvalidInputError
 from runner.store.deliveries import (
     DeploymentRecord,
@@ -25,8 +27,10 @@ from runner.store.deliveries import (
     release,
     releases,
 )
+from runner.store.outbox import Letter
 
-_OVERDUE = ("cancelled", "timeout")
+#: These undo it whatever `rollback.on` says.
+_OVERDUE = ("cancelled", "rejected", "timeout")
 
 
 @dataclass(slots=True)
@@ -41,7 +45,7 @@ class Deployment:
     _crewing: Crewing = field(init=False)
 
     def __post_init__(self) -> None:
-        self._crewing = Crewing(self.desk, self.around, self.order.commit)
+        self._crewing = Crewing(self.desk, self.around, self.order)
 
     def run(self) -> Ending:
         """Do it, or go on with it."""
@@ -91,11 +95,20 @@ class Deployment:
         planning.preflight(crew)
         known = live(self.desk.store.promises, self.record.subject)
         scene = planning.look(crew, known.release if known else None, is_back=is_back)
-        made = planning.decide(crew, scene, is_back=is_back)
+        made = planning.decide(crew, scene, is_back=is_back, restores=self._restores())
         previous = next((each.release for each in scene.old if each.release), None)
         self.holder.plan(planning.written(scene, made), previous)
         self.record = replace(self.record, previous=previous)
         return self._through(made, replace(crew, scene=scene))
+
+    def _restores(self) -> Restore | None:
+        """The configuration that belongs to the release that somebody wants back."""
+        if self.order.snapshot:
+            return Restore(self.order.snapshot, self.order.data)
+        if self.record.kind != "rollback":
+            return None
+        kept = of_release(all_kept(self.desk, self.record.subject), self.record.release)
+        return Restore(kept.id) if kept else None
 
     def _crew(self, scene: Scene) -> Crew:
         left = max(1.0, self.record.deadline - self.desk.now())
@@ -111,7 +124,8 @@ class Deployment:
     def _succeed(self, course: Course) -> Ending:
         number = self.record.release
         now, judged = self.desk.now(), {number: "good", **self._undone()}
-        self.holder.finish("succeeded", now, live=number, judged=judged)
+        letters = self._letters("succeeded")
+        self.holder.finish("succeeded", now, live=number, judged=judged, letters=letters)
         self._prune(course.crew)
         self.holder.let_go()
         return self._ending("succeeded")
@@ -137,10 +151,19 @@ class Deployment:
         self, state: State, error: FailedError, judged: Mapping[int, str] | None = None
     ) -> Ending:
         self.holder.finish(
-            state, self.desk.now(), reason=error.reason, message=error.message, judged=judged
+            state,
+            self.desk.now(),
+            reason=error.reason,
+            message=error.message,
+            judged=judged,
+            letters=self._letters(state, error.message),
         )
         self.holder.let_go()
         return replace(self._ending(state), reason=error.reason, message=error.message)
+
+    def _letters(self, state: State, message: str = "") -> list[Letter]:
+        kind = notice_of(state, self.record.kind)
+        return self._crewing.letters(self.holder, kind, message)
 
     def _ending(self, state: State) -> Ending:
         return Ending(state, self.record.id, self.record.release, self.record.previous)
@@ -151,7 +174,9 @@ class Deployment:
         self.around.goes_on = True
         self.around.log(f"##[error]{error.message}")
         course.fail(error)
-        is_bad = error.reason not in ("cancelled", "lost") and self.record.kind == "deploy"
+        is_bad = (
+            error.reason not in ("cancelled", "rejected", "lost") and self.record.kind == "deploy"
+        )
         judged = {self.record.release: "bad"} if is_bad else {}
         if not course.exposed or not course.crew.scene.old:
             return self._abort(course, error, judged)
@@ -170,11 +195,18 @@ class Deployment:
         try:
             if course.exposed and crew.switch:
                 crew.carry_out(Shift({}, 0))
+            self._restore_before(course, crew)
             crew.remove(self._own_places(crew))
         except FailedError as trouble:
             self.around.log(f"##[error]{trouble.message}")
             error = FailedError(f"{error.message}; and then {trouble.message}", error.reason)
         return self._end("cancelled" if error.reason == "cancelled" else "failed", error, judged)
+
+    def _restore_before(self, course: Course, crew: Crew) -> None:
+        """What this deployment has written over, if it has come so far."""
+        kept = before(all_kept(self.desk, self.record.subject), self.record.id)
+        if kept and Write in course.begun:
+            crew.restore(kept.id)
 
     def _own_places(self, crew: Crew) -> list[str]:
         """Where this release was started; in a slot that it came back to, all was there before."""
@@ -211,7 +243,9 @@ class Deployment:
             restored(old, self.order.secrets), switch=today.switch, address=today.address
         )
         turned = replace(scene, old=scene.new, new=scene.old)
-        made = back(turned, verified=known.rollback.verify == "same")
+        kept = before(all_kept(self.desk, self.record.subject), self.record.id)
+        restores = Restore(kept.id) if kept else None
+        made = back(turned, verified=known.rollback.verify == "same", restores=restores)
         holder = self.holder.pass_on(record.id, now())
         holder.plan(planning.written(turned, made), self.record.release)
         deadline = time.monotonic() + known.limit

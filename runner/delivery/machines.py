@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 from runner.delivery.programs import MOST, run_program
 from runner.delivery.ssh import Ssh, prelude, ssh
@@ -56,10 +57,11 @@ class Host:
         env: Mapping[str, str] | None = None,
         input: bytes | Iterator[bytes] = b"",  # noqa: A002 - as in `subprocess.run`
         within: float = 30.0,
+        output: BinaryIO | None = None,
     ) -> Ended:
         """Run a program to its end. Raises DeliveryError when it takes too long."""
         given = [input] if isinstance(input, bytes) else input
-        return self._run(argv, env or {}, given, within, MOST)
+        return self._run(argv, env or {}, given, within, MOST, output)
 
     def _run(
         self,
@@ -68,15 +70,19 @@ class Host:
         given: Iterable[bytes],
         within: float,
         most: int,
+        output: BinaryIO | None = None,
     ) -> Ended:
         name, ours = f"`{argv[0]}` on {self.name}", dict(os.environ)
         if self.way is None:
             home = str(Path("~").expanduser())
+            env = {**ours, **env}
             return run_program(
-                argv, given, env={**ours, **env}, within=within, name=name, cwd=home, most=most
+                argv, given, env=env, within=within, name=name, cwd=home, most=most, output=output
             )
         command, given = self.way.command(argv, env, within), chain([prelude(env)], given)
-        ended = run_program(command, given, env=ours, within=within, name=name, most=most)
+        ended = run_program(
+            command, given, env=ours, within=within, name=name, most=most, output=output
+        )
         return self.way.checked(ended)
 
     def read_file(self, path: str) -> bytes | None:

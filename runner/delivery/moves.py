@@ -24,9 +24,27 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Keep(Move):
-    """Keep what a rollback may restore."""
+    """Keep what a rollback may restore; `after` is when the deployment has succeeded."""
 
+    after: bool = False
     state: ClassVar[str] = "snapshotting"
+
+
+@dataclass(frozen=True, slots=True)
+class Restore(Move):
+    """Bring back the configuration that a snapshot holds, and the data of users only if told so."""
+
+    snapshot: str
+    data: bool = False
+    state: ClassVar[str] = "restoring"
+    exposes: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Write(Move):
+    """Write the configuration of the new release; whoever fails later brings back what was there."""
+
+    state: ClassVar[str] = "configuring"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +148,8 @@ class Remove(Move):
 MOVES: Mapping[str, type[Move]] = {
     kind.__name__.lower(): kind
     for kind in (
-        Keep, Prepare, Start, Replace, Ready, Baseline, Promote, Shift, Live, Watch, Drain, Stop, Remove
+        Keep, Restore, Write, Prepare, Start, Replace, Ready, Baseline, Promote, Shift, Live, Watch,
+        Drain, Stop, Remove,
     )
 }  # fmt: skip
 
@@ -162,11 +181,13 @@ def moves(definition: Definition, scene: Scene) -> list[Move]:
     }
     soak = definition.verify.soak
     return [
-        *([Keep()] if definition.snapshots else []),
+        *([Keep()] if definition.snapshots.before else []),
         Prepare(),
+        *([Write()] if definition.files else []),
         *made[strategy.kind](strategy, scene),
         *([Watch(soak.seconds, soak=True)] if soak.seconds else []),
         *_leave(definition, strategy, scene),
+        *([Keep(after=True)] if definition.snapshots.after else []),
     ]
 
 
@@ -276,13 +297,16 @@ def _leave(definition: Definition, strategy: Strategy, scene: Scene) -> Iterator
         yield Stop(_names(scene.old))
 
 
-def back(scene: Scene, *, verified: bool, keeps: bool = False) -> list[Move]:
-    """To a release that was good before, at once where it still runs.
+def back(
+    scene: Scene, *, verified: bool, keeps: bool = False, restores: Restore | None = None
+) -> list[Move]:
+    """To a release that was good before, at once where it still runs, with its configuration.
 
     The one that was live is bad and goes, unless somebody `keeps` it.
     """
     new, old = _names(scene.new), _names(scene.old)
-    found: list[Move] = [Start(new) if scene.beside else Replace(new), Ready(new)]
+    found: list[Move] = [restores] if restores else []
+    found += [Start(new) if scene.beside else Replace(new), Ready(new)]
     if scene.has_switch:
         found.append(Shift(dict.fromkeys(new, 100), 100))
     if verified:

@@ -8,7 +8,14 @@ from runner.delivery.definition import Ask, Definition, Use
 from runner.delivery.order import Brought
 from runner.errors import InvalidInputError, did_you_mean
 from runner.parse import settings_problems
-from runner.plugin.delivery import DeliveryError, PluginCheck, PluginTarget, Switch, Target
+from runner.plugin.delivery import (
+    DeliveryError,
+    PluginCheck,
+    PluginRenderer,
+    PluginTarget,
+    Switch,
+    Target,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +31,24 @@ class Opened:
 def opened(definition: Definition, plugins: Brought) -> Opened:
     """Open them. Raises InvalidInputError for what does not exist or has wrong settings."""
     kind: PluginTarget = found(plugins.targets, definition.target, "target")
-    target: Target = _open(kind, definition.target, "target")
+    target: Target = open_plugin(kind, definition.target, "target")
     switch: Switch | None = None
     if definition.switch:
-        switch = _open(
+        switch = open_plugin(
             found(plugins.switches, definition.switch, "switch"), definition.switch, "switch"
         )
     for ask in definition.verify.all():
         check(plugins, ask)
-    for use in definition.snapshots:
-        found(plugins.snapshots, use, "snapshot")
-    for use in definition.notify:
-        found(plugins.notifiers, use, "notifier")
+    for use in (*definition.snapshots.before, *definition.snapshots.after):
+        _snapshot(plugins, use)
+    for told in definition.notify:
+        found(plugins.notifiers, told.use, "notifier")
+    for file in definition.files:
+        renderer(plugins, file.template)
     return Opened(kind, target, switch, plugins.checks)
 
 
-def _open(brought: Any, use: Use, noun: str) -> Any:
+def open_plugin(brought: Any, use: Use, noun: str) -> Any:
     """Raises InvalidInputError for settings that the plugin refuses although they fit its schema."""
     try:
         return brought.open(use.with_)
@@ -47,6 +56,21 @@ def _open(brought: Any, use: Use, noun: str) -> Any:
         raise InvalidInputError(f"the {noun} `{use.name}`: {error}") from error
     except Exception as error:
         raise InvalidInputError(f"the {noun} `{use.name}` crashed (open): {error!r}") from error
+
+
+def _snapshot(plugins: Brought, use: Use) -> None:
+    open_plugin(found(plugins.snapshots, use, "snapshot"), use, "snapshot")
+
+
+def renderer(plugins: Brought, template: str) -> PluginRenderer:
+    """What renders a template, which its name tells. Raises InvalidInputError."""
+    for each in plugins.renderers.values():
+        if template.endswith(each.endings):
+            return each
+    known = sorted(ending for each in plugins.renderers.values() for ending in each.endings)
+    raise InvalidInputError(
+        f"no plugin renders `{template}`", hint=f"what ends with {', '.join(known)} is a template"
+    )
 
 
 def check(plugins: Brought, ask: Ask) -> PluginCheck:

@@ -9,12 +9,13 @@ from runner.delivery.definition import Definition
 from runner.plugin.delivery import (
     PluginCheck,
     PluginNotifier,
+    PluginRenderer,
     PluginSnapshot,
     PluginSwitch,
     PluginTarget,
 )
 from runner.store import Store
-from runner.store.deliveries import LEASE
+from runner.store.deliveries import LEASE, Subject
 
 State = Literal["succeeded", "failed", "rolled-back", "rollback-failed", "cancelled"]
 
@@ -37,6 +38,9 @@ class Brought(Protocol):
     @property
     def notifiers(self) -> Mapping[str, PluginNotifier]: ...
 
+    @property
+    def renderers(self) -> Mapping[str, PluginRenderer]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Desk:
@@ -54,16 +58,17 @@ class Desk:
     def now(self) -> Callable[[], float]:
         return self.store.now
 
-    def folder(self, definition: Definition) -> Path:
+    def folder(self, of: Definition | Subject) -> Path:
         """What plugins have to remember of an application in an environment."""
-        return self.store.home / "deliveries" / definition.application / definition.environment
+        return self.store.home / "deliveries" / of.application / of.environment
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """A deployment that somebody wants. `key` is the same for every attempt at it; `secrets` are
     those that the definition may hold, by name. With a `release` it goes back to that one, because
-    of which nothing else stays of the deployment that it `undoes`."""
+    of which nothing else stays of the deployment that it `undoes`; `snapshot` is what it restores
+    then, also the `data` of users if somebody says so."""
 
     definition: Definition
     key: str
@@ -76,6 +81,8 @@ class Order:
     secrets: Mapping[str, str] = field(default_factory=dict)
     release: int = 0
     undoes: int | None = None
+    snapshot: str = ""
+    data: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 from runner.delivery import scene as scenes
 from runner.delivery.carry import Crew
 from runner.delivery.contained import FailedError, all_of
-from runner.delivery.moves import Move, Prepare, Scene, back, from_json, moves, to_json
+from runner.delivery.moves import Move, Prepare, Restore, Scene, back, from_json, moves, to_json
 from runner.plugin.delivery import Finding, Instance
 
 
@@ -63,12 +63,14 @@ def _in_place(crew: Crew, active: Mapping[str, int]) -> Scene:
     return Scene(old, new, has_switch=crew.switch is not None, beside=False)
 
 
-def decide(crew: Crew, scene: Scene, *, is_back: bool) -> list[Move]:
+def decide(
+    crew: Crew, scene: Scene, *, is_back: bool, restores: Restore | None = None
+) -> list[Move]:
     """The moves of a deployment, or those of a way back that somebody ordered."""
     if not is_back:
         return moves(crew.definition, scene)
     verified = crew.definition.rollback.verify == "same"
-    made = back(scene, verified=verified, keeps=True)
+    made = back(scene, verified=verified, keeps=True, restores=restores)
     is_there = crew.ask_target("available", lambda t, call: t.available(call, crew.release))
     return made if is_there else [Prepare(), *made]
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from typing import BinaryIO
 
 from runner.plugin.delivery import DeliveryError, Ended
 
@@ -25,10 +26,12 @@ def run_program(
     name: str,
     cwd: str | None = None,
     most: int = MOST,
+    output: BinaryIO | None = None,
 ) -> Ended:
     """Run it with `given` as its input; `name` is what messages call it, `most` bytes are kept.
 
-    Raises DeliveryError when it cannot be started, takes too long, or its input cannot be had.
+    All of its standard output goes to `output` if there is one. Raises DeliveryError when it cannot
+    be started, takes too long, or its input cannot be had.
     """
     try:
         process = subprocess.Popen(
@@ -43,7 +46,7 @@ def run_program(
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise DeliveryError(f"cannot run `{argv[0]}`: {reason}") from error
-    return _communicate(process, given, within, name, most)
+    return _communicate(process, given, within, name, most, output)
 
 
 def _communicate(
@@ -52,13 +55,17 @@ def _communicate(
     within: float,
     name: str,
     most: int,
+    output: BinaryIO | None,
 ) -> Ended:
     feeding = _Feeding(process, given)
     found: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
-    readers = [
+    readers: list[_Writing | threading.Thread] = [
         threading.Thread(target=_read, args=(getattr(process, stream), kept, most), daemon=True)
         for stream, kept in found.items()
+        if stream == "stderr" or output is None
     ]
+    writing = _Writing(process, output) if output else None
+    readers += [writing] if writing else []
     for thread in (feeding, *readers):
         thread.start()
     try:
@@ -70,6 +77,8 @@ def _communicate(
     for thread in (feeding, *readers):
         thread.join(_PATIENCE)
     feeding.check(name)
+    if writing:
+        writing.check(name)
     return Ended(code if code >= 0 else 128 - code, *(bytes(kept) for kept in found.values()))
 
 
@@ -106,6 +115,33 @@ class _Feeding(threading.Thread):
             raise self._error
         if self._error is not None:
             raise DeliveryError(f"the input of {name} broke off: {self._error}") from self._error
+
+
+class _Writing(threading.Thread):
+    """Takes all that a program prints. When that cannot be written the program is killed."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", output: BinaryIO) -> None:
+        super().__init__(daemon=True)
+        self._process = process
+        self._output = output
+        self._error: OSError | None = None
+
+    def run(self) -> None:
+        assert isinstance(self._process.stdout, io.BufferedReader)
+        with self._process.stdout as stream:
+            try:
+                while block := stream.read1(65536):
+                    self._output.write(block)
+            except OSError as error:
+                self._error = error
+                _kill(self._process)
+
+    def check(self, name: str) -> None:
+        """Raises DeliveryError unless all of it was written."""
+        if self._error is not None:
+            raise DeliveryError(f"the output of {name} cannot be written: {self._error.strerror}")
+        if self.is_alive():
+            raise DeliveryError(f"{name} left something running that still prints")
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:

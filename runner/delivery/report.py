@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runner.store.deliveries import DeploymentRecord, Entry, ReleaseRecord
+from runner.store.outbox import Posted
 
 #: Grows when a field changes its meaning or goes; new ones may come at any time.
 VERSION = 1
@@ -14,6 +15,7 @@ def report(
     release: ReleaseRecord | None,
     entries: Sequence[Entry],
     back: Mapping[str, Any] | None = None,
+    letters: Sequence[Posted] = (),
 ) -> dict[str, Any]:
     """All of it; `back` is the report of the rollback that undid it. Times are seconds since the
     epoch, durations are seconds."""
@@ -64,7 +66,20 @@ def report(
         "failure": {**failures[-1].data, "time": failures[-1].time} if failures else None,
         "seconds_to_detect": _to_detect(entries, failures),
         "seconds_to_restore": _to_restore(failures, back),
+        "notifications": [_letter(each) for each in letters],
         "rollback": back,
+    }
+
+
+def _letter(letter: Posted) -> dict[str, Any]:
+    """Of the settings nothing is told."""
+    waits = "given-up" if letter.is_given_up() else "waiting"
+    return {
+        "notifier": letter.notifier,
+        "event": letter.kind,
+        "state": "sent" if letter.sent_at else waits,
+        "attempts": letter.attempts + bool(letter.sent_at),
+        "error": letter.error,
     }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from runner.delivery.keeping import all_kept
 from runner.delivery.order import Desk, Order
 from runner.delivery.sealing import restored
 from runner.errors import InvalidInputError
@@ -18,6 +19,8 @@ def order_back(
     environment: str,
     *,
     to: str = "",
+    snapshot: str = "",
+    data: bool = False,
     key: str,
     owner: str,
     secrets: Mapping[str, str],
@@ -25,6 +28,8 @@ def order_back(
 ) -> Order:
     """The order to go back to a version, or the number of a release; without, to the last good one.
 
+    With a snapshot it is the release that was live then, and what the snapshot holds of
+    configuration, and of `data` of users if that is wanted, is restored with it.
     Raises InvalidInputError when there is nothing to go back to.
     """
     subject = Subject(application, environment)
@@ -36,6 +41,8 @@ def order_back(
             f"{application} was never deployed to {environment}",
             hint="`pipe releases` lists what was",
         )
+    if snapshot:
+        to = _release_of(desk, subject, snapshot)
     chosen = (
         _named(known_ones, to, subject)
         if to and to != PREVIOUS
@@ -63,7 +70,19 @@ def order_back(
         commit=chosen.commit_sha,
         secrets=secrets,
         release=chosen.number,
+        snapshot=snapshot,
+        data=data,
     )
+
+
+def _release_of(desk: Desk, subject: Subject, snapshot: str) -> str:
+    found = next((each for each in all_kept(desk, subject) if each.id == snapshot), None)
+    if found is None or found.release is None:
+        raise InvalidInputError(
+            f"there is no snapshot {snapshot} of a release of {subject}",
+            hint="`pipe snapshots list` lists them",
+        )
+    return f"#{found.release}"
 
 
 def _named(known: list[ReleaseRecord], to: str, subject: Subject) -> ReleaseRecord:

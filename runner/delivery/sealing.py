@@ -26,11 +26,21 @@ def opened(data: Any, secrets: Mapping[str, str]) -> Any:
 
 
 def restored(record: ReleaseRecord, secrets: Mapping[str, str]) -> Definition:
-    """The definition that a release was made with. Raises InvalidInputError for absent secrets."""
-    data = opened(record.definition, secrets)
+    """The definition that a release was made with. Raises InvalidInputError for absent secrets, but
+    for those of whom to tell: that can be done by others."""
+    written = dict(record.definition)
+    told = written.pop("notify", ())
+    data = opened(written, secrets) | {"notify": _opened_where_given(told, secrets)}
     address = str(record.settings.get("address", ""))
     found = definition(data, record.application, record.environment, address)
     return replace(found, version=record.version)
+
+
+def _opened_where_given(data: Any, secrets: Mapping[str, str]) -> Any:
+    try:
+        return opened(data, secrets)
+    except InvalidInputError:
+        return data
 
 
 def _longest(secret: tuple[str, str]) -> int:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from runner.delivery.call import Surroundings
 from runner.delivery.contained import FailedError
 from runner.delivery.order import Desk
+from runner.environments import of_name
 from runner.errors import PipeError
 from runner.store.deliveries import (
     DeploymentRecord,
@@ -46,11 +47,12 @@ def take_turn(desk: Desk, record: DeploymentRecord, around: Surroundings) -> Hol
 
 
 def _locked(desk: Desk, record: DeploymentRecord) -> str:
-    lock = environment_locks(desk.store.promises).get(record.environment)
+    lock = of_name(environment_locks(desk.store.promises), record.environment, None)
     if lock is None:
         return ""
     why = f": {lock.message}" if lock.message else ""
-    return f"{record.environment} is locked by {lock.owner}{why}; `pipe lock --release` opens it"
+    name = record.environment
+    return f"{name} is locked by {lock.owner}{why}; `pipe lock {name} --release` opens it"
 
 
 @contextmanager

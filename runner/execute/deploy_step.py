@@ -1,9 +1,10 @@
-"""The steps `deploy`, `verify` and `rollback`: what they ask for, done from the job that they stand in."""
+"""The steps `deploy`, `verify`, `snapshot` and `rollback`: what they ask for, done from their job."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from runner.environments import Entered
 from runner.errors import InvalidInputError
 from runner.execute.around import StepEnd
 from runner.execute.post import Post, shown_as
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 def delivers(step: Step) -> bool:
     """Whether the step is one of these."""
-    return any(each is not None for each in (step.deploy, step.verify, step.rollback))
+    kinds = (step.deploy, step.verify, step.snapshot, step.rollback)
+    return any(each is not None for each in kinds)
 
 
 def deliver_step(trying: Try) -> StepEnd:
@@ -29,6 +31,8 @@ def deliver_step(trying: Try) -> StepEnd:
     step = trying.step
     if step.deploy is not None:
         return _deploy(trying)
+    if step.snapshot is not None:
+        return _snapshot(trying)
     return _verify(trying) if step.verify is not None else _rollback(trying)
 
 
@@ -195,8 +199,24 @@ def _definition(trying: Try) -> "Definition":
     more = {"environment": {"name": environment, "url": address}}
     version = scope.text(written.get("version")) or _short(scope.contexts["github"].get("sha"))
     more["deploy"] = {"version": version}
+    written = {**_told(trying), **written}
     data = {**scope.value_with(written, more), "version": version}
+    data |= _keep(data.get("keep"), trying.around.task.environment)
     return definition(data, _application(trying), environment, address)
+
+
+def _told(trying: Try) -> dict[str, Any]:
+    """Whom the project tells where the step says nothing of it."""
+    notifications = list(trying.around.task.policy.notifications)
+    return {"notify": notifications} if notifications else {}
+
+
+def _keep(written: Any, known: Entered) -> dict[str, Any]:
+    """What the step leaves open is as the environment has it."""
+    ours = {"releases": known.keep, "snapshots": known.snapshots}
+    ours = {name: value for name, value in ours.items() if value is not None}
+    theirs = {"releases": written} if isinstance(written, int) else dict(written or {})
+    return {"keep": {**ours, **theirs}} if ours or theirs else {}
 
 
 def _short(sha: Any) -> str:
@@ -224,6 +244,40 @@ def _ended(trying: Try, ending: "Ending", stop: StepStop) -> StepEnd:
         return trying.stopped(stop, ending.message, "cancelled")
     trying.complain(f"deployment {ending.deployment} {ending.state}: {ending.message}")
     return StepEnd("failure", "failure", reason=ending.state)
+
+
+# -- snapshot
+
+
+def _snapshot(trying: Try) -> StepEnd:
+    from runner.delivery.contained import FailedError
+    from runner.delivery.definition import uses
+    from runner.delivery.keeping import KEEP
+    from runner.delivery.restoring import create
+    from runner.store.deliveries import Subject
+
+    task, stop = trying.around.task, trying.stop()
+    data = trying.scope.value(trying.step.snapshot)
+    data = data if isinstance(data, Mapping) else {"parts": data}
+    application = str(data.get("application") or _application(trying))
+    try:
+        made = create(
+            task.desk(),
+            Subject(application, _environment(trying)),
+            uses(data["parts"]),
+            surroundings(trying, stop),
+            task.secrets,
+            description=str(data.get("description") or ""),
+            who=str(trying.scope.contexts["github"].get("actor", "")),
+            keep=task.environment.snapshots or KEEP,
+        )
+    except FailedError as error:
+        if stop.reason():
+            return trying.stopped(stop, "the step was ended", "cancelled")
+        trying.complain(error.message)
+        return StepEnd("failure", "failure", reason="snapshot")
+    trying.reporter.outputs.update({"snapshot": made.id})
+    return StepEnd("success", "success")
 
 
 # -- rollback

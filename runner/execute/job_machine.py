@@ -4,6 +4,7 @@ import io
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from runner.execute.step_call import BoxStepCall
 from runner.plugin import StepFailedError
@@ -27,6 +28,7 @@ class JobMachine:
         env: Mapping[str, str] | None = None,
         input: bytes | Iterator[bytes] = b"",  # noqa: A002 - as in `subprocess.run`
         within: float = 30.0,
+        output: BinaryIO | None = None,
     ) -> Ended:
         """Run a program to its end; its standard error goes to the step's log."""
         given = input if isinstance(input, bytes) else b"".join(input)
@@ -35,7 +37,10 @@ class JobMachine:
             completed = self.call.run(limited, env=env, input=given)
         except StepFailedError as error:
             raise DeliveryError(f"{error}") from error
-        return Ended(completed.exit_code, completed.stdout)
+        if output is None:
+            return Ended(completed.exit_code, completed.stdout)
+        output.write(completed.stdout)
+        return Ended(completed.exit_code)
 
     def read_file(self, path: str) -> bytes | None:
         try:

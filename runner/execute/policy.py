@@ -1,7 +1,8 @@
 """What the user allows and wishes for a run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from runner.project import Environment
 
@@ -21,3 +22,5 @@ class Policy:
     shell_on_failure: bool = False
     debug: bool = False
     environments: Mapping[str, Environment] = field(default_factory=dict)
+    #: who is told of deployments that do not say so themselves
+    notifications: Sequence[Mapping[str, Any]] = ()

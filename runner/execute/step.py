@@ -123,8 +123,12 @@ class StepRun:
             return f"Run {len(step.parallel)} steps in parallel"
         if step.deploy is not None:
             return f"Deploy to {step.deploy.get('target', '')}"
-        if step.verify is not None or step.rollback is not None:
-            return "Verify" if step.verify is not None else "Roll back"
+        if step.verify is not None:
+            return "Verify"
+        if step.snapshot is not None:
+            return "Keep a snapshot"
+        if step.rollback is not None:
+            return "Roll back"
         first, _, _ = (step.run or step.uses or "").strip().partition("\n")
         return f"Run {first}"
 

@@ -1,6 +1,6 @@
 """What a schema cannot say about a pipeline: every finding, with its place in the file."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -15,6 +15,7 @@ from runner.lint import (
     concurrency,
     conditions,
     deliveries,
+    deployments,
     environment,
     events,
     exposure,
@@ -100,11 +101,19 @@ def review_all(
     actions: Actions = known_inputs,
     *,
     strict: bool = False,
+    environments: Collection[str] = (),
 ) -> dict[str, Report]:
     """As `review`, of documents that call each other by these names; what nobody calls is ""."""
     examined = {name: examine(document) for name, document in documents.items()}
     called = {n: each for n, each in examined.items() if n and isinstance(each, Pipeline)}
-    check = partial(lint, brought=brought, called=called, actions=actions, strict=strict)
+    check = partial(
+        lint,
+        brought=brought,
+        called=called,
+        actions=actions,
+        strict=strict,
+        environments=environments,
+    )
     return {name: _report(examined[name], documents[name], check) for name in documents}
 
 
@@ -127,13 +136,15 @@ def lint(
     *,
     actions: Actions = known_inputs,
     strict: bool = False,
+    environments: Collection[str] = (),
 ) -> list[Problem]:
     """Every error and warning about a pipeline that was made from `document`, by position.
 
     `brought` has the schemas of all that plugins bring.
     `gaps` are places in the document of which nothing is known, `called` the pipelines that are
     known of those that it calls. `actions` tells the inputs of an action, as far as it knows them.
-    `strict` adds what is only advised. A check stops after MOST_FINDINGS.
+    `strict` adds what is only advised, `environments` are those that the project has. A check stops
+    after MOST_FINDINGS.
     """
     found, problems = uses.read(document)
     parts = [
@@ -143,6 +154,7 @@ def lint(
         *(part.check(pipeline, document) for part in _PARTS),
         action_inputs.check(pipeline, document, actions, gaps),
         calls.check(pipeline, document, called, gaps),
+        deployments.check(pipeline, document, environments),
         references.check(pipeline, document, found, gaps, called),
         conditions.check(pipeline, document, found, gaps),
         unused.check(pipeline, document, found, gaps),

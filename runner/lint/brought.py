@@ -18,3 +18,4 @@ class Brought:
     checks: Schemas = field(default_factory=dict)
     snapshots: Schemas = field(default_factory=dict)
     notifiers: Schemas = field(default_factory=dict)
+    renderers: Schemas = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What deployments name of plugins: targets, switches and checks that exist, with settings that fit."""
+"""What deployments name of plugins: what exists, with settings that fit."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from runner.errors import Problem, did_you_mean
 from runner.expressions import has_expression
 from runner.lint.brought import Brought, Schemas
 from runner.lint.findings import finding
-from runner.model import Path, Pipeline, Step
+from runner.model import TRIGGERS, Path, Pipeline, Step
 from runner.parse import Gaps, check_schema
 from runner.source import Document
 
@@ -21,6 +21,13 @@ _COMMON: Mapping[str, Any] = {
     "successes": {"type": "integer", "minimum": 1},
     "failures": {"type": "integer", "minimum": 1},
     "required": {"type": "boolean"},
+}
+_COMMON_OF_NOTIFIERS: Mapping[str, Any] = {
+    "on": {
+        "type": "array",
+        "minItems": 1,
+        "items": {"enum": ["started", "succeeded", "failed", "rolled-back", "approval"]},
+    }
 }
 
 
@@ -43,6 +50,10 @@ def _step(step: Step, document: Document, brought: Brought) -> Iterator[Problem]
         yield from _settings(step.deploy, "target", (*path, "with"), document, brought.targets)
         yield from _switch(step.deploy.get("switch"), (*path, "switch"), document, brought)
         yield from _verification(step.deploy.get("verify"), (*path, "verify"), document, brought)
+        yield from _triggers(step.deploy, path, document)
+        yield from _snapshots(step.deploy.get("snapshot"), (*path, "snapshot"), document, brought)
+        yield from _notifiers(step.deploy.get("notify"), (*path, "notify"), document, brought)
+    yield from _snapshots(step.snapshot, (*step.path, "snapshot"), document, brought)
     if step.verify is not None:
         path = (*step.path, "verify")
         data = step.verify
@@ -77,19 +88,78 @@ def _verification(data: Any, path: Path, document: Document, brought: Brought) -
     yield from check_list(soak.get("checks"), (*path, "soak", "checks"), document, brought.checks)
 
 
+def _triggers(deploy: Mapping[str, Any], path: Path, document: Document) -> Iterator[Problem]:
+    """What `rollback.on` names that neither happens nor is a check of the step."""
+    policy = deploy.get("rollback")
+    if not isinstance(policy, Mapping):
+        return
+    known = {*TRIGGERS, *_names(deploy.get("verify"))}
+    for index, name in enumerate(policy.get("on", ())):
+        if name not in known:
+            where = document.locate((*path, "rollback", "on", index))
+            hint = did_you_mean(str(name), known) or f"it knows {', '.join(TRIGGERS)}"
+            message = f"nothing is called `{name}` that a deployment could be undone for"
+            yield finding("unknown-trigger", message, where, hint)
+
+
+def _names(verify: Any) -> Iterator[str]:
+    """Of all checks: what they are, and how they are called."""
+    if isinstance(verify, Mapping):
+        soak = verify.get("soak") or {}
+        lists = [verify.get("ready"), verify.get("live"), soak.get("checks")]
+    else:
+        lists = [verify]
+    for item in (each for found in lists for each in found or ()):
+        for name, settings in (item if isinstance(item, Mapping) else {item: None}).items():
+            yield str(name)
+            if settings and "name" in settings:
+                yield str(settings["name"])
+
+
+def _snapshots(data: Any, path: Path, document: Document, brought: Brought) -> Iterator[Problem]:
+    """A list, or a map that has some."""
+    parts = {"": data} if isinstance(data, list) else data if isinstance(data, Mapping) else {}
+    for key in ("", "before", "after", "parts"):
+        place = (*path, key) if key else path
+        yield from snapshot_list(parts.get(key), place, document, brought.snapshots)
+
+
+def _notifiers(data: Any, path: Path, document: Document, brought: Brought) -> Iterator[Problem]:
+    yield from _list("notifier", data, path, document, brought.notifiers, _COMMON_OF_NOTIFIERS)
+
+
+def snapshot_list(data: Any, path: Path, document: Document, schemas: Schemas) -> Iterator[Problem]:
+    """What is wrong with a list of snapshots that stands at `path`."""
+    yield from _list("snapshot", data, path, document, schemas, {})
+
+
 def check_list(data: Any, path: Path, document: Document, schemas: Schemas) -> Iterator[Problem]:
     """What is wrong with a list of checks that stands at `path`."""
+    yield from _list("check", data, path, document, schemas, _COMMON)
+
+
+def _list(
+    noun: str,
+    data: Any,
+    path: Path,
+    document: Document,
+    schemas: Schemas,
+    common: Mapping[str, Any],
+) -> Iterator[Problem]:
+    """What is wrong with a list of what plugins bring; `common` are settings that all of them have."""
     for index, item in enumerate(data if isinstance(data, list) else ()):
         names = item if isinstance(item, Mapping) else {item: None}
         for name, settings in names.items():
             place = (*path, index, *([name] if isinstance(item, Mapping) else []))
-            yield from _named("check", name, place, document, schemas, key=True)
+            yield from _named(noun, name, place, document, schemas, key=True)
             if name in schemas:
-                schema = _with_common(schemas[name])
+                schema = {**schemas[name]}
+                schema["properties"] = {**schema.get("properties", {}), **common}
                 yield from check_schema(schema, dict(settings or {}), document, place)
 
 
-def _with_common(schema: Mapping[str, Any]) -> dict[str, Any]:
+def with_common(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of a check's settings, with those that all checks have."""
     return {**schema, "properties": {**schema.get("properties", {}), **_COMMON}}
 
 

@@ -90,6 +90,10 @@ RULES: Mapping[str, Rule] = {
         "a condition that nothing satisfies",
         "use `||` where one of several may hold; ask for failures behind `always() &&`",
     ),
+    "no-environment": _error(
+        "a step deploys from a job that belongs to no environment",
+        "write `environment` at the job",
+    ),
     "no-start": _error("every job needs another one", "take `needs` from the first one"),
     "not-available": _error(
         "a context or function that does not exist at this place", "use one that the finding names"
@@ -135,12 +139,22 @@ RULES: Mapping[str, Rule] = {
     "unknown-check": _error(
         "a check that no plugin brings", "install the plugin, or correct the name"
     ),
+    "unknown-environment": _warning(
+        "a job names an environment that `pipe.yaml`, which has others, does not know",
+        "write one that is known, or add it",
+    ),
     "unknown-input": _error("an input that is not declared", "declare it, or correct its name"),
     "unknown-job": _error("a job that does not exist", "correct its name"),
     "unknown-matrix-key": _error("a key that the matrix does not have", "correct its name"),
     "unknown-need": _error("a job that is not among the `needs`", "add it there"),
+    "unknown-notifier": _error(
+        "a notifier that no plugin brings", "install the plugin, or correct the name"
+    ),
     "unknown-output": _error("an output that the job does not declare", "declare it there"),
     "unknown-property": _warning("a context has no such property", "correct its name"),
+    "unknown-snapshot": _error(
+        "a snapshot that no plugin brings", "install the plugin, or correct the name"
+    ),
     "unknown-step": _error(
         "a bare name in `uses` that no plugin brings", "install the plugin, or correct the name"
     ),
@@ -152,6 +166,9 @@ RULES: Mapping[str, Rule] = {
     ),
     "unknown-target": _error(
         "a target that no plugin brings", "install the plugin, or correct the name"
+    ),
+    "unknown-trigger": _error(
+        "`rollback.on` names what neither happens nor is a check of the step", "correct its name"
     ),
     "unpinned-action": _warning(
         "an action is taken from a branch: whoever can write there decides what runs",

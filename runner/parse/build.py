@@ -30,7 +30,6 @@ _Data = Mapping[str, Any]
 
 _UNSUPPORTED_IN_JOB = ("snapshot",)
 _WAITING = frozenset({"wait", "wait-all", "cancel"})
-_UNSUPPORTED_IN_STEP = ("snapshot",)
 
 
 def build(document: Document) -> Pipeline:
@@ -176,6 +175,7 @@ def _step(data: _Data, path: Path, step_id: str) -> Step:
         parallel=build_steps(get("parallel", ()), path, "parallel"),
         deploy=get("deploy"),
         verify=get("verify"),
+        snapshot=get("snapshot"),
         rollback=get("rollback"),
         named="id" in data,
     )
@@ -243,14 +243,6 @@ def _unsupported_in_job(data: _Data, path: Path) -> Iterator[Path]:
     yield from ((*path, key) for key in _UNSUPPORTED_IN_JOB if key in data)
     if isinstance(data.get("container"), dict) and "build" in data["container"]:
         yield (*path, "container", "build")
-    for index, step in enumerate(data.get("steps", ())):
-        yield from _unsupported_in_step(step, (*path, "steps", index))
-
-
-def _unsupported_in_step(data: _Data, path: Path) -> Iterator[Path]:
-    yield from ((*path, key) for key in _UNSUPPORTED_IN_STEP if data.get(key, False) is not False)
-    for index, step in enumerate(data.get("parallel", ())):
-        yield from _unsupported_in_step(step, (*path, "parallel", index))
 
 
 def _is_action(uses: str) -> bool:

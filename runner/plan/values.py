@@ -13,6 +13,8 @@ Contexts = Mapping[str, Any]
 
 #: Between a call and a job in it, in keys and in names; no id of a job holds it.
 INSIDE = " / "
+#: No job has such an id.
+_LOCK = "@"
 
 
 def caller_of(key: str) -> str:
@@ -31,9 +33,14 @@ def called_in(key: str) -> str:
     return f"{key}{INSIDE}"
 
 
+def locked_at(key: str) -> str:
+    """Where a job stands in line for the lock of its environment: inside all that it holds itself."""
+    return f"{key}{INSIDE}{_LOCK}"
+
+
 def asker_of(place: str) -> str:
     """The key of the job that asks for a group there; a called pipeline does so through its call."""
-    return place.removesuffix(INSIDE)
+    return place.removesuffix(_LOCK).removesuffix(INSIDE)
 
 
 @dataclass(frozen=True, slots=True)

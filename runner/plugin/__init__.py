@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         Observed,
         PluginCheck,
         PluginNotifier,
+        PluginRenderer,
         PluginSnapshot,
         PluginSwitch,
         PluginTarget,
@@ -95,6 +96,7 @@ __all__ = [
     "OutputWritten",
     "PluginCheck",
     "PluginNotifier",
+    "PluginRenderer",
     "PluginSnapshot",
     "PluginStep",
     "PluginSwitch",
@@ -165,6 +167,11 @@ class Hooks(Protocol):
         ...
 
     @staticmethod
+    def renderers() -> "Sequence[PluginRenderer]":
+        """The languages of templates that it reads."""
+        ...
+
+    @staticmethod
     def on_event(event: Event) -> None:
         """Called for everything that happens in a run, one event at a time, secrets masked.
 
@@ -174,7 +181,7 @@ class Hooks(Protocol):
 
 
 #: The hooks that bring something, and those that are told something.
-BRINGING = ("steps", "targets", "switches", "checks", "snapshots", "notifiers")
+BRINGING = ("steps", "targets", "switches", "checks", "snapshots", "notifiers", "renderers")
 HOOKS = (*BRINGING, "on_event")
 
 

@@ -8,7 +8,7 @@ nobody knows whether it was done, has to end in the same state.
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 from runner.parse.durations import parse_duration
 
@@ -119,10 +119,12 @@ class Machine(Protocol):
         env: Mapping[str, str] | None = None,
         input: bytes | Iterator[bytes] = b"",  # noqa: A002 - as in `subprocess.run`
         within: float = 30.0,
+        output: BinaryIO | None = None,
     ) -> Ended:
         """Run a program to its end; one that takes more than so many seconds is a DeliveryError.
 
-        A program that fails is no error of this method.
+        A program that fails is no error of this method. What it prints goes to `output`, all of
+        it, if that is given; otherwise only the first few megabytes are kept.
         """
         ...
 
@@ -368,11 +370,15 @@ class Snapshot(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that people want to be told. `data` is plain JSON for machines."""
+    """Something that people want to be told. `data` is plain JSON for machines.
+
+    `id` is the same whenever the same thing is told again, because nobody knows whether it arrived.
+    """
 
     kind: str
     text: str
     data: Mapping[str, Any] = field(default_factory=dict)
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,20 +424,43 @@ class PluginCheck:
 
 @dataclass(frozen=True, slots=True)
 class PluginSnapshot:
-    """A way to keep something: `snapshot: [{<name>: ...}]`."""
+    """A way to keep something: `snapshot: [{<name>: ...}]`.
+
+    What `holds_data` of users is restored only when a person says so, and never by a rollback.
+    """
 
     name: str
     schema: Mapping[str, Any]
     open: Callable[[Mapping[str, Any]], Snapshot]
+    holds_data: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PluginNotifier:
-    """Tells people: `notify: [{<name>: ...}]`. `send` is repeated until it does not raise."""
+    """Tells people: `notify: [{<name>: ...}]`. `send` is repeated until it does not raise.
+
+    Its schema may not have `on`, which all of them have.
+    """
 
     name: str
     schema: Mapping[str, Any]
     send: Callable[[Mapping[str, Any], Notice], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PluginRenderer:
+    """A language of templates: `deploy: {files: [{template: nginx.conf.j2, to: ...}]}`.
+
+    `render` makes the text of the template at a path from names and their values; it reads that
+    file, and those that it includes, with its first argument. Raises DeliveryError, with the file
+    and the line, for what is wrong with them. `endings` are those of the files' names, and `schema`
+    is that of all names together.
+    """
+
+    name: str
+    endings: tuple[str, ...]
+    render: Callable[[Callable[[str], bytes], str, Mapping[str, Any]], str]
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "object"})
 
 
 def seconds(duration: str) -> float:

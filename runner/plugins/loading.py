@@ -211,4 +211,5 @@ def _kind(hook: str) -> Any:
         "checks": delivery.PluginCheck,
         "snapshots": delivery.PluginSnapshot,
         "notifiers": delivery.PluginNotifier,
+        "renderers": delivery.PluginRenderer,
     }[hook]

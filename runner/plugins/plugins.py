@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runner.plugin import (
         PluginCheck,
         PluginNotifier,
+        PluginRenderer,
         PluginSnapshot,
         PluginStep,
         PluginSwitch,
@@ -91,6 +92,10 @@ class Plugins:
     @property
     def notifiers(self) -> "Mapping[str, PluginNotifier]":
         return self._brought("notifiers")
+
+    @property
+    def renderers(self) -> "Mapping[str, PluginRenderer]":
+        return self._brought("renderers")
 
     @property
     def schemas(self) -> Mapping[str, Mapping[str, dict[str, Any]]]:

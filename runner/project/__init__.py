@@ -2,7 +2,6 @@
 
 from runner.project.changes import changed_files
 from runner.project.config import (
-    Environment,
     ProjectConfig,
     UserConfig,
     read_project_config,
@@ -10,6 +9,7 @@ from runner.project.config import (
 )
 from runner.project.context import RunFacts, github_context
 from runner.project.difference import Difference, changed_paths, difference, files_of
+from runner.project.environment import Environment
 from runner.project.find import (
     Project,
     find_pipeline,
@@ -28,17 +28,22 @@ from runner.project.kept import (
     unneeded_pins,
     unpin_snapshot,
 )
-from runner.project.labels import DEFAULT_IMAGES, label_images
+from runner.project.labels import DEFAULT_IMAGES, environment_images, label_images
+from runner.project.protection import NO_PROTECTION, Protection, Quota, Reviewers
 from runner.project.snapshot import Snapshot, open_variant, take_snapshot
 from runner.project.sources import SourceFiles, source_files
 
 __all__ = [
     "DEFAULT_IMAGES",
+    "NO_PROTECTION",
     "Difference",
     "Environment",
     "GitFacts",
     "Project",
     "ProjectConfig",
+    "Protection",
+    "Quota",
+    "Reviewers",
     "RunFacts",
     "Snapshot",
     "SourceFiles",
@@ -47,6 +52,7 @@ __all__ = [
     "changed_files",
     "changed_paths",
     "difference",
+    "environment_images",
     "files_of",
     "find_pipeline",
     "find_project",

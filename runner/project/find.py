@@ -67,7 +67,7 @@ def find_project(start: Path) -> Project:
     `pipelines/` or `.github/workflows/`, else `start`. Raises InvalidInputError for a bad `pipe.yaml`.
     """
     root, home, git = _place(start)
-    config = read_project_config(_config_file(home))
+    config = read_project_config(config_file(home))
     return Project(root, home, _name(root, git), config, git)
 
 
@@ -137,7 +137,8 @@ def _is_project(folder: Path) -> bool:
     return any((folder / place).is_dir() for place in _FOLDERS)
 
 
-def _config_file(folder: Path) -> Path:
+def config_file(folder: Path) -> Path:
+    """Where the configuration of the project stands, or would. Raises InvalidInputError for two."""
     here, among = folder / FILE_NAME, folder / _FOLDERS[0] / FILE_NAME
     if here.is_file() and among.is_file():
         raise InvalidInputError(

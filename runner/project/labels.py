@@ -23,3 +23,9 @@ def label_images(*configured: Mapping[str, str]) -> dict[str, str]:
     for images in configured:
         merged.update((label.lower(), image) for label, image in images.items())
     return merged
+
+
+def environment_images(images: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """What an environment's `images` put over those of the project; a user's `own` stay on top."""
+    kept = {label.lower() for label in own}
+    return {label.lower(): each for label, each in images.items() if label.lower() not in kept}

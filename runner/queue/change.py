@@ -15,6 +15,8 @@ from runner.plan import (
 )
 from runner.queue.definitions import is_call, pipeline_of
 from runner.queue.draft import Draft, Others
+from runner.queue.entrance import let_in, may_enter
+from runner.queue.gates import hold_of
 from runner.queue.groups import claim_at, claim_of_run, places_of
 from runner.queue.outcome import TIMEOUT, JobOutcome, reused_by
 from runner.queue.pools import pool
@@ -62,6 +64,7 @@ class Change(Draft):
             if not holds:
                 self._wait()
                 return
+        self._look_at_gates()
         pipeline = pipeline_of(self.run)
         goes_on = self.run.state != "finished"
         while goes_on:
@@ -133,15 +136,27 @@ class Change(Draft):
         earlier = self.others.past.outcome(self.run, key)
         if earlier:
             self.end(key, earlier)
-        elif self._has_its_groups(key):
+        elif may_enter(self, key) and self._has_its_groups(key):
             self._start(key)
 
     def _start(self, key: str) -> None:
         if is_call(self.run, key):
             self._admitted |= {key}
         else:
+            let_in(self, key)
             remark = self.others.past.remark(self.run, key)
             self.queue(self.run.jobs[key], 0.0, remark, pool=pool(self.run, key))
+
+    def _look_at_gates(self) -> None:
+        """Those that wait there may enter by now; nobody waits for a run that is to stop."""
+        for job in list(self.run.jobs.values()):
+            if hold_of(job) is None:
+                continue
+            if self.run.cancel_requested:
+                reason = self.run.reason or "the run was cancelled"
+                self.end(job.key, JobOutcome("cancelled", reason=reason))
+            else:
+                self._begin_job(job.key)
 
     def _has_its_groups(self, key: str) -> bool:
         """Whether the job may start as far as `concurrency` goes; if not yet, it stands in line."""

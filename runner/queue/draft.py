@@ -4,13 +4,23 @@ from dataclasses import replace
 from typing import Protocol
 
 from runner.concurrency import Lines
-from runner.events import Event, Result
-from runner.plan import called_in
+from runner.events import Event, Note, Result
+from runner.plan import called_in, locked_at
+from runner.queue.boundary import Boundary
 from runner.queue.death import dead_letter, is_dead
+from runner.queue.gates import Hold
 from runner.queue.outcome import LOST, JobOutcome
 from runner.queue.past import Past
 from runner.queue.telling import job_finished, job_queued, run_finished, run_started
-from runner.store.rows import DeadLetter, StoredJob, StoredRun, Success, is_submitted
+from runner.store.rows import (
+    Admission,
+    Approval,
+    DeadLetter,
+    StoredJob,
+    StoredRun,
+    Success,
+    is_submitted,
+)
 
 
 class Others(Protocol):
@@ -23,6 +33,10 @@ class Others(Protocol):
     @property
     def past(self) -> Past:
         """What earlier runs have done already."""
+
+    @property
+    def boundary(self) -> Boundary:
+        """What there is to know about environments."""
 
     def send_away(self, run: int, job: str, reason: str) -> None:
         """A newcomer in the line of its group wants that run, or that job of it, to stop."""
@@ -41,6 +55,9 @@ class Draft:
         self.dead: DeadLetter | None = None
         #: What later runs may reuse of it.
         self.successes: tuple[Success, ...] = ()
+        #: What was said about its jobs now, and which of them were let into their environments.
+        self.approvals: tuple[Approval, ...] = ()
+        self.admissions: tuple[Admission, ...] = ()
         self.now = now
         self.others = others
 
@@ -62,7 +79,7 @@ class Draft:
         failed_itself = outcome.result == "failure" and outcome.reason not in ("", LOST)
         is_told = failed_itself or not self._was_entered(key)
         self.put(job)
-        for place in (key, called_in(key)):
+        for place in (key, called_in(key), locked_at(key)):
             self.others.free(self.run.id, place)
         if is_told:
             self.tell_end(job, outcome, final=True)
@@ -86,11 +103,28 @@ class Draft:
                 job,
                 pool=job.pool if pool is None else pool,
                 state="scheduled" if delay > 0 else "queued",
+                held="",
                 due_at=self.now + delay,
                 queued_at=self.now,
             )
         )
         self.events.append(job_queued(self.run, self.now, job, delay, remark))
+
+    def hold(self, job: StoredJob, hold: Hold, due_at: float | None) -> None:
+        """The job waits in front of its environment; it is looked at again at `due_at` at the latest,
+        if that is what it waits for."""
+        self.put(
+            replace(
+                job,
+                state="blocked" if hold.until is None else "scheduled",
+                held=str(hold),
+                due_at=due_at if hold.until is None else hold.until,
+            )
+        )
+
+    def tell(self, job: str, message: str) -> None:
+        """Something about a job that people want to know."""
+        self.events.append(Note(run=self.run.id, time=self.now, job=job, message=message))
 
     def stop(self, job: StoredJob, reason: str) -> None:
         """A running job is told through its row, and ends when its worker or the jobs in it did."""

@@ -1,7 +1,8 @@
 """Which concurrency groups a run and its jobs ask for, and in which contexts that is evaluated.
 
-A place is where one of them stands in line: "" is that of the run, the key of a job its own, and
-`called_in` of a call that of the pipeline that it calls.
+A place is where one of them stands in line: "" is that of the run, the key of a job its own,
+`called_in` of a call that of the pipeline that it calls, and `locked_at` of a job that for the lock
+of its environment.
 """
 
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from runner.concurrency import Claim, evaluated
 from runner.errors import InvalidInputError, Problem
 from runner.model import Concurrency
-from runner.plan import Contexts, asker_of, call_inputs, called_in
+from runner.plan import Contexts, asker_of, call_inputs, called_in, locked_at
 from runner.plan.refusal import naming
 from runner.queue.definitions import (
     contexts_around,
@@ -18,6 +19,7 @@ from runner.queue.definitions import (
     pipeline_at,
     pipeline_of,
 )
+from runner.queue.gates import Gate, claim, gate_of
 from runner.source import load
 from runner.store.rows import StoredRun, Submission
 
@@ -29,6 +31,8 @@ def places_of(run: StoredRun, key: str) -> Iterator[str]:
         yield key
     if job.call and pipeline_at(run, called_in(key)).concurrency:
         yield called_in(key)
+    if (gate := gate_of(run, key)) and gate.rules.lock:
+        yield locked_at(key)
 
 
 def claim_of_run(run: StoredRun) -> Claim | None:
@@ -43,6 +47,8 @@ def claim_of_run(run: StoredRun) -> Claim | None:
 def claim_at(run: StoredRun, place: str) -> Claim:
     """What is asked for at one of `places_of` a job. Raises InvalidInputError."""
     key = asker_of(place)
+    if place == locked_at(key):
+        return claim(_gate(run, key))
     contexts = contexts_of(run, key)
     if place == key:
         return _claim("concurrency", definition(run, key).concurrency, contexts)
@@ -50,6 +56,12 @@ def claim_at(run: StoredRun, place: str) -> Claim:
     assert call is not None
     contexts = {**contexts_around(run, key), "inputs": call_inputs(call, called, contexts)}
     return _claim(f"concurrency of `{called.file}`", called.concurrency, contexts)
+
+
+def _gate(run: StoredRun, key: str) -> Gate:
+    gate = gate_of(run, key)
+    assert gate is not None
+    return gate
 
 
 def _claim(name: str, concurrency: Concurrency | None, contexts: Contexts) -> Claim:

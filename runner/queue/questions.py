@@ -1,6 +1,7 @@
 """What workers ask about their runs."""
 
-from runner.store import Store, hot, leases, lines
+from runner.store import Store, approvals, hot, leases, lines
+from runner.store.approvals import HeldJob
 from runner.store.lines import Wait
 
 
@@ -27,6 +28,11 @@ def cancel_requests(store: Store, worker: str) -> list[tuple[int, str]]:
 def next_due(store: Store, run: int) -> float | None:
     """When the run's next job that waits for its time becomes runnable, in seconds since the epoch."""
     return leases.next_due(store.notes, run)
+
+
+def held(store: Store, run: int) -> list[HeldJob]:
+    """The jobs of the run that wait for a limit, or in front of their environments."""
+    return approvals.held_jobs(store.notes, run)
 
 
 def waits(store: Store, run: int) -> list[Wait]:

@@ -1,9 +1,16 @@
 """The events that tell how a run gets from one state to the next."""
 
+from datetime import datetime
+
 from runner.events import JobFinished, JobQueued, RunFinished, RunStarted
 from runner.plan import callers_of
 from runner.queue.outcome import JobOutcome
 from runner.store.rows import StoredJob, StoredRun
+
+
+def moment(stamp: float) -> str:
+    """A point in time as people of this machine's time zone read it."""
+    return datetime.fromtimestamp(stamp).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def run_started(run: StoredRun, time: float) -> RunStarted:

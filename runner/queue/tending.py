@@ -10,7 +10,8 @@ from runner.queue.happenings import expire, lose_attempt, overrun
 from runner.queue.leases import LEASE_SECONDS
 from runner.queue.stopping import rescue
 from runner.queue.together import alter, change
-from runner.store import Store, claims, due, limits, lines, workers
+from runner.store import Store, approvals, census, claims, due, limits, lines, workers
+from runner.store.deliveries import environment_locks
 from runner.store.process import is_alive, is_visible
 from runner.store.workers import Held, WorkerRecord
 
@@ -32,8 +33,29 @@ def tend(store: Store, now: float) -> Tended:
         alter(store, run, now, expire)
     for run in due.runs_overrun(store.notes, now):
         alter(store, run, now, overrun)
+    look_at_gates(store, now)
     rescue(store, now)
     return Tended(tuple(_lost(store, now)))
+
+
+def look_at_gates(store: Store, now: float) -> None:
+    """Jobs may enter their environments that waited for a time which has come."""
+    for run in approvals.runs_due(store.notes, now):
+        alter(store, run, now, _nothing)
+
+
+def open_gates(store: Store, now: float) -> None:
+    """Jobs may enter their environments that somebody kept them away from, and does no more."""
+    locks = {name.casefold() for name in environment_locks(store.notes)}
+    for held, runs in census.held_runs(store.notes).items():
+        kind, _, environment = held.partition(": ")
+        if kind == "lock" and environment.casefold() not in locks:
+            for run in runs:
+                alter(store, run, now, _nothing)
+
+
+def _nothing(_: Change) -> None:
+    """What follows is all that is wanted."""
 
 
 def tend_run(store: Store, run: int, now: float) -> list[Event]:
@@ -43,6 +65,8 @@ def tend_run(store: Store, run: int, now: float) -> list[Event]:
         events += change(store, run, now, expire)
     if run in due.runs_overrun(store.notes, now):
         events += change(store, run, now, overrun)
+    if run in approvals.runs_due(store.notes, now):
+        events += change(store, run, now, _nothing)
     return events
 
 
@@ -57,7 +81,8 @@ def reconcile(store: Store, now: float) -> list[tuple[limits.Scope, int]]:
     Also lets those go on whose turn came as whoever was to see to that was killed.
     """
     for run in lines.idle_runs(store.notes):
-        alter(store, run, now, lambda _: None)
+        alter(store, run, now, _nothing)
+    open_gates(store, now)
     return limits.reconcile(store.promises, now)
 
 

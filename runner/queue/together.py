@@ -8,6 +8,7 @@ from runner.concurrency import ChangedMeanwhileError, Lines
 from runner.errors import InvalidInputError, PipeError
 from runner.events import Event, JobQueued, RunFinished
 from runner.plan import asker_of
+from runner.queue.boundary import Boundary
 from runner.queue.change import Change
 from runner.queue.happenings import send_away
 from runner.queue.outcome import UNPARSEABLE, JobOutcome
@@ -33,6 +34,7 @@ class Together:
     def __init__(self, store: Store, now: float) -> None:
         self.lines = Lines(partial(lines.read, store.notes), partial(lines.groups, store.notes))
         self.past = Past(store, now)
+        self.boundary = Boundary(store)
         self._store = store
         self._now = now
         self._changes: dict[int, Change] = {}
@@ -121,11 +123,13 @@ class Together:
                 dead=change.dead,
                 successes=change.successes,
                 letter=self._letters.get(id_),
+                approvals=change.approvals,
+                admissions=change.admissions,
             )
             for id_, change in self._changes.items()
         ]
         groups = list(self.lines.edits())
-        is_same = all(not edit.events and edit.before == edit.after for edit in runs)
+        is_same = all(not edit.events and edit.changes_nothing for edit in runs)
         if is_same and all(edit.before == edit.after for edit in groups):
             return True
         # Whoever gets a job that needs them finds the artifacts; in vain they do no harm.

@@ -3,13 +3,16 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
 from runner.plan import PlannedJob, asker_of, caller_of
+from runner.queue.boundary import Boundary
+from runner.queue.gates import hold_of
+from runner.queue.in_front import in_front
+from runner.queue.telling import moment
 from runner.queue.tending import is_gone
-from runner.store import Store, census, limits, lines, workers
+from runner.store import Store, census, hot, limits, lines, workers
 from runner.store.limits import Scope
 from runner.store.lines import Wait
 from runner.store.rows import StoredJob, StoredRun, is_submitted
@@ -26,6 +29,9 @@ WaitKind = Literal[
     "worker",
     "turn",
     "lost",
+    "approval",
+    "wait",
+    "lock",
 ]
 #: From this many seconds on, a time says more than how long it is until then.
 _LONG = 100.0
@@ -47,9 +53,14 @@ class Waiting:
         return {"kind": self.kind, "text": self.text, "job": self.job, **self.facts}
 
 
-def moment(stamp: float) -> str:
-    """A point in time as people of this machine's time zone read it."""
-    return datetime.fromtimestamp(stamp).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def waiting_in_front(store: Store, now: float) -> Iterator[Waiting]:
+    """The jobs of all runs that wait in front of environments."""
+    situation = Situation(store, now)
+    held = census.held_runs(store.notes)
+    for number in sorted({run for runs in held.values() for run in runs}):
+        run = hot.load_run(store.notes, number)
+        if any(hold_of(job) for job in run.jobs.values()):
+            yield from (each for each in situation.of(run) if "environment" in each.facts)
 
 
 def whole(run: StoredRun, found: list[Waiting]) -> Waiting | None:
@@ -67,6 +78,7 @@ class Situation:
     """What there is in the queue at one moment, read when it is asked for and then for all runs."""
 
     def __init__(self, store: Store, now: float) -> None:
+        self._store = store
         self._connection = store.notes
         self._now = now
         self._lines: dict[str, dict[tuple[int, str], int]] = {}
@@ -100,6 +112,8 @@ class Situation:
     ) -> "_Why | None":
         if job.state == "running":
             return self._loss(job) if is_submitted(run) else None
+        if hold := hold_of(job):
+            return in_front(hold, run, job, self._boundary)
         if job.state == "scheduled":
             return self._retry(job)
         if job.held:
@@ -162,6 +176,10 @@ class Situation:
         if scope.paused:
             return "paused", f"{_paused(scope)} is paused{_before(before)}", facts
         return _full(scope, limits.day_of(self._now), facts)
+
+    @cached_property
+    def _boundary(self) -> Boundary:
+        return Boundary(self._store)
 
     @cached_property
     def _scopes(self) -> dict[str, Scope]:

@@ -17,13 +17,21 @@ _MOST_ASIDE = 200
 #: So many such transactions follow each other; then leases have to be renewed, before the next ones.
 _MOST_LOOKS = 10
 
-_PROMOTE = "UPDATE job SET state = 'queued' WHERE state = 'scheduled' AND due_at <= :now"
-_IS_DUE = "SELECT EXISTS (SELECT 1 FROM job WHERE state = 'scheduled' AND due_at <= :now) AS found"
+#: What is held in front of its environment has to be looked at again before.
+_PROMOTE = """
+UPDATE job SET state = 'queued' WHERE state = 'scheduled' AND due_at <= :now AND held = ''
+"""
+_IS_DUE = """
+SELECT EXISTS (
+    SELECT 1 FROM job WHERE state = 'scheduled' AND due_at <= :now AND held = '') AS found
+"""
 _IS_READY_IN_RUN = """
 SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND run = :run) AS found
 """
 _IS_COMING = """
 SELECT EXISTS (SELECT 1 FROM run WHERE due_at IS NOT NULL AND due_at <= :soon)
+OR EXISTS (SELECT 1 FROM job JOIN run ON run.id = job.run
+    WHERE job.state = 'scheduled' AND job.held != '' AND job.due_at <= :soon AND run.process = '')
 OR EXISTS (SELECT 1 FROM job JOIN run ON run.id = job.run
     WHERE job.state = 'running' AND job.worker != '' AND run.process = '') AS found
 """

@@ -5,14 +5,17 @@ the holder writes is refused once the token is another's.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from runner.errors import PipeError
+from runner.store import approvals, audit
 from runner.store.connection import Connection, Database, Row, whole
+from runner.store.outbox import Letter, post
 from runner.store.process import is_alive
+from runner.store.rows import Approval
 
 #: Seconds that a holder has until others may take over, unless it renews.
 LEASE = 60.0
@@ -57,6 +60,7 @@ WHERE (CAST(:application AS TEXT) IS NULL OR application = :application)
   AND (NOT :open OR finished_at IS NULL)
 ORDER BY id
 """
+_WHOSE = "SELECT owner, kind, release FROM deployment WHERE id = :id"
 _PLAN = "UPDATE deployment SET course = :course, previous = :previous WHERE id = :id"
 _STATE = "UPDATE deployment SET state = :state WHERE id = :id"
 _END = """
@@ -278,13 +282,22 @@ def judge(connection: Connection, subject: Subject, number: int, state: str) -> 
 # -- deployments --
 
 
+def _nobody(_: DeploymentRecord) -> Iterable[Letter]:
+    return ()
+
+
 @whole
 def open_deployment(
-    connection: Connection, opening: Opening, now: float, waits: str = ""
+    connection: Connection,
+    opening: Opening,
+    now: float,
+    waits: str = "",
+    tell: Callable[[DeploymentRecord], Iterable[Letter]] = _nobody,
 ) -> DeploymentRecord:
     """Record a deployment; the same key gives the same one.
 
-    It stands at the end of the line for the process that `waits`, if one does.
+    It stands at the end of the line for the process that `waits`, if one does, and people are told
+    what `tell` says of it.
     """
     with connection.writing() as database:
         row = database.execute(_BY_KEY, {"key": opening.key}).fetchone()
@@ -298,6 +311,10 @@ def open_deployment(
         made = _deployment(database.execute(_BY_KEY, {"key": opening.key}).fetchone())
         if waits:
             _stand(database, opening.subject, made.id, waits, now)
+        about = {**asdict(made.subject), "deployment": made.id, "release": made.release}
+        about |= {"why": made.why, "cause": made.cause}
+        audit.add(database, made.owner, f"{made.kind}-started", about, now)
+        post(database, tell(made))
         return made
 
 
@@ -350,6 +367,21 @@ def journal(connection: Connection, deployment: int) -> list[Entry]:
         Entry(row["seq"], row["move"], row["kind"], json.loads(row["data"]), row["time"])
         for row in rows
     ]
+
+
+@whole
+def answer(connection: Connection, deployment: int, approval: Approval) -> bool:
+    """Somebody lets a paused deployment go on, or go back; False when it waits for nobody any more."""
+    kind = "promoted" if approval.verdict == "approved" else "rejected"
+    data = json.dumps({"by": approval.name, "comment": approval.comment})
+    line = {"deployment": deployment, "move": -1, "kind": kind, "time": approval.time}
+    with connection.writing() as database:
+        row = database.execute(_DEPLOYMENT, {"id": deployment}).fetchone()
+        if row is None or row["state"] != "paused" or row["finished_at"] is not None:
+            return False
+        database.execute(_WRITE, {**line, "data": data})
+        approvals.write(database, row["run"], [approval], ())
+    return True
 
 
 # -- whose turn it is --
@@ -470,10 +502,11 @@ class Holder:
         message: str = "",
         live: int | None = None,
         judged: Mapping[int, str] | None = None,
+        letters: Iterable[Letter] = (),
     ) -> None:
         """It has ended, with the release `live` if one is given; call `let_go` when all is done.
 
-        `judged` are releases that turned out good or bad.
+        `judged` are releases that turned out good or bad, `letters` tell people of it.
         """
         subject = asdict(self.subject)
         with self._writing() as database:
@@ -484,6 +517,21 @@ class Holder:
                 database.execute(_JUDGE, {**subject, "number": number, "state": verdict})
             if live is not None:
                 database.execute(_GO_LIVE, {**subject, "release": live})
+            self._audit_end(database, state, message, now)
+            post(database, letters)
+
+    def _audit_end(self, database: Database, state: str, message: str, now: float) -> None:
+        row = database.execute(_WHOSE, {"id": self.deployment}).fetchone()
+        about = {**asdict(self.subject), "deployment": self.deployment, "release": row["release"]}
+        about |= {"state": state, "message": message}
+        audit.add(database, row["owner"], f"{row['kind']}-ended", about, now)
+
+    @whole
+    def pause(self, move: int, letters: Iterable[Letter], now: float) -> None:
+        """It waits for a person, who is told so."""
+        with self._writing() as database:
+            self._write(database, move, "paused", {}, now)
+            post(database, letters)
 
     @whole
     def let_go(self) -> None:
@@ -530,13 +578,18 @@ def lock_environment(connection: Connection, lock: EnvironmentLock) -> None:
     values = {"environment": lock.environment, "owner": lock.owner, "message": lock.message}
     with connection.writing() as database:
         database.execute(_LOCK, {**values, "now": lock.locked_at})
+        about = {"environment": lock.environment, "message": lock.message}
+        audit.add(database, lock.owner, "environment-locked", about, lock.locked_at)
 
 
 @whole
-def unlock_environment(connection: Connection, environment: str) -> bool:
+def unlock_environment(connection: Connection, environment: str, who: str, now: float) -> bool:
     """Let deployments go on; False when it was not locked."""
     with connection.writing() as database:
-        return database.execute(_UNLOCK, {"environment": environment}).rowcount > 0
+        was_locked = database.execute(_UNLOCK, {"environment": environment}).rowcount > 0
+        if was_locked:
+            audit.add(database, who, "environment-unlocked", {"environment": environment}, now)
+        return was_locked
 
 
 @whole

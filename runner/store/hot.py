@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import asdict
 
 from runner.events import Event, from_json
-from runner.store import dead, limits, lines, projection, raw, reusable
+from runner.store import approvals, dead, limits, lines, projection, raw, reusable
 from runner.store.connection import Connection, Database, whole
 from runner.store.raw import FIXED_COLUMNS, JOB_COLUMNS
 from runner.store.rows import LineEdit, RunEdit, StoredRun, is_submitted
@@ -97,6 +97,8 @@ def save(
             raise _ChangedError
         _insert_runs(database, [run for run in runs if run.before is None])
         for run in runs:
+            if not approvals.is_room(database, run.admissions):
+                raise _ChangedError
             if run.before is not None:
                 _update_run(database, run.before, run.after)
         _write_what_follows(database, runs)
@@ -245,6 +247,8 @@ def _write_what_follows(database: Database, edits: Sequence[RunEdit]) -> None:
             values = {**asdict(edit.dead), "run": edit.after.id, "died_at": edit.after.finished_at}
             database.execute(_INSERT_DEAD, values)
         reusable.write(database, edit.after, edit.successes)
+        if edit.approvals or edit.admissions:
+            approvals.write(database, edit.after.id, edit.approvals, edit.admissions)
     projection.write(database, [event for edit in edits for event in edit.events])
 
 

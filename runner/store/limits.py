@@ -56,8 +56,9 @@ SELECT DISTINCT rank, run FROM job WHERE held = :held AND held != '' AND owner =
 ORDER BY rank, run LIMIT :room
 """
 _ALL_HELD_RUNS = "SELECT DISTINCT run FROM job WHERE held = :held AND held != ''"
+#: A job that is held in front of its environment was never queued, so it has no pool yet.
 _TAKE_BACK = """
-UPDATE job SET state = 'queued', held = '' WHERE run = :run AND held != ''
+UPDATE job SET state = 'queued', held = '' WHERE run = :run AND held != '' AND pool != ''
 """
 _SET = """
 INSERT INTO scope (kind, name, maximum, per_day, refuses, paused, running, day, started)

@@ -15,6 +15,7 @@ PRIVATE_POOL = ""
 #: So whoever waits long enough comes first, whatever comes after it.
 PRIORITY_SECONDS = 36.0
 
+Verdict = Literal["approved", "rejected"]
 JobStatus = Literal["blocked", "scheduled", "queued", "running", "finished"]
 RunStatus = Literal["queued", "running", "finished"]
 
@@ -63,7 +64,7 @@ class StoredJob:
     owner: str
     rank: float
     state: JobStatus = "blocked"
-    #: The limit that its run waits for.
+    #: The limit that its run waits for, or what it waits for in front of its environment.
     held: str = ""
     result: Result | None = None
     reason: str = ""
@@ -168,6 +169,32 @@ class Success:
 
 
 @dataclass(frozen=True, slots=True)
+class Approval:
+    """What a person said about a job that wants into its environment, or goes on in it."""
+
+    job: str
+    environment: str
+    name: str
+    verdict: Verdict
+    comment: str
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A job was let into an environment (its name with the case folded), as one of no more than
+    `maximum` jobs of its project `since` then, if that is limited.
+    """
+
+    job: str
+    project: str
+    environment: str
+    time: float
+    maximum: int | None = None
+    since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class RunEdit:
     """A run as it was read (None: it is new), as it shall be, and the events that tell how."""
 
@@ -178,6 +205,13 @@ class RunEdit:
     successes: Sequence[Success] = ()
     #: The run whose dead letter goes on as this new one.
     letter: int | None = None
+    approvals: Sequence[Approval] = ()
+    admissions: Sequence[Admission] = ()
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether there is nothing to write."""
+        return self.before == self.after and not self.approvals
 
 
 @dataclass(frozen=True, slots=True)

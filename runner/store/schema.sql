@@ -318,11 +318,86 @@ CREATE TABLE environment_lock (
     PRIMARY KEY (environment)
 );
 
+CREATE TABLE snapshot (
+    id VARCHAR NOT NULL,
+    application VARCHAR NOT NULL,
+    environment VARCHAR NOT NULL,
+    release INTEGER,
+    deployment INTEGER NOT NULL,
+    kind VARCHAR NOT NULL,
+    description VARCHAR NOT NULL,
+    state VARCHAR NOT NULL,
+    host VARCHAR NOT NULL,
+    created_at FLOAT NOT NULL,
+    created_by VARCHAR NOT NULL,
+    size INTEGER NOT NULL,
+    PRIMARY KEY (id)
+);
+
+CREATE INDEX snapshot_of ON snapshot (application, environment, id);
+
+CREATE TABLE outbox (
+    id VARCHAR NOT NULL,
+    deployment INTEGER NOT NULL,
+    notifier VARCHAR NOT NULL,
+    settings VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    text VARCHAR NOT NULL,
+    data VARCHAR NOT NULL,
+    created_at FLOAT NOT NULL,
+    due_at FLOAT,
+    attempts INTEGER NOT NULL,
+    error VARCHAR NOT NULL,
+    sent_at FLOAT,
+    PRIMARY KEY (id)
+);
+
+CREATE INDEX outbox_due ON outbox (due_at) WHERE due_at IS NOT NULL;
+
+CREATE INDEX outbox_of ON outbox (deployment);
+
+CREATE TABLE audit (
+    seq INTEGER NOT NULL,
+    time FLOAT NOT NULL,
+    who VARCHAR NOT NULL,
+    action VARCHAR NOT NULL,
+    subject VARCHAR NOT NULL,
+    previous VARCHAR NOT NULL,
+    hash VARCHAR NOT NULL,
+    PRIMARY KEY (seq)
+);
+
 CREATE INDEX run_by_start ON run (started_at) WHERE started_at IS NOT NULL;
 
 CREATE INDEX run_expiring ON run (expires_at) WHERE state = 'queued' AND expires_at IS NOT NULL;
 
 CREATE INDEX run_limited ON run (deadline) WHERE state = 'running' AND deadline IS NOT NULL;
+
+CREATE TABLE approval (
+    id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    run INTEGER NOT NULL,
+    job VARCHAR NOT NULL,
+    environment VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    verdict VARCHAR NOT NULL,
+    comment VARCHAR NOT NULL,
+    time FLOAT NOT NULL,
+    FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
+);
+
+CREATE INDEX approval_of_run ON approval (run, job);
+
+CREATE TABLE admission (
+    run INTEGER NOT NULL,
+    job VARCHAR NOT NULL,
+    project VARCHAR NOT NULL,
+    environment VARCHAR NOT NULL,
+    time FLOAT NOT NULL,
+    PRIMARY KEY (run, job),
+    FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
+);
+
+CREATE INDEX admission_to ON admission (project, environment, time);
 
 INSERT INTO scope (kind, name, maximum, refuses, paused, running, day, started) VALUES ('queue', 'deployments', 5, false, false, 0, '', 0);
 

@@ -109,7 +109,8 @@ class JobRow(SQLModel, table=True):
     """One job of a run. `queued` means runnable now; what waits for a time or a job says so.
 
     `rank` is what is leased first (smaller), `pool` who may: "" is the process that owns the run,
-    else it names the labels that a worker must have. `held` is the limit that the run waits for.
+    else it names the labels that a worker must have. `held` is the limit that the run waits for, or
+    what the job waits for in front of its environment.
     """
 
     __tablename__ = "job"
@@ -347,6 +348,38 @@ class EventRow(SQLModel, table=True):
     data: str
 
 
+class ApprovalRow(SQLModel, table=True):
+    """What a person said about a job that waited in front of its environment, or went on in it.
+
+    `verdict` is approved or rejected.
+    """
+
+    __tablename__ = "approval"
+    __table_args__ = (Index("approval_of_run", "run", "job"), {"sqlite_autoincrement": True})
+
+    id: int = Field(primary_key=True)
+    run: int = Field(foreign_key="run.id", ondelete="CASCADE")
+    job: str
+    environment: str
+    name: str
+    verdict: str
+    comment: str
+    time: float
+
+
+class AdmissionRow(SQLModel, table=True):
+    """A job was let into an environment, whose name has its case folded: quotas count that."""
+
+    __tablename__ = "admission"
+    __table_args__ = (Index("admission_to", "project", "environment", "time"),)
+
+    run: int = Field(primary_key=True, foreign_key="run.id", ondelete="CASCADE")
+    job: str = Field(primary_key=True)
+    project: str
+    environment: str
+    time: float
+
+
 class ReleaseRow(SQLModel, table=True):
     """An immutable version of an application in an environment; `number` counts them.
 
@@ -464,6 +497,70 @@ class EnvironmentLockRow(SQLModel, table=True):
     owner: str
     message: str
     locked_at: float
+
+
+class SnapshotRow(SQLModel, table=True):
+    """What was kept of an application in an environment while `release` was live there.
+
+    `id` begins with the time. `kind` is before or after a deployment, or manual; `state` is making
+    or kept. Its folder is on the machine `host`.
+    """
+
+    __tablename__ = "snapshot"
+    __table_args__ = (Index("snapshot_of", "application", "environment", "id"),)
+
+    id: str = Field(primary_key=True)
+    application: str
+    environment: str
+    release: int | None
+    deployment: int
+    kind: str
+    description: str
+    state: str
+    host: str
+    created_at: float
+    created_by: str
+    size: int
+
+
+class OutboxRow(SQLModel, table=True):
+    """Something that people are to be told, with the settings of the notifier that tells them.
+
+    `due_at` is when it is tried next; nothing when it was sent, or given up for its `error`.
+    """
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        _where("outbox_due", "due_at", only="due_at IS NOT NULL"),
+        Index("outbox_of", "deployment"),
+    )
+
+    id: str = Field(primary_key=True)
+    deployment: int
+    notifier: str
+    settings: str
+    kind: str
+    text: str
+    data: str
+    created_at: float
+    due_at: float | None
+    attempts: int
+    error: str
+    sent_at: float | None
+
+
+class AuditRow(SQLModel, table=True):
+    """Who did what; `hash` is that of the row and the hash of the one before it, `previous`."""
+
+    __tablename__ = "audit"
+
+    seq: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    time: float
+    who: str
+    action: str
+    subject: str
+    previous: str
+    hash: str
 
 
 METADATA = SQLModel.metadata

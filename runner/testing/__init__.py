@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from runner.delivery.call import AskedCall, Call, Nowhere, Surroundings
+from runner.testing.workshop import Workshop
 
-__all__ = ["check_call", "delivery_call"]
+__all__ = ["Workshop", "check_call", "delivery_call"]
 
 
 def delivery_call(folder: Path, around: Surroundings | None = None, **changes: Any) -> Call:

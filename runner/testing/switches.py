@@ -1,7 +1,7 @@
 """What every switch has to pass: a real one, with two instances behind it that serve.
 
 ```python
-switches.conforms(Ground(plugin, settings, call, blue, green, "127.0.0.1:8080"))
+switches.switch_holds(Ground(plugin, settings, call, blue, green, "127.0.0.1:8080"))
 ```
 """
 
@@ -41,7 +41,7 @@ class Ground:
         return self.open().apply(self.call(**changes), (self.blue, self.green), weights)
 
 
-def conforms(ground: Ground) -> None:
+def switch_holds(ground: Ground) -> None:
     """Hold the switch against all claims; raises AssertionError with what it does not keep."""
     for claim in (
         it_is_ready,

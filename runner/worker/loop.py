@@ -19,6 +19,7 @@ from runner.events import (
 from runner.queue import JobOutcome, Lease
 from runner.storage import Storage
 from runner.store import Store
+from runner.store.approvals import HeldJob
 from runner.worker.attempt import attempt
 from runner.worker.hands import HEARTBEAT, Hands, Wish
 from runner.worker.listening import listen
@@ -29,7 +30,9 @@ _OVER = {
     queue.EXPIRED: "the run has waited for its start for too long (`timeouts.queue`)",
     queue.TIMEOUT: "the run's time limit is over (`timeouts.run`)",
 }
-_QUEUE_EVENTS = (RunStarted, RunFinished, JobQueued, JobFinished)
+_QUEUE_EVENTS = (RunStarted, RunFinished, JobQueued, JobFinished, Note)
+#: Kind, job, attempt and words of an event: it is told once.
+_Identity = tuple[str, str, int, str]
 
 
 class Worker:
@@ -47,7 +50,7 @@ class Worker:
         self._name = name
         self._slots = slots
         self._hands = Hands(store, name, self._run, self._notice)
-        self._told: set[tuple[str, str, int]] = set()
+        self._told: set[_Identity] = set()
         self._lock = threading.RLock()
         self._listener = store.listener()
         self._cancel_wanted = False
@@ -57,6 +60,7 @@ class Worker:
         self._rescued = float("-inf")
         self._explained: set[tuple[str, str]] = set()
         self._gave_up = False
+        self._held: list[HeldJob] = []
 
     def cancel(self) -> None:
         """Ask the run to end; asked a second time, everything stops now. Safe in a signal handler."""
@@ -101,13 +105,18 @@ class Worker:
 
     def _stand_in_line(self, run: int) -> None:
         """Tells which groups something waits for, and sees to it that their holders live."""
+        held = queue.held(self._store, run)
+        if held != self._held:
+            # Somebody else may have done that, and said why.
+            self._held = held
+            self._tell(event for _, event in self._store.events(run))
         waits = queue.waits(self._store, run)
         for wait in waits:
             if (wait.job, wait.group) not in self._explained:
                 self._explained.add((wait.job, wait.group))
                 note = Note(run=run, time=self._store.now(), job=wait.job, message=str(wait))
                 self._emit(note)
-        if waits and time.monotonic() - self._rescued >= HEARTBEAT:
+        if (waits or held) and time.monotonic() - self._rescued >= HEARTBEAT:
             self._rescued = time.monotonic()
             queue.stay(self._store, run, self._store.now())
             holders = {place.run for wait in waits for place in wait.holders}
@@ -176,18 +185,17 @@ class Worker:
 
     def _emit(self, event: Event) -> None:
         self._store.record(event)
+        if isinstance(event, Note):
+            with self._lock:
+                self._told.add(_identity(event))
         self._show(event)
 
     def _tell(self, events: Iterable[Event]) -> None:
-        """Show events that the queue recorded, each once, also those of other processes."""
+        """Show what the queue recorded, each once, also what it did for other processes."""
         for event in events:
             if not isinstance(event, _QUEUE_EVENTS):
                 continue
-            identity = (
-                type(event).__name__,
-                str(getattr(event, "job", "")),
-                int(getattr(event, "attempt", 0)),
-            )
+            identity = _identity(event)
             with self._lock:
                 is_new = identity not in self._told
                 self._told.add(identity)
@@ -196,6 +204,11 @@ class Worker:
             if isinstance(event, RunFinished) and event.reason == queue.EXPIRED:
                 self._show(_stopping(event.run, event.time, event.reason))
             self._show(event)
+
+
+def _identity(event: Event) -> _Identity:
+    job, attempt = str(getattr(event, "job", "")), int(getattr(event, "attempt", 0))
+    return type(event).__name__, job, attempt, event.message if isinstance(event, Note) else ""
 
 
 def _stopping(run: int, now: float, reason: str) -> Note:

@@ -130,14 +130,16 @@ class Shared:
 
 def _policy(options: Mapping[str, Any], config: ProjectConfig, allow_host: bool) -> Policy:
     variables = _texts(options, "variables")
+    images = options.get("environment_images", {})
     return Policy(
         images=_texts(options, "images"),
         allow_host=allow_host,
         skip_unmapped=bool(options.get("skip_unmapped")),
         env=_texts(options, "env"),
         debug=bool(options.get("debug")),
+        notifications=config.notifications,
         environments={
-            name: replace(each, vars=laid_over(each.vars, variables))
+            name: replace(each, vars=laid_over(each.vars, variables), images=images.get(name, {}))
             for name, each in config.environments.items()
         },
     )

@@ -3,7 +3,7 @@ CREATE TABLE alembic_version (
     version_num VARCHAR(32) NOT NULL,
     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0005');
+INSERT INTO "alembic_version" VALUES('0004');
 CREATE TABLE annotation (
     id INTEGER NOT NULL,
     run INTEGER NOT NULL,
@@ -49,44 +49,6 @@ CREATE TABLE dead_letter (
 	requeued_as INTEGER, 
 	PRIMARY KEY (run), 
 	FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
-);
-CREATE TABLE delivery_turn (
-	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
-	application VARCHAR NOT NULL, 
-	environment VARCHAR NOT NULL, 
-	deployment INTEGER NOT NULL, 
-	process VARCHAR NOT NULL, 
-	seen_at FLOAT NOT NULL
-);
-CREATE TABLE deployment (
-	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
-	application VARCHAR NOT NULL, 
-	environment VARCHAR NOT NULL, 
-	release INTEGER NOT NULL, 
-	previous INTEGER, 
-	kind VARCHAR NOT NULL, 
-	cause INTEGER, 
-	"key" VARCHAR NOT NULL, 
-	run INTEGER NOT NULL, 
-	job VARCHAR NOT NULL, 
-	step VARCHAR NOT NULL, 
-	owner VARCHAR NOT NULL, 
-	why VARCHAR NOT NULL, 
-	state VARCHAR NOT NULL, 
-	reason VARCHAR NOT NULL, 
-	message VARCHAR NOT NULL, 
-	moves VARCHAR NOT NULL, 
-	created_at FLOAT NOT NULL, 
-	deadline FLOAT NOT NULL, 
-	finished_at FLOAT, 
-	UNIQUE ("key")
-);
-CREATE TABLE environment_lock (
-	environment VARCHAR NOT NULL, 
-	owner VARCHAR NOT NULL, 
-	message VARCHAR NOT NULL, 
-	locked_at FLOAT NOT NULL, 
-	PRIMARY KEY (environment)
 );
 CREATE TABLE event (
     seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -174,25 +136,6 @@ INSERT INTO "job" VALUES(2,'slow','slow','slow',1,'','running',NULL,'',0,'{}',1,
 INSERT INTO "job" VALUES(2,'last','last','last',2,'','blocked',NULL,'',0,'{}',1,0,NULL,NULL,NULL,0,'','',NULL,0.0,'','',0,0);
 INSERT INTO "job" VALUES(2,'call','call','call',3,'','finished','success','',0,'{}',1,0,NULL,NULL,1.70912970654111719126e+09,3,'','',NULL,0.0,'','',0,0);
 INSERT INTO "job" VALUES(2,'call / deep','deep','call / deep',3,'','finished','success','',0,'{}',1,0,1.70912970643292641634e+09,1.70912970643292641634e+09,1.70912970654111719126e+09,2,'laptop:22517','laptop:22517/1',1.70912973644040942192e+09,0.0,'','',0,0);
-CREATE TABLE journal (
-	seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
-	deployment INTEGER NOT NULL, 
-	move INTEGER NOT NULL, 
-	kind VARCHAR NOT NULL, 
-	data VARCHAR NOT NULL, 
-	time FLOAT NOT NULL, 
-	FOREIGN KEY(deployment) REFERENCES deployment (id) ON DELETE CASCADE
-);
-CREATE TABLE live (
-	application VARCHAR NOT NULL, 
-	environment VARCHAR NOT NULL, 
-	release INTEGER, 
-	token INTEGER NOT NULL, 
-	holder INTEGER, 
-	process VARCHAR NOT NULL, 
-	expires_at FLOAT NOT NULL, 
-	PRIMARY KEY (application, environment)
-);
 CREATE TABLE pipeline (
     project VARCHAR NOT NULL,
     file VARCHAR NOT NULL,
@@ -212,20 +155,6 @@ CREATE TABLE place (
     FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
 );
 INSERT INTO "place" VALUES(1,'/home/ada/shop','DEPLOY','deploy',2,'',1);
-CREATE TABLE release (
-	application VARCHAR NOT NULL, 
-	environment VARCHAR NOT NULL, 
-	number INTEGER NOT NULL, 
-	version VARCHAR NOT NULL, 
-	digest VARCHAR NOT NULL, 
-	commit_sha VARCHAR NOT NULL, 
-	definition VARCHAR NOT NULL, 
-	settings VARCHAR NOT NULL, 
-	state VARCHAR NOT NULL, 
-	created_at FLOAT NOT NULL, 
-	created_by VARCHAR NOT NULL, 
-	PRIMARY KEY (application, environment, number)
-);
 CREATE TABLE reusable (
 	project VARCHAR NOT NULL, 
 	fingerprint VARCHAR NOT NULL, 
@@ -391,11 +320,6 @@ CREATE UNIQUE INDEX run_by_key ON run (project, submission_key) WHERE submission
 CREATE INDEX job_ready ON job (pool, owner, rank, run, position) WHERE state = 'queued';
 CREATE INDEX job_held ON job (held, owner, rank, run) WHERE held != '';
 CREATE INDEX reusable_of_run ON reusable (run);
-CREATE INDEX deployment_of ON deployment (application, environment, id);
-CREATE INDEX deployment_of_run ON deployment (run, environment);
-CREATE INDEX deployment_open ON deployment (application, environment) WHERE finished_at IS NULL;
-CREATE INDEX journal_of ON journal (deployment, seq);
-CREATE INDEX delivery_turn_of ON delivery_turn (application, environment, id);
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('run',2);
 INSERT INTO "sqlite_sequence" VALUES('event',41);

@@ -99,6 +99,8 @@ def _judged(count: Count, limit: float, needed: int) -> CheckResult:
     if count.requests < needed:
         message = f"{count.requests:.0f} requests are too few to tell: {needed} are needed"
         return _undecided(message, count, limit)
+    # A request that came before the first look may have failed after it.
+    count = Count(count.requests, min(count.errors, count.requests))
     told = f"{count.errors:.0f} of {count.requests:.0f} requests failed ({count.share:.2%})"
     if count.share > limit:
         return failed(f"{told}, more than {limit:.2%}", **_details(count, limit))

@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipe_proxies import container
-from pipe_proxies.addresses import local_url, shares_of
+from pipe_proxies.addresses import shares_of, url_of
 from pipe_proxies.files import replace_file
 from pipe_proxies.haproxy import seats as places
 from pipe_proxies.haproxy.configuration import BACKEND, INSIDE, PORT, Shape, render
@@ -44,25 +44,23 @@ class ManagedProxy:
 
     @property
     def address(self) -> str:
-        return local_url(self.settings.published)
+        return url_of(self.settings.published)
 
     def preflight(self, call: DeliveryCall) -> Sequence[Finding]:
         places.read(self._seats(call), self.settings.places)
         return container.findings(self._container(call))
 
     def observe(self, call: DeliveryCall) -> Mapping[str, int]:
-        taken = [seat for seat in places.read(self._seats(call), self.settings.places) if seat.name]
-        if not taken or not self._is_running(call):
-            return {seat.name: 0 for seat in taken}
-        servers = self._runtime(call).servers()
-        return {seat.name: unscaled(servers[seat.server].share) for seat in taken}
+        is_running = self._is_running(call)
+        taken = [seat for seat in self._known(call, is_running) if seat.name]
+        return {seat.name: seat.share if is_running else 0 for seat in taken}
 
     def apply(
         self, call: DeliveryCall, instances: Sequence[Instance], weights: Mapping[str, int]
     ) -> Mapping[str, int]:
         given = shares_of(instances, weights)
         with fenced(call, self._folder(call)):
-            before = places.read(self._seats(call), self.settings.places)
+            before = self._known(call, self._is_running(call))
             during = places.seated(before, instances)
             self._remember(call, during)
             self._start(call)
@@ -80,6 +78,19 @@ class ManagedProxy:
         seats = places.read(self._seats(call), self.settings.places)
         servers = self._runtime(call).servers()
         return {seat.name: traffic_of(servers[seat.server]) for seat in seats if seat.name in asked}
+
+    def _known(self, call: DeliveryCall, is_running: bool) -> Sequence[Seat]:
+        """Who has which seat, with the share that haproxy gives it; else with its last one."""
+        seats = places.read(self._seats(call), self.settings.places)
+        if not is_running:
+            return seats
+        servers = self._runtime(call).servers()
+        return [
+            replace(seat, share=unscaled(servers[seat.server].share))
+            if seat.name and seat.server in servers
+            else seat
+            for seat in seats
+        ]
 
     def _start(self, call: DeliveryCall) -> None:
         with container.engine() as api:

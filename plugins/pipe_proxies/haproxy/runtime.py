@@ -36,8 +36,12 @@ class Server:
 
     @property
     def share(self) -> int:
-        """The weight that counts for new requests: 0 for one that is kept away from them."""
-        return 0 if self.status.startswith(("MAINT", "DRAIN")) else self.weight
+        """The weight that counts for new requests: 0 for one that is kept away from them.
+
+        One whose address is not known for now (`MAINT (resolution)`) is not kept away.
+        """
+        is_away = self.status.startswith(("MAINT", "DRAIN")) and "(resolution)" not in self.status
+        return 0 if is_away else self.weight
 
     @property
     def host(self) -> str:

@@ -26,12 +26,12 @@ def shift(
     try:
         _await_healthy(call, runtime, [name for name, share in shares.items() if share], names)
     except DeliveryError:
-        runtime.change([_rest(runtime, name) for name in new])
+        runtime.change([line for name in new for line in _rest(runtime, name)])
         raise
     serving = [(name, share) for name, share in shares.items() if share]
     away = [s.name for s in servers.values() if not shares.get(s.name) and _may_serve(s)]
     weights = [f"set server {runtime.backend}/{name} weight {scaled(s)}" for name, s in serving]
-    runtime.change(weights + [_rest(runtime, name) for name in away])
+    runtime.change(weights + [line for name in away for line in _rest(runtime, name)])
 
 
 def scaled(share: int) -> int:
@@ -79,9 +79,10 @@ def _warm(runtime: Runtime, name: str) -> list[str]:
     return [f"set server {server} weight 0", f"set server {server} state ready"]
 
 
-def _rest(runtime: Runtime, name: str) -> str:
+def _rest(runtime: Runtime, name: str) -> list[str]:
     # Not `drain`, which still lets in whoever has the server's cookie.
-    return f"set server {runtime.backend}/{name} state maint"
+    server = f"{runtime.backend}/{name}"
+    return [f"set server {server} state maint", f"set server {server} weight 0"]
 
 
 def _refuse_unknown(

@@ -24,7 +24,8 @@ class ExistingProxy:
 
     @property
     def address(self) -> str:
-        return ""  # only the user's own configuration says where it listens
+        """Where it listens is in configurations of others."""
+        return ""
 
     def preflight(self, call: DeliveryCall) -> Sequence[Finding]:
         server = self._server(call)

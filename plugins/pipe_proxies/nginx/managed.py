@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipe_proxies import container
-from pipe_proxies.addresses import inside_of, local_url, shares_of
+from pipe_proxies.addresses import inside_of, shares_of, url_of
 from pipe_proxies.nginx.configuration import INSIDE, PORT, Place, Shape, render_managed
 from pipe_proxies.nginx.homes import Mounted
 from pipe_proxies.nginx.reloading import Server, attempt, new_generation
@@ -26,7 +26,7 @@ class ManagedProxy:
 
     @property
     def address(self) -> str:
-        return local_url(self.published)
+        return url_of(self.published)
 
     def preflight(self, call: DeliveryCall) -> Sequence[Finding]:
         return container.findings(self._container(call))

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from runner.cli.doctor.database import database
+from runner.cli.doctor.deployments import deployments
 from runner.cli.doctor.engine import engine
 from runner.cli.doctor.kept import storage
 from runner.cli.doctor.machine import disk, git, versions
@@ -41,6 +42,7 @@ def _findings(clean: bool) -> Iterator[Finding]:
     yield from engine(home, clean)
     yield from database(home, clean)
     yield from storage(home, clean)
+    yield from deployments(home)
 
 
 def _print(finding: Finding) -> None:

@@ -1,4 +1,4 @@
-"""What deployments need: releases, the journal of each deployment, what is live, who waits.
+"""What deployments need: releases, their journals, what is live, who waits, who let whom in.
 
 Indexes of runs leave out those that they are not for: each that a run is in costs its commits.
 """
@@ -15,7 +15,11 @@ def upgrade() -> None:
     _create_deployments()
     _create_live()
     _create_environment_locks()
+    _create_snapshots()
+    _create_outbox()
+    _create_audit()
     _shorten_indexes_of_runs()
+    _create_approvals()
 
 
 def _create_releases() -> None:
@@ -118,6 +122,61 @@ def _create_environment_locks() -> None:
     )
 
 
+def _create_snapshots() -> None:
+    op.create_table(
+        "snapshot",
+        sa.Column("id", sa.String(), primary_key=True),
+        sa.Column("application", sa.String(), nullable=False),
+        sa.Column("environment", sa.String(), nullable=False),
+        sa.Column("release", sa.Integer()),
+        sa.Column("deployment", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("description", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("host", sa.String(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("created_by", sa.String(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+    )
+    op.create_index("snapshot_of", "snapshot", ["application", "environment", "id"])
+
+
+def _create_outbox() -> None:
+    op.create_table(
+        "outbox",
+        sa.Column("id", sa.String(), primary_key=True),
+        sa.Column("deployment", sa.Integer(), nullable=False),
+        sa.Column("notifier", sa.String(), nullable=False),
+        sa.Column("settings", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("text", sa.String(), nullable=False),
+        sa.Column("data", sa.String(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("due_at", sa.Float()),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("error", sa.String(), nullable=False),
+        sa.Column("sent_at", sa.Float()),
+    )
+    condition = sa.text("due_at IS NOT NULL")
+    op.create_index(
+        "outbox_due", "outbox", ["due_at"], sqlite_where=condition, postgresql_where=condition
+    )
+    op.create_index("outbox_of", "outbox", ["deployment"])
+
+
+def _create_audit() -> None:
+    op.create_table(
+        "audit",
+        sa.Column("seq", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("time", sa.Float(), nullable=False),
+        sa.Column("who", sa.String(), nullable=False),
+        sa.Column("action", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("previous", sa.String(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+    )
+
+
 def _shorten_indexes_of_runs() -> None:
     for name, column, condition in (
         ("run_by_start", "started_at", "started_at IS NOT NULL"),
@@ -127,3 +186,30 @@ def _shorten_indexes_of_runs() -> None:
         where = sa.text(condition)
         op.drop_index(name, "run")
         op.create_index(name, "run", [column], sqlite_where=where, postgresql_where=where)
+
+
+def _create_approvals() -> None:
+    op.create_table(
+        "approval",
+        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("run", sa.Integer(), nullable=False),
+        sa.Column("job", sa.String(), nullable=False),
+        sa.Column("environment", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("verdict", sa.String(), nullable=False),
+        sa.Column("comment", sa.String(), nullable=False),
+        sa.Column("time", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(["run"], ["run.id"], ondelete="CASCADE"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("approval_of_run", "approval", ["run", "job"])
+    op.create_table(
+        "admission",
+        sa.Column("run", sa.Integer(), primary_key=True),
+        sa.Column("job", sa.String(), primary_key=True),
+        sa.Column("project", sa.String(), nullable=False),
+        sa.Column("environment", sa.String(), nullable=False),
+        sa.Column("time", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(["run"], ["run.id"], ondelete="CASCADE"),
+    )
+    op.create_index("admission_to", "admission", ["project", "environment", "time"])

@@ -1,0 +1,1 @@
+CREATE TABLE IF NOT EXISTS people (id serial PRIMARY KEY, name text);
