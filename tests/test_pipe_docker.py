@@ -431,7 +431,7 @@ def test_a_release_keeps_its_image(
     settings = {**QUICK, "image": name, "pull": "never"}
     target, release = opened(**settings), released(call, settings)
     target.prepare(call, release)
-    assert printed == [f"local: {name} is {images['v1']}"]
+    assert printed == [f"{name} is image {images['v1'].removeprefix('sha256:')[:12]}"]
     api.tag(images["v2"], call.application, "latest")
     target.prepare(call, release)
     [started] = live(target, call, release)

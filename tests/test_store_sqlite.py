@@ -178,7 +178,8 @@ def test_processes_that_write_at_once_leave_a_sound_file(
     command = [sys.executable, "-c", WRITER, str(file), "100"]
     processes = [subprocess.Popen(command) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
-    assert log_of(file).stat().st_size < 2 * LONG * PAGE
+    # Each of them looks at the length of the log only now and then.
+    assert log_of(file).stat().st_size < 3 * LONG * PAGE
     with idle.reading() as database:
         assert database.execute("SELECT count(*) AS found FROM thing").fetchone()["found"] == 300
         assert database.execute("PRAGMA integrity_check").fetchone()[0] == "ok"

@@ -44,9 +44,9 @@ def check(
 def _step(step: Step, document: Document, brought: Brought) -> Iterator[Problem]:
     if isinstance(step.deploy, Mapping):
         path = (*step.path, "deploy")
-        yield from _named(
-            "target", step.deploy["target"], (*path, "target"), document, brought.targets
-        )
+        if "target" in step.deploy:
+            target = step.deploy["target"]
+            yield from _named("target", target, (*path, "target"), document, brought.targets)
         yield from _settings(step.deploy, "target", (*path, "with"), document, brought.targets)
         yield from _switch(step.deploy.get("switch"), (*path, "switch"), document, brought)
         yield from _verification(step.deploy.get("verify"), (*path, "verify"), document, brought)
@@ -65,14 +65,15 @@ def _step(step: Step, document: Document, brought: Brought) -> Iterator[Problem]
 def _settings(
     data: Mapping[str, Any], key: str, path: Path, document: Document, schemas: Schemas
 ) -> Iterator[Problem]:
-    name = str(data[key])
+    name = str(data.get(key))
     if name in schemas:
         yield from check_schema(schemas[name], dict(data.get("with") or {}), document, path)
 
 
 def _switch(data: Any, path: Path, document: Document, brought: Brought) -> Iterator[Problem]:
     if isinstance(data, Mapping):
-        yield from _named("switch", data["use"], (*path, "use"), document, brought.switches)
+        if "use" in data:
+            yield from _named("switch", data["use"], (*path, "use"), document, brought.switches)
         yield from _settings(data, "use", (*path, "with"), document, brought.switches)
     elif data is not None:
         yield from _named("switch", data, path, document, brought.switches)
