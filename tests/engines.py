@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -33,30 +34,62 @@ def why_none() -> str:
     )
 
 
-@contextmanager
-def second_engine() -> Iterator[Path]:
-    """Its socket.
+@dataclass
+class Engine:
+    """A second engine, with all that it has in `folder`.
 
     It has network interfaces and mounts of its own: an engine that starts puts those of its machine
     in order, and would take away what belongs to the other one.
     """
-    with tempfile.TemporaryDirectory(prefix="pipe-engine-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        socket = folder / "engine.sock"
+
+    folder: Path
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "engine.sock"
+
+    def start(self) -> None:
+        """Returns when it answers."""
         arguments: list[str | Path] = [
-            *("unshare", "--net", "--mount"),
-            *("dockerd", "-H", f"unix://{socket}", "--bridge=none", "--iptables=false"),
-            *("--data-root", folder / "data", "--exec-root", folder / "exec"),
-            *("--pidfile", folder / "pid", "--default-address-pool", ADDRESSES),
+            *("dockerd", "-H", f"unix://{self.socket}", "--bridge=none", "--iptables=false"),
+            *("--data-root", self.folder / "data", "--exec-root", self.folder / "exec"),
+            *("--pidfile", self.folder / "pid", "--default-address-pool", ADDRESSES),
         ]
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(arguments, stdout=log, stderr=log)
+        alone = ["unshare", "--net", "--mount", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen([*alone, *arguments], stdout=log, stderr=log)
+        wait_until(lambda: _answers(self.socket), (self.folder / "log").read_text, patience=60)
+
+    def stop(self) -> None:
+        """Its containers end with it."""
+        if self.process:
+            self.process.terminate()
+            self.process.wait(timeout=60)
+
+    def inside(self, *command: str) -> list[str]:
+        """A command with its network interfaces and for this engine."""
+        assert self.process is not None
+        there = ["nsenter", "--net", "--target", str(self.process.pid)]
+        return [*there, "env", f"DOCKER_HOST=unix://{self.socket}", *command]
+
+
+@contextmanager
+def own_engine() -> Iterator[Engine]:
+    with tempfile.TemporaryDirectory(prefix="pipe-engine-", ignore_cleanup_errors=True) as name:
+        engine = Engine(Path(name))
         try:
-            wait_until(lambda: _answers(socket), (folder / "log").read_text, patience=60)
-            yield socket
+            engine.start()
+            yield engine
         finally:
-            process.terminate()
-            process.wait(timeout=60)
+            engine.stop()
+
+
+@contextmanager
+def second_engine() -> Iterator[Path]:
+    """The socket of one."""
+    with own_engine() as engine:
+        yield engine.socket
 
 
 def _answers(socket: Path) -> bool:
